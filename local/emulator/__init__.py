@@ -1,0 +1,8 @@
+"""A Microsoft Graph for provisioning on this machine: a small directory with real semantics."""
+
+from local.emulator.clock import Clock
+from local.emulator.emulation import Emulator
+from local.emulator.seed import BadSeed, parse_state, read_seed
+from local.emulator.server import serve
+
+__all__ = ["BadSeed", "Clock", "Emulator", "parse_state", "read_seed", "serve"]

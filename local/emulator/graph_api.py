@@ -1,0 +1,181 @@
+"""Graph's routes, as far as provisioning needs them."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from aiohttp import web
+
+from local.emulator.audit import audit_rows
+from local.emulator.emulation import Emulator
+from local.emulator.errors import (
+    GraphError,
+    access_denied,
+    lacks_permission,
+    no_such_job,
+    no_such_object,
+)
+from local.emulator.odata import matches, page, select, unsupported
+from local.emulator.scopes import BadRestart, parse_restart
+from local.emulator.shapes import (
+    job_json,
+    more_of_user,
+    schema_json,
+    service_principal_json,
+    user_json,
+)
+from local.emulator.traffic import answer
+from local.emulator.values import Job, ServicePrincipal
+
+_AUDIT_TEXTS = frozenset({"id", "activityDisplayName", "category", "loggedByService"})
+
+
+class GraphApi:
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+
+    def add_routes(self, app: web.Application) -> None:
+        jobs = "/v1.0/servicePrincipals/{sp}/synchronization/jobs"
+        app.add_routes(
+            [
+                web.get("/v1.0/servicePrincipals", self.list_service_principals),
+                web.get("/v1.0/servicePrincipals(appId={app_id:'[^']*'})", self.get_by_app_id),
+                web.get("/v1.0/servicePrincipals/{sp}", self.get_service_principal),
+                web.get(jobs, self.list_jobs),
+                web.get(jobs + "/{job}", self.get_job),
+                web.get(jobs + "/{job}/schema", self.get_schema),
+                web.post(jobs + "/{job}/restart", self.restart),
+                web.post(jobs + "/{job}/start", self.start),
+                web.post(jobs + "/{job}/pause", self.pause),
+                web.get("/v1.0/users/{user}", self.get_user),
+                web.get("/v1.0/auditLogs/directoryAudits", self.list_directory_audits),
+            ],
+        )
+
+    async def list_service_principals(self, request: web.Request) -> web.Response:
+        names = frozenset({"displayName"})
+        accepts = matches(
+            request.query.get("$filter"),
+            texts=frozenset({"id", "appId", "displayName"}),
+            prefixes=names,
+        )
+        if "$orderby" in request.query:
+            raise unsupported("$orderby")
+        state = self._emulator.directory.state
+        rows = [service_principal_json(sp) for sp in state.service_principals]
+        context = _context(request, "servicePrincipals")
+        return answer(page(filter(accepts, rows), request.url, context=context))
+
+    async def get_by_app_id(self, request: web.Request) -> web.Response:
+        app_id = request.match_info["app_id"].strip("'").lower()
+        for sp in self._emulator.directory.state.service_principals:
+            if sp.app_id.lower() == app_id:
+                return self._entity(request, service_principal_json(sp), "servicePrincipals")
+        raise no_such_object(app_id)
+
+    async def get_service_principal(self, request: web.Request) -> web.Response:
+        row = service_principal_json(self._service_principal(request))
+        return self._entity(request, row, "servicePrincipals")
+
+    async def get_user(self, request: web.Request) -> web.Response:
+        key = request.match_info["user"]
+        user = self._emulator.directory.user(key)
+        if user is None:
+            raise no_such_object(key)
+        row = more_of_user(user) if "$select" in request.query else user_json(user)
+        return self._entity(request, row, "users")
+
+    async def list_jobs(self, request: web.Request) -> web.Response:
+        sp = self._synchronized(request)
+        now = self._emulator.directory.now
+        content = {
+            "@odata.context": _context(request, _jobs_of(sp)),
+            "value": [job_json(job, now=now) for job in sp.jobs],
+        }
+        return answer(content)
+
+    async def get_job(self, request: web.Request) -> web.Response:
+        sp, job = self._job(request)
+        row = job_json(job, now=self._emulator.directory.now)
+        context = _context(request, f"{_jobs_of(sp)}/$entity")
+        return answer({"@odata.context": context} | row)
+
+    async def get_schema(self, request: web.Request) -> web.Response:
+        sp, job = self._job(request)
+        context = _context(request, f"{_jobs_of(sp)}('{job.id}')/schema/$entity")
+        return answer({"@odata.context": context} | schema_json(sp, job))
+
+    async def restart(self, request: web.Request) -> web.Response:
+        sp, job = self._job(request)
+        try:
+            flags = parse_restart(await request.read())
+        except BadRestart as error:
+            raise GraphError(400, "BadRequest", str(error)) from error
+        self._emulator.directory.restart(sp, job, flags)
+        return web.Response(status=204)
+
+    async def start(self, request: web.Request) -> web.Response:
+        self._emulator.directory.start(*self._job(request))
+        return web.Response(status=204)
+
+    async def pause(self, request: web.Request) -> web.Response:
+        self._emulator.directory.pause(*self._job(request))
+        return web.Response(status=204)
+
+    async def list_directory_audits(self, request: web.Request) -> web.Response:
+        state, now = self._emulator.directory.state, self._emulator.directory.now
+        if not state.audit_readable:
+            raise access_denied()
+        accepts = matches(
+            request.query.get("$filter"),
+            texts=_AUDIT_TEXTS,
+            times=frozenset({"activityDateTime"}),
+            targets=True,
+        )
+        if request.query.get("$orderby", "activityDateTime desc") != "activityDateTime desc":
+            raise unsupported("$orderby")
+        told_by = now - timedelta(seconds=state.audit_delay)
+        rows = filter(accepts, audit_rows(state, until=told_by))
+        context = _context(request, "auditLogs/directoryAudits")
+        return answer(page(rows, request.url, context=context))
+
+    def _entity(self, request: web.Request, row: dict[str, object], of: str) -> web.Response:
+        context = _context(request, f"{of}/$entity")
+        return answer({"@odata.context": context} | select(row, request.query))
+
+    def _service_principal(self, request: web.Request) -> ServicePrincipal:
+        object_id = request.match_info["sp"]
+        if (sp := self._emulator.directory.service_principal(object_id)) is not None:
+            return sp
+        if not _is_guid(object_id):
+            message = f"Invalid object identifier '{object_id}'."
+            raise GraphError(400, "Request_BadRequest", message)
+        raise no_such_object(object_id)
+
+    def _synchronized(self, request: web.Request) -> ServicePrincipal:
+        if self._emulator.directory.state.permission == "missing":
+            raise lacks_permission()
+        return self._service_principal(request)
+
+    def _job(self, request: web.Request) -> tuple[ServicePrincipal, Job]:
+        sp = self._synchronized(request)
+        wanted = request.match_info["job"]
+        for job in sp.jobs:
+            if job.id == wanted:
+                return sp, job
+        raise no_such_job(wanted)
+
+
+def _context(request: web.Request, of: str) -> str:
+    return f"{request.url.origin()}/v1.0/$metadata#{of}"
+
+
+def _jobs_of(sp: ServicePrincipal) -> str:
+    return f"servicePrincipals('{sp.id}')/synchronization/jobs"
+
+
+def _is_guid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

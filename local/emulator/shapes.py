@@ -1,0 +1,183 @@
+"""The directory's values as Graph v1.0 writes them."""
+
+from datetime import UTC, datetime
+from uuid import NAMESPACE_URL, uuid5
+
+from local.emulator.jobs import shown_status
+from local.emulator.odata import Row
+from local.emulator.values import Execution, Job, Matching, ServicePrincipal, User
+
+NEVER = "0001-01-01T00:00:00Z"
+_NOT_SCHEDULED = "P10675199DT2H48M5.4775807S"  # .NET's TimeSpan.MaxValue
+
+
+def moment(value: datetime | None) -> str:
+    if value is None:
+        return NEVER
+    text = value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return text.rstrip("0").rstrip(".") + "Z"
+
+
+def service_principal_json(sp: ServicePrincipal) -> Row:
+    return {
+        "id": sp.id,
+        "deletedDateTime": None,
+        "accountEnabled": sp.account_enabled,
+        "appDisplayName": sp.display_name,
+        "appId": sp.app_id,
+        "displayName": sp.display_name,
+        "servicePrincipalType": "Application",
+        "tags": ["WindowsAzureActiveDirectoryIntegratedApp"],
+    }
+
+
+def user_json(user: User) -> Row:
+    return {
+        "businessPhones": [],
+        "displayName": user.display_name,
+        "givenName": user.given_name,
+        "jobTitle": None,
+        "mail": user.mail,
+        "mobilePhone": None,
+        "officeLocation": None,
+        "preferredLanguage": None,
+        "surname": user.surname,
+        "userPrincipalName": user.user_principal_name,
+        "id": user.id,
+    }
+
+
+def more_of_user(user: User) -> Row:
+    """What `$select` can add to the default properties."""
+    return user_json(user) | {
+        "accountEnabled": user.account_enabled,
+        "employeeId": user.employee_id,
+        "mailNickname": user.mail_nickname,
+    }
+
+
+def job_json(job: Job, *, now: datetime) -> Row:
+    disabled = job.schedule_state == "Disabled"
+    return {
+        "id": job.id,
+        "templateId": job.template_id,
+        "schedule": {
+            "expiration": None,
+            "interval": _NOT_SCHEDULED if disabled else job.interval,
+            "state": job.schedule_state,
+        },
+        "status": _status_json(job, now=now),
+        "synchronizationJobSettings": [],
+    }
+
+
+def _status_json(job: Job, *, now: datetime) -> Row:
+    status = shown_status(job, now)
+    last, good = status.last_execution, status.last_successful_execution
+    exports = status.last_successful_execution_with_exports
+    answer: Row = {
+        "countSuccessiveCompleteFailures": 0,
+        "escrowsPruned": status.escrows_pruned,
+        "code": job.unknown_code or status.code,
+        "lastExecution": execution_json(last),
+        "lastSuccessfulExecution": execution_json(good) if good else None,
+        "lastSuccessfulExecutionWithExports": execution_json(exports) if exports else None,
+        "progress": _progress_json(job, now=now),
+        "quarantine": status.quarantine,
+        "steadyStateFirstAchievedTime": moment(status.steady_state_first_achieved),
+        "steadyStateLastAchievedTime": moment(status.steady_state_last_achieved),
+        "synchronizedEntryCountByType": [],
+        "troubleshootingUrl": "",
+    }
+    if job.counts_absent == "missing":
+        del answer["synchronizedEntryCountByType"]
+    elif job.counts_absent is None and status.entries is not None:
+        answer["synchronizedEntryCountByType"] = [{"key": "User to User", "value": status.entries}]
+    return answer
+
+
+def _progress_json(job: Job, *, now: datetime) -> list[Row]:
+    if job.cycle is None:
+        return []
+    return [
+        {
+            "completedUnits": job.cycle.done,
+            "progressObservationDateTime": moment(now),
+            "totalUnits": len(job.cycle.users),
+            "units": "Users",
+        },
+    ]
+
+
+def execution_json(execution: Execution | None) -> Row:
+    """A job that has never run says Failed, in the year 1, with the error None."""
+    run = execution
+    return {
+        "activityIdentifier": str(uuid5(NAMESPACE_URL, moment(run.began))) if run else None,
+        "countEntitled": run.entitled if run else 0,
+        "countEntitledForProvisioning": run.entitled if run else 0,
+        "countEscrowed": run.escrowed if run else 0,
+        "countEscrowedRaw": run.escrowed if run else 0,
+        "countExported": run.exported if run else 0,
+        "countExports": run.exported if run else 0,
+        "countImported": run.imported if run else 0,
+        "countImportedDeltas": run.imported if run else 0,
+        "countImportedReferenceDeltas": 0,
+        "state": run.state if run else "Failed",
+        "timeBegan": moment(run.began if run else None),
+        "timeEnded": moment(run.ended if run else None),
+        "error": None if run else {"code": "None", "message": "", "tenantActionable": False},
+    }
+
+
+def schema_json(sp: ServicePrincipal, job: Job) -> Row:
+    source, target = "Azure Active Directory", sp.display_name
+    pairs = enumerate(job.matching, start=1)
+    mapping: Row = {
+        "enabled": True,
+        "flowTypes": "Add, Update, Delete",
+        "name": f"Provision {source} Users",
+        "scope": None,
+        "sourceObjectName": "User",
+        "targetObjectName": "User",
+        "metadata": [],
+        "attributeMappings": [_attribute_json(pair, priority) for priority, pair in pairs],
+    }
+    rule: Row = {
+        "containerFilter": None,
+        "editable": True,
+        "groupFilter": None,
+        "id": rule_id(job),
+        "metadata": [{"key": "supportsProvisionOnDemand", "value": "true"}],
+        "name": "USER_OUTBOUND_USER",
+        "objectMappings": [mapping],
+        "priority": 1,
+        "sourceDirectoryName": source,
+        "targetDirectoryName": target,
+    }
+    return {
+        "id": job.id,
+        "version": "Date:2026-01-15T09:00:00.0000000Z, Sequence:1",
+        "synchronizationRules": [rule],
+    }
+
+
+def rule_id(job: Job) -> str:
+    return str(uuid5(NAMESPACE_URL, f"rule/{job.id}"))
+
+
+def _attribute_json(pair: Matching, priority: int) -> Row:
+    return {
+        "defaultValue": None,
+        "exportMissingReferences": False,
+        "flowBehavior": "FlowWhenChanged",
+        "flowType": "Always",
+        "matchingPriority": priority,
+        "targetAttributeName": pair.target,
+        "source": {
+            "expression": f"[{pair.source}]",
+            "name": pair.source,
+            "type": "Attribute",
+            "parameters": [],
+        },
+    }

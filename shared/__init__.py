@@ -1,0 +1,1 @@
+"""Relink: full-scope restarts of Microsoft Entra provisioning jobs, asked for, done once, shown."""

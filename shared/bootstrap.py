@@ -1,0 +1,174 @@
+"""The composition root: settings in, services out; the only place that builds."""
+
+import asyncio
+import os
+import random
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+from azure.data.tables.aio import TableServiceClient
+from azure.storage.queue.aio import QueueServiceClient
+
+from shared.accept import Acceptance
+from shared.advance import Engine
+from shared.config import Settings, Storage
+from shared.errors import SettingsError
+from shared.guard import answered
+from shared.health import Health, Report
+from shared.intake import Intake
+from shared.names import FOLLOW_UPS_QUEUE, IDS_TABLE, NOTIFICATIONS_QUEUE, RESETS_TABLE
+from shared.ports import Graph
+from shared.queues import StorageQueues
+from shared.store import TableStore
+from shared.sweep import Sweep
+from shared.telemetry import emit
+
+APP_DIR: Final = Path(__file__).resolve().parent.parent
+
+# Well under functionTimeout (10 minutes), retries included.
+_STORAGE_OPTIONS: Final[Mapping[str, Any]] = {
+    "connection_timeout": 5,
+    "read_timeout": 15,
+    "retry_total": 2,
+}
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
+
+
+class GraphOpener:
+    """Opens the gateway at its first use: a webhook's instance never pays for the SDK's import."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._gateway: Graph | None = None
+        self._opening = asyncio.Lock()
+
+    async def __call__(self) -> Graph:
+        async with self._opening:
+            if self._gateway is None:
+                # In a thread: several hundred modules would hold up every other invocation.
+                module = await asyncio.to_thread(import_module, "shared.graph")
+                gateway: Graph = module.GraphGateway(
+                    self._settings.graph_endpoint, await asyncio.to_thread(self._credential)
+                )
+                self._gateway = gateway
+            return self._gateway
+
+    def _credential(self) -> Any:
+        if self._settings.graph_is_local:
+            return None
+        return identity_credential(self._settings, self._settings.client_id)
+
+
+def identity_credential(settings: Settings, client_id: str) -> Any:
+    """The app's managed identity on Azure, the engineer's own sign-in elsewhere."""
+    identity = import_module("azure.identity.aio")
+    if settings.managed_identity:
+        return identity.ManagedIdentityCredential(client_id=client_id or None)
+    return identity.AzureCliCredential()
+
+
+def storage_clients(
+    settings: Settings, storage: Storage
+) -> tuple[TableServiceClient, QueueServiceClient]:
+    """Clients by connection string (Azurite) or by identity; no secret is needed for the latter."""
+    if storage.connection_string:
+        tables = TableServiceClient.from_connection_string(
+            storage.connection_string, **_STORAGE_OPTIONS
+        )
+        queues = QueueServiceClient.from_connection_string(
+            storage.connection_string, **_STORAGE_OPTIONS
+        )
+        return tables, queues
+    credential = identity_credential(settings, storage.client_id)
+    return (
+        TableServiceClient(storage.table_uri, credential=credential, **_STORAGE_OPTIONS),
+        QueueServiceClient(storage.queue_uri, credential=credential, **_STORAGE_OPTIONS),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """What the entry points call, one method each."""
+
+    settings: Settings
+    health: Health
+    intake: Intake | None = None
+    sweeping: Sweep | None = None
+
+    async def run_reset(self, text: str, *, message_id: str, came_at: datetime | None) -> None:
+        intake = self._built(self.intake)
+        await answered(intake.run(text, message_id=message_id, came_at=came_at))
+
+    async def follow_up_reset(self, text: str, *, message_id: str) -> None:
+        await answered(self._built(self.intake).follow_up(text, message_id=message_id))
+
+    async def sweep(self) -> None:
+        await answered(self._built(self.sweeping).sweep())
+
+    async def report_health(self, key: str) -> Report:
+        return await answered(self.health.report(key))
+
+    def _built[T](self, service: T | None) -> T:
+        if service is None:
+            raise SettingsError(next(iter(self.settings.problems), "storage is not configured"))
+        return service
+
+
+def build(environ: Mapping[str, str], *, app_dir: Path = APP_DIR) -> Services:
+    """Build everything; a bad setting is logged and kept, never raised."""
+    settings = Settings.from_environ(environ, app_dir=app_dir)
+    for why in settings.problems:
+        emit("settings.bad", why=why)
+    if settings.storage is None:
+        return Services(
+            settings=settings, health=Health(store=None, settings=settings, clock=utc_now)
+        )
+    tables, queue_service = storage_clients(settings, settings.storage)
+    store = TableStore(
+        tables.get_table_client(RESETS_TABLE), tables.get_table_client(IDS_TABLE), new_id=new_id
+    )
+    queues = StorageQueues(
+        queue_service.get_queue_client(FOLLOW_UPS_QUEUE),
+        queue_service.get_queue_client(NOTIFICATIONS_QUEUE),
+    )
+    engine = Engine(
+        store=store,
+        queues=queues,
+        graph=GraphOpener(settings),
+        settings=settings,
+        listeners={},
+        clock=utc_now,
+        new_id=new_id,
+        jitter=random.random,
+    )
+    acceptance = Acceptance(store=store, settings=settings, listeners={}, clock=utc_now)
+    return Services(
+        settings=settings,
+        health=Health(store=store, settings=settings, clock=utc_now),
+        intake=Intake(store=store, acceptance=acceptance, engine=engine, clock=utc_now),
+        sweeping=Sweep(store=store, queues=queues, clock=utc_now),
+    )
+
+
+@cache
+def services() -> Services:
+    """The services of this process, built on first use in its one event loop."""
+    return build(os.environ)
+
+
+def sweep_schedule() -> str:
+    """The one setting that a trigger needs at indexing; a bad one is replaced by the default."""
+    return Settings.from_environ(os.environ, app_dir=APP_DIR).sweep_schedule

@@ -1,0 +1,251 @@
+"""
+Settings, from a mapping. Nothing here raises on a bad value: it is kept as a problem.
+
+A setting that stops the functions from being indexed shows in Azure as "0 functions found" and
+gives webhooks a 404; so a bad one only stops restarts, and says so (docs/settings.md).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from shared.catalogue import Catalogue, parse_catalogue
+from shared.errors import SettingsError
+from shared.names import CONNECTION
+
+GRAPH_HOSTS: Final = frozenset(
+    {
+        "graph.microsoft.com",
+        "graph.microsoft.us",
+        "dod-graph.microsoft.us",
+        "microsoftgraph.chinacloudapi.cn",
+    }
+)
+"""https://learn.microsoft.com/graph/deployments#microsoft-graph-and-graph-explorer-service-root-endpoints"""
+
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+# The account that Azurite documents for everybody; `UseDevelopmentStorage=true` stands for it.
+_AZURITE: Final = (
+    "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
+    "AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;"
+    "BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1;"
+    "QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;"
+    "TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;"
+)
+
+DEFAULT_SWEEP: Final = "0 * * * * *"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Storage:
+    """Either a connection string, or service URIs with an identity (client_id may be empty)."""
+
+    connection_string: str = ""
+    queue_uri: str = ""
+    table_uri: str = ""
+    client_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What the app was told. `problems` are one line each: setting, what is wrong, remedy."""
+
+    storage: Storage | None = None
+    graph_endpoint: str = "https://graph.microsoft.com"
+    managed_identity: bool = False
+    client_id: str = ""
+    catalogue: Catalogue | None = None
+    enabled: bool = False
+    daily_budget: int = 10
+    max_age: timedelta = timedelta(days=3)
+    approval_expiry: timedelta = timedelta(days=1)
+    follow_up_interval: timedelta = timedelta(minutes=5)
+    retention: timedelta = timedelta(days=400)
+    sweep_schedule: str = DEFAULT_SWEEP
+    health_key: str = ""
+    problems: tuple[str, ...] = field(default=())
+
+    @property
+    def graph_is_local(self) -> bool:
+        """The emulator on loopback: no Authorization header is ever sent to it."""
+        return urlsplit(self.graph_endpoint).hostname in LOOPBACK
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str], *, app_dir: Path) -> "Settings":
+        """Read every setting; a bad one keeps its default and is named in `problems`."""
+        problems: list[str] = []
+
+        def read[T](parse: Callable[[], T], default: T) -> T:
+            try:
+                return parse()
+            except SettingsError as error:
+                problems.append(str(error))
+                return default
+
+        def span(name: str, default: timedelta, least: timedelta) -> timedelta:
+            return read(lambda: _duration(environ, name, default, least), default)
+
+        def text(name: str, default: str = "") -> str:
+            return read(lambda: _text(environ, name, default), default)
+
+        return cls(
+            storage=read(lambda: _storage(environ), None),
+            graph_endpoint=read(lambda: _graph_endpoint(environ), cls.graph_endpoint_default()),
+            managed_identity=bool(environ.get("IDENTITY_ENDPOINT")),
+            client_id=text("AZURE_CLIENT_ID"),
+            catalogue=read(lambda: _catalogue(environ, app_dir), None),
+            enabled=environ.get("RESETS_ENABLED", "") == "true",
+            daily_budget=read(lambda: _number(environ, "RESET_DAILY_BUDGET", 10, most=1000), 0),
+            max_age=span("RESET_MAX_AGE", timedelta(days=3), timedelta(minutes=1)),
+            approval_expiry=span("APPROVAL_EXPIRY", timedelta(days=1), timedelta(minutes=1)),
+            follow_up_interval=span(
+                "FOLLOW_UP_INTERVAL", timedelta(minutes=5), timedelta(milliseconds=100)
+            ),
+            retention=span("RESET_RETENTION", timedelta(days=400), timedelta(days=1)),
+            sweep_schedule=read(
+                lambda: _schedule(environ, "SWEEP_SCHEDULE", DEFAULT_SWEEP), DEFAULT_SWEEP
+            ),
+            health_key=text("HEALTH_KEY") or text("LOCAL_FUNCTION_KEY"),
+            problems=tuple(problems),
+        )
+
+    @staticmethod
+    def graph_endpoint_default() -> str:
+        return "https://graph.microsoft.com"
+
+
+def problem(environ: Mapping[str, str], *, app_dir: Path | None = None) -> str | None:
+    """One line on the first bad setting, or None: what a start or a deployment stops with."""
+    here = app_dir or Path(__file__).resolve().parent.parent
+    problems = Settings.from_environ(environ, app_dir=here).problems
+    if not problems:
+        return None
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return problems[0].replace("\n", " ") + more
+
+
+def _text(environ: Mapping[str, str], name: str, default: str = "") -> str:
+    value = environ.get(name, "").strip()
+    if value.startswith("@Microsoft.KeyVault("):
+        raise SettingsError(
+            f"{name}: the Key Vault reference is not resolved; check that the secret exists and "
+            "that the app's identity may read it (Key Vault Secrets User)"
+        )
+    return value or default
+
+
+def _duration(
+    environ: Mapping[str, str], name: str, default: timedelta, least: timedelta
+) -> timedelta:
+    value = _text(environ, name)
+    if not value:
+        return default
+    try:
+        found = msgspec.convert(value, timedelta, strict=True)
+    except msgspec.ValidationError as error:
+        raise SettingsError(
+            f"{name}: {value[:64]!r} is no ISO 8601 duration; give one like PT5M or P3D"
+        ) from error
+    if found < least:
+        raise SettingsError(f"{name}: {value[:64]!r} is too short; the least is {least}")
+    return found
+
+
+def _number(environ: Mapping[str, str], name: str, default: int, *, most: int) -> int:
+    value = _text(environ, name)
+    if not value:
+        return default
+    if not value.isascii() or not value.isdigit() or int(value) > most:
+        raise SettingsError(f"{name}: {value[:64]!r} is no number from 0 to {most}")
+    return int(value)
+
+
+def _schedule(environ: Mapping[str, str], name: str, default: str) -> str:
+    value = _text(environ, name, default)
+    # Only the shape: a schedule that the host refuses keeps all functions of the app from starting.
+    fields = value.split(" ")
+    if len(fields) != len(default.split(" ")) or not all(
+        part and all(c.isalnum() or c in "*/,-" for c in part) for part in fields
+    ):
+        raise SettingsError(
+            f"{name}: {value[:64]!r} is no six-field NCRONTAB schedule; "
+            f"give one like {default!r} (seconds first)"
+        )
+    return value
+
+
+def _storage(environ: Mapping[str, str]) -> Storage:
+    connection = _text(environ, CONNECTION)
+    queue = _text(environ, f"{CONNECTION}__queueServiceUri")
+    table = _text(environ, f"{CONNECTION}__tableServiceUri")
+    if connection and (queue or table):
+        raise SettingsError(
+            f"{CONNECTION}: given both as a connection string and as {CONNECTION}__…ServiceUri; "
+            "remove the connection string (it would win and switch the identity off)"
+        )
+    if connection:
+        return Storage(connection_string=development_storage(connection))
+    if not queue and not table:
+        raise SettingsError(
+            f"{CONNECTION}: missing; give a connection string (UseDevelopmentStorage=true for "
+            f"Azurite) or {CONNECTION}__queueServiceUri and {CONNECTION}__tableServiceUri"
+        )
+    for name, uri in (("queueServiceUri", queue), ("tableServiceUri", table)):
+        parts = urlsplit(uri)
+        if parts.scheme != "https" or not parts.hostname:
+            raise SettingsError(
+                f"{CONNECTION}__{name}: missing or no https address; "
+                "give https://ACCOUNT.…core.windows.net"
+            )
+    return Storage(
+        queue_uri=queue,
+        table_uri=table,
+        client_id=_text(environ, f"{CONNECTION}__clientId") or _text(environ, "AZURE_CLIENT_ID"),
+    )
+
+
+def development_storage(connection: str) -> str:
+    """Expand the shorthand, which the Python clients do not know."""
+    short = connection.strip().rstrip(";").lower() == "usedevelopmentstorage=true"
+    return _AZURITE if short else connection
+
+
+def _graph_endpoint(environ: Mapping[str, str]) -> str:
+    value = _text(environ, "GRAPH_ENDPOINT", Settings.graph_endpoint_default()).rstrip("/")
+    parts = urlsplit(value)
+    plain = not (parts.path or parts.query or parts.fragment or parts.username)
+    try:
+        port = parts.port
+    except ValueError as error:
+        raise SettingsError(f"GRAPH_ENDPOINT: {value[:100]!r} has no valid port") from error
+    real = parts.scheme == "https" and parts.hostname in GRAPH_HOSTS and port in {None, 443}
+    local = parts.scheme == "http" and parts.hostname in LOOPBACK
+    if not plain or not (real or local):
+        raise SettingsError(
+            f"GRAPH_ENDPOINT: {value[:100]!r} is not allowed; give the https address of a "
+            "Microsoft Graph cloud without version, or http on loopback for the emulator"
+        )
+    return value
+
+
+def _catalogue(environ: Mapping[str, str], app_dir: Path) -> Catalogue:
+    value = _text(environ, "RESET_TARGETS")
+    if not value:
+        raise SettingsError(
+            'RESET_TARGETS: missing; list what may be reset, {"alias": {"servicePrincipalId": "…"}}'
+        )
+    if value.startswith("@"):
+        path = app_dir / value[1:]
+        try:
+            value = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeError) as error:
+            raise SettingsError(
+                f"RESET_TARGETS: file {value[1:]!r} cannot be read beside host.json; deploy it"
+            ) from error
+    return parse_catalogue(value)

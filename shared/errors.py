@@ -1,0 +1,72 @@
+"""
+Everything that can go wrong, by what the engine does about it.
+
+* RelinkError
+  * InvalidRequest        -- the message can never become a reset: keep it, say why, finish it
+    * IdReused            -- its id stands for a request with other content
+  * SettingsError         -- a setting is missing or wrong: nothing is sent until it is put right
+  * NewerRow              -- a later version of the app wrote it: left alone
+  * Conflict              -- somebody else wrote the row first: read again, decide anew
+  * StorageUnavailable    -- tables or queues did not answer: the message comes back
+  * GraphError
+    * NotSent             -- Graph did nothing: throttled, no connection, no token
+    * FateUnknown         -- the answer was lost or says nothing: it may have happened
+    * Rejected            -- Graph understood and said no (4xx)
+"""
+
+from datetime import timedelta
+
+
+class RelinkError(Exception):
+    """The root: nothing else is raised on purpose."""
+
+
+class InvalidRequest(RelinkError):
+    """Say which field is wrong and what to do about it."""
+
+
+class IdReused(InvalidRequest):
+    """The same request id came with other content."""
+
+
+class SettingsError(RelinkError):
+    """Say which setting is wrong and what to do about it."""
+
+
+class Conflict(RelinkError):
+    """A conditional write found another version of the row."""
+
+
+class NewerRow(RelinkError):
+    """A row of a layout that this version does not know (rolling deployment)."""
+
+
+class StorageUnavailable(RelinkError):
+    """A table or queue call failed after the client's own retries."""
+
+
+class GraphError(RelinkError):
+    """What became of a call to Microsoft Graph, other than its success."""
+
+    def __init__(self, reason: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class NotSent(GraphError):
+    """The request had no effect: 429, no connection, no token."""
+
+
+class FateUnknown(GraphError):
+    """The request may have had its effect: 408, 5xx, a lost or unreadable answer."""
+
+
+class Rejected(GraphError):
+    """Graph refused: any other 4xx, with its status, code and request id."""
+
+    def __init__(self, reason: str, *, status: int, code: str = "", request_id: str = "") -> None:
+        super().__init__(reason)
+        self.status = status
+        self.code = code
+        self.request_id = request_id

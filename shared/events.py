@@ -1,0 +1,194 @@
+"""
+What was found out about a reset: by reading Graph, by asking the policy, by a person.
+
+The rows named are those of the protocol (docs/states.md).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WindowShut:
+    """Row 1: the change window is still to come."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WindowOpened:
+    """Row 1: the change window has just opened; the request counts as come now."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Previewed:
+    """Row 2: a dry run's answer."""
+
+    detail: str
+    before: str
+    snapshot_at: datetime | None
+    expected_minutes: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeaderEnded:
+    """Row 3: a full restart that began after this request came has ended."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeadTaken:
+    """Row 4: another reset may act on this job."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TooOld:
+    """Row 5: older than RESET_MAX_AGE, or nobody decided in time."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MustWait:
+    """Row 5, and row 2's: the policy says wait, or Graph could not be read (`failed`)."""
+
+    reason: str
+    until: datetime
+    failed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MustAsk:
+    """Row 6: the policy asks a person."""
+
+    reason: str
+    expires: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refused:
+    """Row 7: the policy says no, or Graph does."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cleared:
+    """Row 8: go. What the intent records."""
+
+    before: str
+    snapshot_at: datetime
+    client_request_id: str
+    expected_minutes: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RestartAnswered:
+    """Row 9: 204, or shown or confirmed to have happened. `number` is the intent's."""
+
+    number: int
+    restarted_at: datetime
+    ends_by: datetime
+    look_at: datetime
+    graph_request_id: str = ""
+    detail: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SendPrevented:
+    """Row 10: 429, no connection, no token, too late to begin."""
+
+    number: int
+    reason: str
+    until: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RestartRejected:
+    """Row 11: any other 4xx but 408."""
+
+    number: int
+    reason: str
+    graph_request_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AnswerLost:
+    """Row 12: 408, 5xx, a lost answer."""
+
+    number: int
+    reason: str
+    look_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SenderDied:
+    """Row 13: nobody wrote the POST's answer in time."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownNotSent:
+    """Row 14: the restart is shown not to have happened."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FateStillUnknown:
+    """Rows 14 to 16: neither shown; what follows depends on the time since SentAt and on Asked."""
+
+    look_at: datetime
+    expires: datetime
+    reason: str = ""
+    failed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CycleEnded:
+    """Row 17: the initial cycle was watched to its end, good or bad."""
+
+    completed: bool
+    outcome: str
+    detail: str
+    after: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CycleRuns:
+    """Row 17: watch on; so it does where Graph could not be read (`failed`)."""
+
+    look_at: datetime
+    progress: str = ""
+    reason: str = ""
+    failed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decided:
+    """A person's word: approve, reject, cancel, resend (confirm is RestartAnswered)."""
+
+    decision: str
+    by: str
+    signed_in: bool = False
+
+
+Event = (
+    WindowShut
+    | WindowOpened
+    | Previewed
+    | LeaderEnded
+    | HeadTaken
+    | TooOld
+    | MustWait
+    | MustAsk
+    | Refused
+    | Cleared
+    | RestartAnswered
+    | SendPrevented
+    | RestartRejected
+    | AnswerLost
+    | SenderDied
+    | ShownNotSent
+    | FateStillUnknown
+    | CycleEnded
+    | CycleRuns
+    | Decided
+)

@@ -1,0 +1,14 @@
+"""The names that are deployed: queues and tables. Infrastructure creates these and no others."""
+
+from typing import Final
+
+RESETS_QUEUE: Final = "provisioning-resets"
+FOLLOW_UPS_QUEUE: Final = "reset-follow-ups"
+NOTIFICATIONS_QUEUE: Final = "reset-notifications"
+QUEUES: Final[tuple[str, ...]] = (RESETS_QUEUE, FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE)
+
+RESETS_TABLE: Final = "ProvisioningResets"
+IDS_TABLE: Final = "ProvisioningResetIds"
+TABLES: Final[tuple[str, ...]] = (RESETS_TABLE, IDS_TABLE)
+
+CONNECTION: Final = "ResetStorage"

@@ -1,0 +1,143 @@
+"""What the engine needs of the world, and what each part promises."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from shared.models import (
+    Answer,
+    AuditEvent,
+    AuditTrail,
+    Budget,
+    Claim,
+    DueRow,
+    JobRow,
+    Reset,
+    Scope,
+    Stored,
+    SyncJob,
+)
+
+
+class Clock(Protocol):
+    def __call__(self) -> datetime:
+        """Now, aware, in UTC."""
+
+
+class Store(Protocol):
+    """
+    Rows and transactions of the two tables.
+
+    Every method raises StorageUnavailable where the tables do not answer after the client's own
+    retries; then it is unknown whether a write took place.
+    """
+
+    async def remember_target(self, alias: str, *, at: datetime) -> None:
+        """Make sure that the sweep finds *alias*; cheap when repeated."""
+
+    async def claim(self, claim: Claim) -> Claim:
+        """Insert the ids row; return it, or the one that was there first."""
+
+    async def find(self, reset_id: str) -> Claim | None:
+        """Return where the reset of this id lies."""
+
+    async def read_job(self, target: str) -> Stored[JobRow]:
+        """Return the target's job row; one that is not there yet has no ETag."""
+
+    async def read_reset(self, claim: Claim) -> Stored[Reset] | None:
+        """Return the reset, or None where only its ids row was written."""
+
+    async def insert(
+        self, reset: Reset, event: AuditEvent, answers: Sequence[Answer]
+    ) -> Stored[Reset]:
+        """
+        Write a reset with its first event and its due row, in one transaction.
+
+        Where it is there already, that one is returned.
+        """
+
+    async def commit(
+        self,
+        before: Stored[Reset],
+        after: Reset,
+        *,
+        job: tuple[Stored[JobRow], JobRow] | None = None,
+        event: AuditEvent | None = None,
+        answers: Sequence[Answer] = (),
+    ) -> Stored[Reset]:
+        """
+        Write reset, due row, event, answers and, where given, the job row in one transaction.
+
+        Raise Conflict where the reset or the job row has changed since it was read. A write
+        whose answer was lost is recognised by its WriteId and counts as done.
+        """
+
+    async def events(self, reset: Reset) -> list[AuditEvent]:
+        """Return the audit of a reset, oldest first."""
+
+    async def budget(self, day: str, reset_id: str) -> Budget:
+        """Return what is spent of this UTC date's budget, and whether this reset has a place."""
+
+    async def reserve(self, day: str, reset_id: str, *, limit: int) -> bool:
+        """Take a place in the day's budget; True where the id has one, however often asked."""
+
+    async def keep_unreadable(
+        self, key: str, body: bytes, *, reason: str, queue: str, at: datetime
+    ) -> str:
+        """Keep a message whole; return its key. Keeping the same one again changes nothing."""
+
+    async def targets(self) -> list[str]:
+        """Return every alias that was ever used."""
+
+    def due(self, target: str) -> AsyncIterator[DueRow]:
+        """Yield the target's `due:` rows; no other row is read."""
+
+    async def mark_sent(self, row: DueRow, *, at: datetime) -> None:
+        """Merge `Sent` alone under the row's ETag; gone or changed rows are left alone."""
+
+    async def beat(self, timer: str, *, at: datetime) -> None:
+        """Record that a timer has run."""
+
+    async def last_beat(self, timer: str) -> datetime | None:
+        """Return when a timer last ran."""
+
+
+class Queues(Protocol):
+    """Messages that never expire. Raises StorageUnavailable."""
+
+    async def follow_up(self, reset_id: str) -> None:
+        """Ask for one `advance` of this reset."""
+
+    async def notification(self, target: str, reset_id: str, n: int) -> None:
+        """Ask for the delivery of one answer."""
+
+
+class Graph(Protocol):
+    """
+    Microsoft Graph, as the engine needs it.
+
+    Reads raise NotSent or FateUnknown where a later one may succeed, Rejected where none will.
+    """
+
+    async def fetch_token(self) -> None:
+        """Have a token at hand; raise NotSent where none is given."""
+
+    async def read_job(self, service_principal_id: str, job_id: str) -> SyncJob:
+        """
+        Return the job; with an empty *job_id* the service principal's only one.
+
+        Raise Rejected, naming their ids, where there are several.
+        """
+
+    async def restart(
+        self, service_principal_id: str, job_id: str, scope: Scope, *, client_request_id: str
+    ) -> str:
+        """
+        Send one restart, never repeated by the client; return Graph's request id.
+
+        Raise NotSent where it had no effect, FateUnknown where it may have had one, Rejected
+        where Graph refused.
+        """
+
+    async def audit_trail(self, service_principal_id: str, *, since: datetime) -> AuditTrail:
+        """Return the restarts that the directory audit log shows since then."""

@@ -1,0 +1,308 @@
+"""Rows and transactions in Azure Table Storage: the only module that knows its client."""
+
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from azure.core import MatchConditions
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
+from azure.data.tables import TableTransactionError, UpdateMode
+from azure.data.tables.aio import TableClient
+
+from shared import rows
+from shared.errors import Conflict, StorageUnavailable
+from shared.models import Answer, AuditEvent, Budget, Claim, DueRow, JobRow, Reset, Stored
+
+_LOST_RACE: Final = frozenset({404, 409, 412})
+_RESERVE_TRIES: Final = 20
+
+
+class TableStore:
+    """
+    The `Store` over two tables.
+
+    `new_id` gives the WriteId of each transaction: after an answer that was lost or that the
+    client's own retry turned into a conflict with itself, the row is read again, and our WriteId
+    there means that the write had succeeded.
+    """
+
+    def __init__(self, resets: TableClient, ids: TableClient, *, new_id: Callable[[], str]) -> None:
+        self._resets = resets
+        self._ids = ids
+        self._new_id = new_id
+        self._known_targets: set[str] = set()
+
+    async def remember_target(self, alias: str, *, at: datetime) -> None:
+        if alias in self._known_targets:
+            return
+        entity = {"PartitionKey": "targets", "RowKey": alias, "FirstUsedAt": at}
+        with contextlib.suppress(ResourceExistsError):
+            await _asked(self._resets.create_entity(entity))
+        self._known_targets.add(alias)
+
+    async def claim(self, claim: Claim) -> Claim:
+        try:
+            await _asked(self._ids.create_entity(rows.claim_entity(claim)))
+        except ResourceExistsError:
+            found = await self.find(claim.id)
+            if found is None:
+                raise StorageUnavailable("an ids row was there and is gone") from None
+            return found
+        return claim
+
+    async def find(self, reset_id: str) -> Claim | None:
+        entity = await self._get(self._ids, reset_id, "id")
+        return rows.claim_from(entity) if entity is not None else None
+
+    async def read_job(self, target: str) -> Stored[JobRow]:
+        entity = await self._get(self._resets, target, "job")
+        if entity is None:
+            return Stored(row=JobRow(target=target))
+        return Stored(row=rows.job_from(entity), etag=_etag(entity))
+
+    async def read_reset(self, claim: Claim) -> Stored[Reset] | None:
+        return await self._read(claim.target, rows.reset_key(claim.requested_at, claim.id))
+
+    async def insert(
+        self, reset: Reset, event: AuditEvent, answers: Sequence[Answer]
+    ) -> Stored[Reset]:
+        written = replace(reset, write_id=self._new_id())
+        operations: list[Any] = [
+            ("create", rows.reset_entity(written)),
+            ("upsert", rows.due_entity(written), {"mode": UpdateMode.REPLACE}),
+            ("create", rows.event_entity(written, event)),
+            *(("create", rows.answer_entity(answer)) for answer in answers),
+        ]
+        stored = await self._transact(operations, written)
+        if stored is None:
+            raise Conflict(f"{reset.id} could not be inserted")
+        return stored
+
+    async def commit(
+        self,
+        before: Stored[Reset],
+        after: Reset,
+        *,
+        job: tuple[Stored[JobRow], JobRow] | None = None,
+        event: AuditEvent | None = None,
+        answers: Sequence[Answer] = (),
+    ) -> Stored[Reset]:
+        written = replace(after, write_id=self._new_id())
+        operations: list[Any] = [_guarded(rows.reset_entity(written), before.etag)]
+        if written.due_at is not None:
+            operations.append(("upsert", rows.due_entity(written), {"mode": UpdateMode.REPLACE}))
+        else:
+            operations.append(("delete", rows.due_entity(before.row)))
+        if event is not None:
+            operations.append(("create", rows.event_entity(written, event)))
+        operations += [("create", rows.answer_entity(answer)) for answer in answers]
+        if job is not None:
+            was, becomes = job
+            operations.append(_guarded(rows.job_entity(becomes), was.etag))
+        stored = await self._transact(operations, written)
+        if stored is None or stored.row.write_id != written.write_id:
+            raise Conflict(f"{after.id} or its job row has changed")
+        return stored
+
+    async def _transact(self, operations: list[Any], written: Reset) -> Stored[Reset] | None:
+        """Return what is there afterwards: ours, or (after a lost race) whatever won it."""
+        try:
+            results = await self._resets.submit_transaction(operations)
+        except TableTransactionError as error:
+            if error.status_code not in _LOST_RACE:
+                raise StorageUnavailable(f"transaction: {error.status_code}") from error
+        except HttpResponseError as error:
+            if error.status_code not in _LOST_RACE and not _ambiguous(error):
+                raise StorageUnavailable(f"transaction: {error.status_code}") from error
+        except AzureError as error:
+            # The answer was lost: what the row says now decides, below.
+            lost = error
+            try:
+                return await self._read(
+                    written.target, rows.reset_key(written.requested_at, written.id)
+                )
+            except StorageUnavailable:
+                raise StorageUnavailable(f"transaction: {type(lost).__name__}") from lost
+        else:
+            return Stored(row=written, etag=results[0]["etag"])
+        return await self._read(written.target, rows.reset_key(written.requested_at, written.id))
+
+    async def events(self, reset: Reset) -> list[AuditEvent]:
+        found = self._resets.query_entities(
+            "PartitionKey eq @target and RowKey ge @first and RowKey lt @last",
+            parameters={
+                "target": reset.target,
+                "first": f"event:{reset.id}:",
+                # `;` is the character after `:`, so the range is closed.
+                "last": f"event:{reset.id};",
+            },
+        )
+        return [rows.event_from(entity) async for entity in _rows(found)]
+
+    async def budget(self, day: str, reset_id: str) -> Budget:
+        taken = _spent(await self._get(self._resets, "budget", day))
+        return Budget(spent=len(taken), mine=_short(reset_id) in taken)
+
+    async def reserve(self, day: str, reset_id: str, *, limit: int) -> bool:
+        key = _short(reset_id)
+        for _ in range(_RESERVE_TRIES):
+            entity = await self._get(self._resets, "budget", day)
+            taken = _spent(entity)
+            if key in taken:
+                return True
+            if len(taken) >= limit:
+                return False
+            row = {"PartitionKey": "budget", "RowKey": day, "Spent": "\n".join((*taken, key))}
+            try:
+                if entity is None:
+                    await _asked(self._resets.create_entity(row))
+                else:
+                    await _asked(
+                        self._resets.update_entity(
+                            row,
+                            mode=UpdateMode.REPLACE,
+                            etag=_etag(entity),
+                            match_condition=MatchConditions.IfNotModified,
+                        )
+                    )
+            except (ResourceExistsError, ResourceModifiedError):
+                continue
+            return True
+        raise StorageUnavailable("the budget row is fought over")
+
+    async def keep_unreadable(
+        self, key: str, body: bytes, *, reason: str, queue: str, at: datetime
+    ) -> str:
+        digest = hashlib.sha256(body).hexdigest()
+        for row_key in (key, f"{key}-{digest[:16]}"):
+            entity = {
+                "PartitionKey": "unreadable",
+                "RowKey": row_key,
+                "At": at,
+                "Queue": queue,
+                "Reason": reason,
+                "Body": body,
+                "Digest": digest,
+            }
+            try:
+                await _asked(self._resets.create_entity(entity))
+            except ResourceExistsError:
+                there = await self._get(self._resets, "unreadable", row_key)
+                if there is None or there.get("Digest") != digest:
+                    continue
+            return row_key
+        raise StorageUnavailable(f"two messages share the key {key}")
+
+    async def targets(self) -> list[str]:
+        found = self._resets.query_entities(
+            "PartitionKey eq 'targets' and RowKey lt 'heartbeat:' or "
+            "PartitionKey eq 'targets' and RowKey ge 'heartbeat;'",
+            select=["RowKey"],
+        )
+        return [str(entity["RowKey"]) async for entity in _rows(found)]
+
+    async def due(self, target: str) -> AsyncIterator[DueRow]:
+        found = self._resets.query_entities(
+            "PartitionKey eq @target and RowKey ge 'due:' and RowKey lt 'due;'",
+            parameters={"target": target},
+            select=["PartitionKey", "RowKey", "DueAt", "Behind", "Sent"],
+        )
+        async for entity in _rows(found):
+            yield rows.due_from(entity, _etag(entity))
+
+    async def mark_sent(self, row: DueRow, *, at: datetime) -> None:
+        key = rows.due_key(row.id) if row.n is None else rows.answer_key(row.id, row.n)
+        try:
+            await _asked(
+                self._resets.update_entity(
+                    {"PartitionKey": row.target, "RowKey": key, "Sent": at},
+                    mode=UpdateMode.MERGE,
+                    etag=row.etag,
+                    match_condition=MatchConditions.IfNotModified,
+                )
+            )
+        except (ResourceNotFoundError, ResourceModifiedError):
+            # Ended or moved on meanwhile: whoever did that wrote the row anew.
+            return
+
+    async def beat(self, timer: str, *, at: datetime) -> None:
+        entity = {"PartitionKey": "targets", "RowKey": f"heartbeat:{timer}", "At": at}
+        await _asked(self._resets.upsert_entity(entity, mode=UpdateMode.REPLACE))
+
+    async def last_beat(self, timer: str) -> datetime | None:
+        entity = await self._get(self._resets, "targets", f"heartbeat:{timer}")
+        return rows.as_utc(entity["At"]) if entity is not None else None
+
+    async def _read(self, target: str, key: str) -> Stored[Reset] | None:
+        entity = await self._get(self._resets, target, key)
+        if entity is None:
+            return None
+        return Stored(row=rows.reset_from(entity), etag=_etag(entity))
+
+    @staticmethod
+    async def _get(table: TableClient, partition: str, key: str) -> Any | None:
+        try:
+            return await _asked(table.get_entity(partition, key))
+        except ResourceNotFoundError as error:
+            if getattr(error, "error_code", None) == "TableNotFound":
+                raise StorageUnavailable(f"table {table.table_name} is missing") from error
+            return None
+
+
+async def _asked[T](call: Awaitable[T]) -> T:
+    """Let the answers that mean something through; all else is StorageUnavailable."""
+    try:
+        return await call
+    except (ResourceExistsError, ResourceNotFoundError, ResourceModifiedError):
+        raise
+    except HttpResponseError as error:
+        if error.status_code == 412:
+            raise ResourceModifiedError(response=error.response) from error
+        raise StorageUnavailable(f"table storage answered {error.status_code}") from error
+    except AzureError as error:
+        raise StorageUnavailable(f"table storage: {type(error).__name__}") from error
+
+
+async def _rows(found: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    try:
+        async for entity in found:
+            yield entity
+    except AzureError as error:
+        raise StorageUnavailable(f"table storage: {type(error).__name__}") from error
+
+
+def _guarded(entity: rows.Entity, etag: str) -> Any:
+    if not etag:
+        return ("create", entity)
+    condition = {
+        "mode": UpdateMode.REPLACE,
+        "etag": etag,
+        "match_condition": MatchConditions.IfNotModified,
+    }
+    return ("update", entity, condition)
+
+
+def _ambiguous(error: HttpResponseError) -> bool:
+    return error.status_code is None or error.status_code >= 500
+
+
+def _etag(entity: Any) -> str:
+    return str(entity.metadata["etag"])
+
+
+def _spent(entity: Any | None) -> tuple[str, ...]:
+    return tuple(str(entity["Spent"]).split("\n")) if entity is not None else ()
+
+
+def _short(reset_id: str) -> str:
+    # Ids are up to 128 characters, a column holds 32,768: a digest lets a budget of 1,000 fit.
+    return hashlib.sha256(reset_id.encode()).hexdigest()[:16]

@@ -1,0 +1,50 @@
+"""
+Log lines: an event's name, then its fields as JSON on the same line.
+
+The Functions worker forwards level, message and category and drops `extra`, and it can lose or swap
+its own invocation id under concurrency: hence JSON in the message, with our own id in it.
+"""
+
+import json
+import logging
+from typing import Final
+
+_log: Final = logging.getLogger("relink")
+
+EVENTS: Final[dict[str, int]] = {
+    "message.received": logging.INFO,
+    "message.unreadable": logging.ERROR,
+    "message.repeated": logging.INFO,
+    "reset.accepted": logging.INFO,
+    "reset.waiting": logging.INFO,
+    "reset.awaiting_approval": logging.WARNING,
+    "reset.sending": logging.INFO,
+    "reset.unknown": logging.WARNING,
+    "reset.fate_asked": logging.ERROR,
+    "reset.restarted": logging.INFO,
+    "reset.progress": logging.INFO,
+    "reset.completed": logging.INFO,
+    "reset.failed": logging.ERROR,
+    "reset.refused": logging.WARNING,
+    "reset.rejected": logging.INFO,
+    "reset.cancelled": logging.INFO,
+    "reset.expired": logging.WARNING,
+    "reset.previewed": logging.INFO,
+    "reset.joined": logging.INFO,
+    "reset.late_word": logging.WARNING,
+    "reset.newer_row": logging.WARNING,
+    "graph.call": logging.INFO,
+    "graph.failed": logging.WARNING,
+    "settings.bad": logging.ERROR,
+    "sweep.done": logging.INFO,
+    "storage.failed": logging.ERROR,
+    "invocation.cancelled": logging.ERROR,
+}
+"""The closed list; docs/events.md says what each means, alerts parse it."""
+
+
+def emit(event: str, **fields: str | float | bool | None) -> None:
+    """Log *event*; a name that is not in the list is a defect and raises KeyError."""
+    level = EVENTS[event]
+    shown = {name: value for name, value in fields.items() if value not in (None, "")}
+    _log.log(level, "%s %s", event, json.dumps(shown, ensure_ascii=False, default=str))
