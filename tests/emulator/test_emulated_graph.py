@@ -234,7 +234,7 @@ async def test_the_status_can_lag_behind_the_204() -> None:
         await _job(graph).restart.post(_restart(SynchronizationJobRestartScope.Full))
         emulator.clock.advance(19)
         lagging = (await _job(graph).get()).status
-        emulator.clock.advance(2)
+        emulator.clock.advance(1)
         caught_up = (await _job(graph).get()).status
 
     assert lagging.code is SynchronizationStatusCode.Active

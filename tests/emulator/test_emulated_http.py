@@ -313,9 +313,9 @@ async def test_requests_are_told_as_they_came() -> None:
         await http.post(RESTART, content=b"oops", params={"a": "1"})
         told = (await http.get("/_emulator/requests")).json()["value"]
 
-    assert [(row["body"], row["rawBody"], row["status"]) for row in told] == [
-        ({"criteria": {}}, '{ "criteria": {}}', 204),
-        ("oops", "oops", 400),
+    assert [(row["body"], row["rawBody"], row["status"], row["effective"]) for row in told] == [
+        ({"criteria": {}}, '{ "criteria": {}}', 204, True),
+        ("oops", "oops", 400, False),
     ]
     assert {row["path"] for row in told} == {RESTART}
     assert told[0]["at"] == "2026-11-02T08:00:00Z"

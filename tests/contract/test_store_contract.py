@@ -1,0 +1,383 @@
+"""What every store promises: the in-memory one and Azure Table Storage (Azurite) alike."""
+
+import asyncio
+import itertools
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from azure.core.exceptions import ServiceResponseError
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.data.tables.aio import TableServiceClient
+
+from shared.errors import Conflict, NewerRow, StorageUnavailable
+from shared.models import (
+    Answer,
+    AnswerKind,
+    AuditEvent,
+    Claim,
+    DueRow,
+    JobRow,
+    LastFull,
+    Reset,
+    Scope,
+    State,
+    Stored,
+)
+from shared.ports import Store
+from shared.store import TableStore
+from tests.support.memory import MemoryStore
+
+NOW = datetime(2026, 11, 24, 9, 0, 0, 123000, tzinfo=UTC)
+
+
+class Tables:
+    """Two fresh tables in Azurite, and stores over them."""
+
+    def __init__(self, service: TableServiceClient) -> None:
+        self.service = service
+        suffix = uuid.uuid4().hex[:12]
+        self.resets = service.get_table_client(f"Resets{suffix}")
+        self.ids = service.get_table_client(f"Ids{suffix}")
+        self.numbers = itertools.count(1)
+
+    async def create(self) -> None:
+        await self.resets.create_table()
+        await self.ids.create_table()
+
+    def store(self) -> TableStore:
+        return TableStore(self.resets, self.ids, new_id=lambda: f"w{next(self.numbers)}")
+
+
+@pytest.fixture
+async def tables(azurite: str) -> AsyncIterator[Tables]:
+    async with TableServiceClient.from_connection_string(azurite) as service:
+        tables = Tables(service)
+        await tables.create()
+        yield tables
+
+
+@pytest.fixture(params=["memory", "azurite"])
+async def store(request: pytest.FixtureRequest, tables: Tables) -> Store:
+    return MemoryStore() if request.param == "memory" else tables.store()
+
+
+def reset(reset_id: str = "r1", **changes: object) -> Reset:
+    base = Reset(
+        id=reset_id,
+        target="sales",
+        requested_at=NOW,
+        service_principal_id="sp",
+        subjects=("a@x", "b@x"),
+        not_before=NOW + timedelta(days=1),
+        seen_number=0,
+        due_at=NOW,
+        sequence=1,
+        detail="accepted",
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def event(sequence: int = 1, state: State = State.ACCEPTED) -> AuditEvent:
+    return AuditEvent(sequence=sequence, at=NOW, state=state, by="relink", detail="why")
+
+
+def claim(reset_id: str = "r1", content: str = "c") -> Claim:
+    return Claim(id=reset_id, target="sales", requested_at=NOW, content_hash=content)
+
+
+def answer(n: int = 1) -> Answer:
+    return Answer(
+        id="r1", target="sales", n=n, kind=AnswerKind.END, notifier="sn", ticket_id="INC1",
+        ticket_url="", state=State.COMPLETED, text="done", at=NOW, due_at=NOW,
+    )  # fmt: skip
+
+
+async def all_due(store: Store, target: str = "sales") -> list[DueRow]:
+    return [row async for row in store.due(target)]
+
+
+async def test_the_first_claim_of_an_id_stands(store: Store) -> None:
+    first = await store.claim(claim(content="one"))
+    second = await store.claim(claim(content="two"))
+
+    assert first == second == await store.find("r1")
+    assert await store.find("r2") is None
+
+
+async def test_a_reset_comes_back_as_it_was_written(store: Store) -> None:
+    written = reset(
+        scope=Scope.FULL, approved=True, tries=3, number=7, before='{"a": "ü"}', dry_run=True
+    )
+    await store.insert(written, event(), ())
+
+    stored = await store.read_reset(claim())
+
+    assert stored is not None
+    assert replace(stored.row, write_id="") == written
+    assert stored.etag
+
+
+async def test_an_ids_row_without_a_reset_reads_as_none(store: Store) -> None:
+    assert await store.read_reset(claim()) is None
+
+
+async def test_inserting_again_returns_what_is_there(store: Store) -> None:
+    first = await store.insert(reset(), event(), ())
+    second = await store.insert(reset(reason="other"), event(), (answer(),))
+
+    assert second == first
+    assert [row.n for row in await all_due(store)] == [None]
+
+
+async def test_a_commit_writes_reset_job_event_due_row_and_answer_together(store: Store) -> None:
+    stored = await store.insert(reset(), event(), ())
+    job = await store.read_job("sales")
+    last = LastFull(number=1, id="r0", outcome="completed", service_principal_id="sp", job_id="")
+    row = JobRow(target="sales", head="r1", number=2, last_full=last, last_restart_at=NOW)
+    later = NOW + timedelta(hours=1)
+
+    after = await store.commit(
+        stored,
+        replace(stored.row, state=State.WAITING, due_at=later, behind="r9", sequence=2),
+        job=(job, row),
+        event=event(2, State.WAITING),
+        answers=(answer(),),
+    )
+
+    assert (await store.read_job("sales")).row == row
+    assert await store.read_reset(claim()) == after
+    assert [e.state for e in await store.events(after.row)] == [State.ACCEPTED, State.WAITING]
+    found = {(r.id, r.n, r.due_at, r.behind) for r in await all_due(store)}
+    assert found == {("r1", None, later, "r9"), ("r1", 1, NOW, "")}
+
+
+async def test_a_column_that_is_emptied_is_gone(store: Store) -> None:
+    stored = await store.insert(reset(seen_number=4), event(), ())
+    await store.commit(stored, replace(stored.row, seen_number=None, not_before=None))
+
+    after = await store.read_reset(claim())
+
+    assert after is not None
+    assert (after.row.seen_number, after.row.not_before) == (None, None)
+
+
+async def test_an_end_takes_the_due_row_away(store: Store) -> None:
+    stored = await store.insert(reset(), event(), ())
+
+    await store.commit(stored, replace(stored.row, state=State.COMPLETED, due_at=None))
+
+    assert await all_due(store) == []
+
+
+async def test_a_stale_reset_changes_nothing_at_all(store: Store) -> None:
+    stale = await store.insert(reset(), event(), ())
+    await store.commit(stale, replace(stale.row, detail="first"))
+    job = await store.read_job("sales")
+
+    with pytest.raises(Conflict):
+        await store.commit(
+            stale,
+            replace(stale.row, detail="second", due_at=None),
+            job=(job, JobRow(target="sales", head="r1")),
+            event=event(2),
+            answers=(answer(),),
+        )
+
+    after = await store.read_reset(claim())
+    assert after is not None
+    assert after.row.detail == "first"
+    assert (await store.read_job("sales")).row.head == ""
+    assert len(await store.events(after.row)) == 1
+    assert len(await all_due(store)) == 1
+
+
+async def test_a_stale_job_row_changes_nothing_at_all(store: Store) -> None:
+    one = await store.insert(reset("r1"), event(), ())
+    two = await store.insert(reset("r2"), event(), ())
+    job = await store.read_job("sales")
+    await store.commit(one, one.row, job=(job, JobRow(target="sales", head="r1")))
+
+    with pytest.raises(Conflict):
+        await store.commit(
+            two, replace(two.row, detail="mine"), job=(job, JobRow(target="sales", head="r2"))
+        )
+
+    assert (await store.read_job("sales")).row.head == "r1"
+    second = await store.read_reset(claim("r2"))
+    assert second is not None
+    assert second.row.detail == "accepted"
+
+
+async def test_of_many_that_claim_an_empty_head_at_once_one_wins(store: Store) -> None:
+    rivals = [await store.insert(reset(f"r{n}"), event(), ()) for n in range(8)]
+    job = await store.read_job("sales")
+
+    async def take(x: Stored[Reset]) -> str:
+        try:
+            await store.commit(x, x.row, job=(job, JobRow(target="sales", head=x.row.id)))
+        except Conflict:
+            return ""
+        return x.row.id
+
+    winners = [won for won in await asyncio.gather(*map(take, rivals)) if won]
+
+    assert winners == [(await store.read_job("sales")).row.head]
+
+
+async def test_the_events_of_ids_that_begin_alike_are_kept_apart(store: Store) -> None:
+    await store.insert(reset("a"), event(), ())
+    longer = await store.insert(reset("a.b"), event(), ())
+    await store.insert(reset("a-b"), event(), ())
+
+    assert len(await store.events(longer.row)) == 1
+    assert len(await store.events(reset("a"))) == 1
+
+
+async def test_a_budget_counts_each_reset_once_and_stops_at_its_limit(store: Store) -> None:
+    taken = [await store.reserve("2026-11-24", i, limit=2) for i in ("a", "a", "b", "c", "b")]
+
+    assert taken == [True, True, True, False, True]
+    assert (await store.budget("2026-11-24", "b")).mine
+    assert not (await store.budget("2026-11-24", "c")).mine
+    assert (await store.budget("2026-11-24", "c")).spent == 2
+    assert (await store.budget("2026-11-25", "a")).spent == 0
+
+
+async def test_of_many_that_reserve_the_last_place_at_once_one_gets_it(store: Store) -> None:
+    await store.reserve("d", "first", limit=2)
+
+    taken = await asyncio.gather(*(store.reserve("d", f"r{n}", limit=2) for n in range(6)))
+
+    assert sum(taken) == 1
+
+
+async def test_an_unreadable_message_is_kept_whole_and_once(store: Store) -> None:
+    body = b"\x00\xff" * 32_768
+
+    keys = [
+        await store.keep_unreadable("m1", body, reason="why", queue="q", at=NOW),
+        await store.keep_unreadable("m1", body, reason="why", queue="q", at=NOW),
+        await store.keep_unreadable("m1", b"another", reason="why", queue="q", at=NOW),
+    ]
+
+    assert keys[0] == keys[1] == "m1"
+    assert keys[2].startswith("m1-")
+
+
+async def test_targets_are_remembered_once_and_heartbeats_are_none(store: Store) -> None:
+    await store.remember_target("b", at=NOW)
+    await store.remember_target("a", at=NOW)
+    await store.remember_target("b", at=NOW)
+    await store.beat("sweep", at=NOW)
+
+    assert await store.targets() == ["a", "b"]
+    assert await store.last_beat("sweep") == NOW
+    assert await store.last_beat("other") is None
+
+
+async def test_sent_is_merged_under_the_due_rows_etag_alone(store: Store) -> None:
+    stored = await store.insert(reset(), event(), ())
+    (due,) = await all_due(store)
+
+    await store.mark_sent(due, at=NOW)
+    (marked,) = await all_due(store)
+    moved = await store.commit(stored, replace(stored.row, behind="x"))
+    await store.mark_sent(marked, at=NOW)
+    (fresh,) = await all_due(store)
+    await store.commit(moved, replace(moved.row, due_at=None, state=State.FAILED))
+    await store.mark_sent(fresh, at=NOW)
+
+    assert marked.sent == NOW
+    assert (fresh.sent, fresh.behind) == (None, "x")
+    assert await all_due(store) == []
+
+
+class LossyTransport(AioHttpTransport):
+    """Drops the answer of the next transaction, after it has taken effect."""
+
+    lose = False
+
+    async def send(self, request, **kwargs):  # type: ignore[no-untyped-def, override]
+        response = await super().send(request, **kwargs)
+        if self.lose and "$batch" in request.url:
+            self.lose = False
+            await response.load_body()
+            raise ServiceResponseError("the answer is lost")
+        return response
+
+
+async def test_a_transaction_whose_answer_is_lost_is_recognised_by_its_write_id(
+    azurite: str, tables: Tables
+) -> None:
+    transport = LossyTransport()
+    async with TableServiceClient.from_connection_string(
+        azurite, transport=transport, retry_total=0
+    ) as service:
+        store = TableStore(
+            service.get_table_client(tables.resets.table_name),
+            service.get_table_client(tables.ids.table_name),
+            new_id=lambda: f"w{next(tables.numbers)}",
+        )
+        stored = await store.insert(reset(), event(), ())
+        transport.lose = True
+
+        after = await store.commit(stored, replace(stored.row, detail="mine"))
+
+        assert (after.row.detail, transport.lose) == ("mine", False)
+        assert after == await store.read_reset(claim())
+
+
+async def test_a_transaction_that_the_client_repeats_is_recognised_by_its_write_id(
+    azurite: str, tables: Tables
+) -> None:
+    transport = LossyTransport()
+    async with TableServiceClient.from_connection_string(
+        azurite, transport=transport, retry_total=2, retry_backoff_factor=0
+    ) as service:
+        store = TableStore(
+            service.get_table_client(tables.resets.table_name),
+            service.get_table_client(tables.ids.table_name),
+            new_id=lambda: f"w{next(tables.numbers)}",
+        )
+        stored = await store.insert(reset(), event(), ())
+        transport.lose = True
+
+        after = await store.commit(stored, replace(stored.row, detail="mine"))
+
+        assert after.row.detail == "mine"
+
+
+async def test_a_missing_table_is_storage_that_is_not_there(azurite: str) -> None:
+    async with TableServiceClient.from_connection_string(azurite) as service:
+        nowhere = service.get_table_client("Nowhere")
+        store = TableStore(nowhere, nowhere, new_id=lambda: "w")
+
+        with pytest.raises(StorageUnavailable):
+            await store.read_job("sales")
+        with pytest.raises(StorageUnavailable):
+            await store.insert(reset(), event(), ())
+
+
+async def test_storage_that_does_not_answer_is_said_so() -> None:
+    connection = (
+        "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=YQ==;"
+        "TableEndpoint=http://127.0.0.1:9/a;"
+    )
+    async with TableServiceClient.from_connection_string(connection, retry_total=0) as service:
+        store = TableStore(
+            service.get_table_client("T"), service.get_table_client("I"), new_id=lambda: "w"
+        )
+
+        with pytest.raises(StorageUnavailable):
+            await store.claim(claim())
+
+
+async def test_a_row_of_a_newer_version_is_left_alone(tables: Tables) -> None:
+    store = tables.store()
+    await store.insert(reset(version=2), event(), ())
+
+    with pytest.raises(NewerRow):
+        await store.read_reset(claim())
