@@ -1,7 +1,6 @@
 from datetime import datetime, timedelta
 
 import pytest
-from emulator_support import START, Story, tenant
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import to_builtins
@@ -9,6 +8,7 @@ from msgspec import to_builtins
 from local.emulator import read_seed
 from local.emulator.scopes import FULL, PORTAL, ResetScope
 from local.emulator.values import Account, Status, User
+from tests.emulator.emulator_support import START, Story, tenant
 
 CDS = ResetScope.CONNECTOR_DATA_STORE
 CYCLE = 31  # three users of ten seconds, and one second more

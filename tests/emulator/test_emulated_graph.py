@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-from emulator_support import APP, JOB, JOB_PATH, START, emulated, graph_sdk, tenant
 from kiota_abstractions.base_request_configuration import RequestConfiguration
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from msgraph.generated.models.synchronization_job_restart_criteria import (
@@ -28,6 +27,8 @@ from msgraph.generated.service_principals.service_principals_request_builder imp
     ServicePrincipalsRequestBuilder,
 )
 from msgraph.graph_service_client import GraphServiceClient
+
+from tests.emulator.emulator_support import APP, JOB, JOB_PATH, START, emulated, graph_sdk, tenant
 
 YEAR_ONE = datetime(1, 1, 1, tzinfo=UTC)
 

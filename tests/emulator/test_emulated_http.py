@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
-from emulator_support import APP, JOB, JOB_PATH, START, emulated, tenant
 
 from local.emulator import Emulator
 from local.emulator.values import ServicePrincipal
+from tests.emulator.emulator_support import APP, JOB, JOB_PATH, START, emulated, tenant
 
 RESTART = f"{JOB_PATH}/restart"
 FULL = {"criteria": {"resetScope": "Full"}}

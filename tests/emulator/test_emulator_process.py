@@ -11,11 +11,11 @@ from typing import Any
 
 import httpx
 import pytest
-from emulator_support import Story
 
 from local.emulator import BadSeed, Clock, parse_state, read_seed
 from local.emulator.__main__ import BadSetting, settings
 from local.emulator.scopes import FULL, PORTAL
+from tests.emulator.emulator_support import Story
 
 ROOT = Path(__file__).parents[2]
 READY = re.compile(r"Graph emulator ready on (http://127\.0\.0\.1:\d+) at 60x\n")
