@@ -108,22 +108,14 @@ def _check_what_types_cannot(request: ResetRequest) -> None:
             raise InvalidRequest(f"{name}: ends with a newline; remove it")
     if any("\n" in subject for subject in request.subjects):
         raise InvalidRequest("subjects: one of them contains a newline; send a list of users")
-    if utf16_length("\n".join(request.subjects)) > LONGEST_COLUMN:
-        raise InvalidRequest("subjects: too long in all; send fewer")
     if request.not_before and not EARLIEST_YEAR <= request.not_before.year <= LATEST_YEAR:
         raise InvalidRequest(f"notBefore: year {request.not_before.year} is no change window")
     if request.scope is Scope.SUBJECTS:
         raise InvalidRequest("scope: `subjects` is not supported; send `full`")
 
 
-LONGEST_COLUMN: Final = 32_768
 EARLIEST_YEAR: Final = 2000
 LATEST_YEAR: Final = 9000
-
-
-def utf16_length(text: str) -> int:
-    """Characters as Table Storage counts them: UTF-16 code units."""
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 _SCHEMA_WORDS: Final = {

@@ -1,6 +1,26 @@
+"""What all tests share: one storage emulator."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
 import pytest
+
+from local import processes
+
+
 @pytest.fixture(scope="session")
-def azurite() -> str:
-    k="Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-    b="http://127.0.0.1"
-    return f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey={k};BlobEndpoint={b}:21000/devstoreaccount1;QueueEndpoint={b}:21001/devstoreaccount1;TableEndpoint={b}:21002/devstoreaccount1;"
+def azurite() -> Iterator[str]:
+    """Azurite in memory on free ports, for the whole run: its connection string."""
+    # In a loop of its own, since each test has a loop of its own.
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    running = processes.azurite()
+    try:
+        yield asyncio.run_coroutine_threadsafe(running.__aenter__(), loop).result()
+        asyncio.run_coroutine_threadsafe(running.__aexit__(None, None, None), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

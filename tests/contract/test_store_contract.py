@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from azure.core.exceptions import ServiceResponseError
@@ -295,12 +296,12 @@ async def test_sent_is_merged_under_the_due_rows_etag_alone(store: Store) -> Non
     assert await all_due(store) == []
 
 
-class LossyTransport(AioHttpTransport):
+class LossyTransport(AioHttpTransport):  # type: ignore[misc]
     """Drops the answer of the next transaction, after it has taken effect."""
 
     lose = False
 
-    async def send(self, request, **kwargs):  # type: ignore[no-untyped-def, override]
+    async def send(self, request: Any, **kwargs: Any) -> Any:
         response = await super().send(request, **kwargs)
         if self.lose and "$batch" in request.url:
             self.lose = False

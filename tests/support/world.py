@@ -83,9 +83,7 @@ class World:
 
     async def accept(self, request_id: str = "r1", **fields: object) -> Accepted:
         request = ResetRequest(target=TARGET, request_id=request_id, **fields)  # type: ignore[arg-type]
-        return await self.acceptance.accept(
-            Received(id=request_id, request=request), via="queue"
-        )
+        return await self.acceptance.accept(Received(id=request_id, request=request), via="queue")
 
     async def send(self, text: str, *, message_id: str = "m1") -> None:
         await self.intake.run(text, message_id=message_id, came_at=self.clock())
@@ -131,8 +129,4 @@ class World:
 
 
 def claim_of(reset: Reset) -> Claim:
-    return Claim(
-        id=reset.id, target=reset.target, requested_at=reset.requested_at, content_hash=""
-    )
-
-
+    return Claim(id=reset.id, target=reset.target, requested_at=reset.requested_at, content_hash="")

@@ -404,7 +404,7 @@ async def test_a_reset_whose_sender_was_overtaken_drops_its_late_word() -> None:
         await world.engine.advance(world.store.ids["r1"])
         raise Overtaken("429")
 
-    world.graph.restart = slow  # type: ignore[method-assign,assignment]
+    world.graph.restart = slow  # type: ignore[method-assign]
     last = await world.ask()
     world.graph.restart = original  # type: ignore[method-assign]
 
@@ -420,7 +420,7 @@ async def _die_while_sending(world: World) -> None:
         raise Died
 
     original = world.graph.restart
-    world.graph.restart = die  # type: ignore[method-assign,assignment]
+    world.graph.restart = die  # type: ignore[method-assign]
     with pytest.raises(Died):
         await world.ask()
     world.graph.restart = original  # type: ignore[method-assign]

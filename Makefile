@@ -1,0 +1,66 @@
+# Everything that CI and a person run. Needs Python 3.13 (.python-version), Node.js and make.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+AZURITE_READY := local/node_modules/.ready
+
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help setup check test unit demo host azurite emulator schema clean
+
+help: ## What there is to run
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) $(AZURITE_READY) ## Virtual environment and storage emulator, from nothing
+
+$(READY): requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
+	  sys.exit(0 if v == (3, 13) else f"Python 3.13 is needed (.python-version); {sys.executable} is {v[0]}.{v[1]}. Try make PYTHON=/path/to/python3.13")'
+	@echo "setting up $(VENV) (about half a minute)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(RUN) -m pip install -qq --disable-pip-version-check --no-warn-script-location -r requirements-dev.txt
+	@touch $@
+
+$(AZURITE_READY): local/package.json local/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is needed (Node.js 20 or later), for the storage emulator Azurite" >&2; exit 1; }
+	@echo "installing the storage emulator Azurite"
+	@npm ci --prefix local --no-audit --no-fund --ignore-scripts --loglevel=error
+	@touch $@
+
+check: $(READY) ## Lint, format, types, import rules
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-logo --config pyproject.toml
+
+test: setup check ## Everything that CI runs
+	@$(RUN) -m pytest
+
+unit: $(READY) ## The fast tests alone
+	@$(RUN) -m pytest -q tests/unit
+
+demo: setup ## The main job for real: a request in, a Full restart, the result in Table Storage
+	@$(RUN) -m local.demo
+
+host: setup ## The development host alone (PORT, default 7071; APP_DIR, default this project)
+	@$(RUN) -m local.host
+
+azurite: $(AZURITE_READY) ## The storage emulator alone (127.0.0.1, ports 10000 to 10002)
+	@exec local/node_modules/.bin/azurite --location .local/azurite \
+	  --blobHost 127.0.0.1 --queueHost 127.0.0.1 --tableHost 127.0.0.1 \
+	  --disableTelemetry --skipApiVersionCheck
+
+emulator: $(READY) ## The Graph emulator alone (GRAPH_EMULATOR_PORT, default 7072)
+	@$(RUN) -m local.emulator
+
+schema: $(READY) ## Write docs/reset-request.schema.json from the definition that validates
+	@$(RUN) -m local.schema
+
+clean: ## Remove what setup and runs have made
+	@rm -rf $(VENV) local/node_modules .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

@@ -1,0 +1,267 @@
+"""
+`make demo`: the project's main job, for real, on this machine.
+
+A queue message goes in; the queue-triggered function restarts the job through the Graph SDK; the
+initial cycle is watched to its end; the result lies in Table Storage. Ends with 0 only if all of
+that was seen to be true.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import httpx
+from azure.data.tables.aio import TableServiceClient
+from azure.storage.queue.aio import QueueClient
+
+from local import processes
+from shared.models import ENDED, Claim, Reset, State
+from shared.names import CONNECTION, IDS_TABLE, RESETS_QUEUE, RESETS_TABLE
+from shared.store import TableStore
+
+TARGET: Final = "salesforce-prod"
+SERVICE_PRINCIPAL: Final = "8e6c3c1d-4b7a-4c52-9f0e-2a1d5b9c7e31"
+SUBJECT: Final = "adele.vance@contoso.com"
+REQUEST_ID: Final = "demo-1"
+TAKES_AT_MOST: Final = 120.0
+EXPECTED_BODY: Final = {"criteria": {"resetScope": "Full"}}
+BAR: Final = 30
+
+
+@dataclass
+class Terminal:
+    """Plain lines in a pipe; colour and one moving line in a terminal."""
+
+    live: bool = field(default_factory=sys.stdout.isatty)
+    began: float = field(default_factory=time.monotonic)
+    moving: bool = False
+
+    def line(self, text: str = "") -> None:
+        if self.moving:
+            print()
+            self.moving = False
+        print(text, flush=True)
+
+    def title(self, text: str) -> None:
+        self.line()
+        self.line(f"\033[1m{text}\033[0m" if self.live else text)
+
+    def event(self, name: str, text: str) -> None:
+        self.line(f"  {time.monotonic() - self.began:6.1f} s  {name:<10} {text}")
+
+    def progress(self, text: str) -> None:
+        done, _, rest = text.partition(" of ")
+        if not (done.isdigit() and rest.isdigit() and int(rest)):
+            return
+        filled = round(BAR * int(done) / int(rest))
+        shown = f"[{'#' * filled}{'.' * (BAR - filled)}] {text} users"
+        where = f"  {time.monotonic() - self.began:6.1f} s  {'cycle':<10} {shown}"
+        if self.live:
+            print(f"\r\033[K{where}", end="", flush=True)
+            self.moving = True
+        else:
+            self.line(where)
+
+
+@dataclass
+class Link:
+    """Whom the job has linked the subject to."""
+
+    target_id: str
+    username: str
+    active: bool
+
+    def __str__(self) -> str:
+        state = "active" if self.active else "DEACTIVATED"
+        return f"{SUBJECT} -> {self.target_id} ({self.username}, {state})"
+
+
+class Graph:
+    """The emulator as a spectator sees it: what it received, and the links it holds."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def link(self) -> Link:
+        state = (await self._client.get("/_emulator/state")).json()
+        user = next(u["id"] for u in state["users"] if u["userPrincipalName"] == SUBJECT)
+        principal = next(p for p in state["servicePrincipals"] if p["id"] == SERVICE_PRINCIPAL)
+        target_id = principal["jobs"][0]["links"].get(user, "none")
+        accounts: list[dict[str, Any]] = principal["targetAccounts"]
+        account = next((a for a in accounts if a["id"] == target_id), {})
+        return Link(
+            target_id=target_id,
+            username=account.get("attributes", {}).get("Username", "?"),
+            active=bool(account.get("active", False)),
+        )
+
+    async def restarts(self) -> list[dict[str, Any]]:
+        received = (await self._client.get("/_emulator/requests")).json()["value"]
+        return [r for r in received if r["method"] == "POST" and r["path"].endswith("/restart")]
+
+    async def restart_as_the_portal_does(self) -> None:
+        """An empty criteria, and the time that its cycle takes."""
+        jobs = f"/v1.0/servicePrincipals/{SERVICE_PRINCIPAL}/synchronization/jobs"
+        job = (await self._client.get(jobs)).json()["value"][0]["id"]
+        (await self._client.post(f"{jobs}/{job}/restart", json={})).raise_for_status()
+        (await self._client.post("/_emulator/clock", json={"advance": 1200})).raise_for_status()
+
+
+async def main() -> int:
+    terminal = Terminal()
+    terminal.line("Relink demo: a reset request goes in, a full-scope restart happens, the result")
+    terminal.line("is in Table Storage. Everything runs on this machine (127.0.0.1, free ports).")
+    terminal.title("Starting")
+    async with processes.azurite() as storage, processes.emulator() as graph_url:
+        terminal.event("storage", "Azurite is ready (queues, tables, blobs)")
+        terminal.event("graph", f"the Graph emulator is ready on {graph_url}")
+        async with processes.host(_environ(storage, graph_url)) as (_, host_url):
+            terminal.event("host", f"the app runs in the genuine Functions worker on {host_url}")
+            async with (
+                httpx.AsyncClient(base_url=graph_url, timeout=10) as client,
+                TableServiceClient.from_connection_string(storage) as tables,
+            ):
+                problems = await _story(terminal, Graph(client), tables, storage)
+    return _verdict(terminal, problems)
+
+
+def _environ(storage: str, graph_url: str) -> Mapping[str, str]:
+    catalogue = {TARGET: {"servicePrincipalId": SERVICE_PRINCIPAL}}
+    return {
+        "AzureWebJobsStorage": storage,
+        CONNECTION: storage,
+        "GRAPH_ENDPOINT": graph_url,
+        "RESET_TARGETS": json.dumps(catalogue),
+        "RESETS_ENABLED": "true",
+        "FOLLOW_UP_INTERVAL": "PT1S",
+        "SWEEP_SCHEDULE": "* * * * * *",
+        "APP_DIR": str(processes.ROOT),
+    }
+
+
+async def _story(
+    terminal: Terminal, graph: Graph, tables: TableServiceClient, storage: str
+) -> list[str]:
+    terminal.title("The link before")
+    old = await graph.link()
+    terminal.line(f"  {old}")
+
+    terminal.title('"Restart provisioning" in the portal, to compare')
+    await graph.restart_as_the_portal_does()
+    portal = await graph.link()
+    terminal.line(f"  {portal}: {'nothing changed' if portal == old else 'changed'}")
+
+    terminal.title(f"The request, on queue {RESETS_QUEUE}")
+    request = {
+        "requestId": REQUEST_ID,
+        "target": TARGET,
+        "reason": "Adele's Salesforce user was made anew; Entra keeps the deactivated one",
+        "requestedBy": "helpdesk@contoso.com",
+        "ticket": {"system": "servicenow", "id": "INC0012345"},
+        "subjects": [SUBJECT],
+    }
+    terminal.line(f"  {json.dumps(request, ensure_ascii=False)}")
+    before = len(await graph.restarts())
+    async with QueueClient.from_connection_string(storage, RESETS_QUEUE) as queue:
+        await queue.send_message(json.dumps(request), time_to_live=-1)
+
+    terminal.title("What happens")
+    store = TableStore(
+        tables.get_table_client(RESETS_TABLE), tables.get_table_client(IDS_TABLE), new_id=str
+    )
+    reset = await _watch(terminal, store)
+
+    terminal.title("The link after")
+    new = await graph.link()
+    terminal.line(f"  {new}")
+
+    terminal.title("What Graph received")
+    sent = (await graph.restarts())[before:]
+    for each in sent:
+        body = json.dumps(each["body"], separators=(",", ":"))
+        terminal.line(f"  {each['method']} {each['path']}")
+        terminal.line(f"  {body} -> {each['status']}")
+
+    terminal.title("What is recorded")
+    await _show_rows(terminal, tables)
+    return _problems(reset, old, portal, new, sent)
+
+
+async def _watch(terminal: Terminal, store: TableStore) -> Reset | None:
+    """Show each event as it is written, and the cycle's progress, until the reset has ended."""
+    shown, progress = 0, ""
+    deadline = time.monotonic() + TAKES_AT_MOST
+    while time.monotonic() < deadline:
+        await asyncio.sleep(0.1)
+        claim: Claim | None = await store.find(REQUEST_ID)
+        stored = await store.read_reset(claim) if claim is not None else None
+        if stored is None:
+            continue
+        reset = stored.row
+        if reset.state is State.RESTARTED and reset.progress != progress:
+            progress = reset.progress
+            terminal.progress(progress)
+        for event in (await store.events(reset))[shown:]:
+            terminal.event(str(event.state), event.detail)
+            shown += 1
+        if reset.state in ENDED:
+            return reset
+    return None
+
+
+async def _show_rows(terminal: Terminal, tables: TableServiceClient) -> None:
+    for name in (IDS_TABLE, RESETS_TABLE):
+        terminal.line(f"  {name}")
+        found = [e async for e in tables.get_table_client(name).list_entities()]
+        for entity in found:
+            key = f"{entity.pop('PartitionKey')} / {entity.pop('RowKey')}"
+            terminal.line(f"    {key}")
+            columns = "  ".join(f"{k}={_short(v)}" for k, v in entity.items() if v not in ("", 0))
+            terminal.line(f"      {columns}")
+
+
+def _short(value: Any) -> str:
+    text = value.isoformat() if hasattr(value, "isoformat") else str(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def _problems(
+    reset: Reset | None, old: Link, portal: Link, new: Link, sent: list[dict[str, Any]]
+) -> list[str]:
+    """What should be true and is not."""
+    checks = {
+        "the reset did not end as completed": reset is not None and reset.state is State.COMPLETED,
+        "the portal's restart was expected to change nothing": portal == old,
+        "the link did not change": new.target_id != old.target_id,
+        "the new link is not to an active account": new.active,
+        "there was not exactly one restart": len(sent) == 1,
+        "the body was not the full one": [s["body"] for s in sent] == [EXPECTED_BODY],
+        "a token was sent to the emulator": not any(s["authorization"] for s in sent),
+    }
+    return [problem for problem, fine in checks.items() if not fine]
+
+
+def _verdict(terminal: Terminal, problems: list[str]) -> int:
+    terminal.title("Result")
+    for problem in problems:
+        terminal.line(f"  NOT as it should be: {problem}")
+    if not problems:
+        terminal.line("  One Full restart was sent, its initial cycle was watched to its end, and")
+        terminal.line("  the link was made anew. All that was started has been stopped.")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    try:
+        code = asyncio.run(main())
+    except processes.NotReady as error:
+        print(error, file=sys.stderr)
+        code = 1
+    except KeyboardInterrupt:
+        print("\nstopped; everything that was started has been stopped too")
+        code = 130
+    sys.exit(code)

@@ -1,0 +1,206 @@
+"""What a request may say, and what it is told when it says something else."""
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local.schema import PUBLISHED, text
+from shared.errors import InvalidRequest
+from shared.models import Scope
+from shared.requests import (
+    LONGEST_REQUEST,
+    ResetRequest,
+    content_hash,
+    derived_id,
+    json_schema,
+    parse_request,
+    read_message,
+)
+
+REQUEST = {
+    "requestId": "INC-1",
+    "target": "salesforce-prod",
+    "scope": "full",
+    "reason": "Fédération",
+    "requestedBy": "a@b",
+    "ticket": {"system": "servicenow", "id": "INC0012345", "url": "https://x/1"},
+    "subjects": ["a@b"],
+    "notBefore": "2026-12-01T20:00:00Z",
+    "dryRun": True,
+}
+
+
+def body(**changes: Any) -> bytes:
+    return json.dumps({"target": "t"} | changes).encode()
+
+
+def test_only_the_target_is_required() -> None:
+    request = parse_request(b'{"target": "salesforce-prod"}')
+
+    assert request == ResetRequest(target="salesforce-prod", scope=Scope.FULL)
+
+
+@pytest.mark.parametrize(
+    ("raw", "complaint"),
+    [
+        (b"{}", "target: missing; it is required"),
+        (body(target=1), "target: must be a string, not int"),
+        (body(target="Sales"), "target: use an alias of the catalogue"),
+        (body(target="a" * 64), "target: too long; at most 63 characters"),
+        (body(target="a\n"), "target: ends with a newline"),
+        (body(jobId="x"), r"jobId: unknown property; remove it, known are target, requestId"),
+        (
+            body(ticket={"system": "a", "id": "1", "key": "x"}),
+            "ticket.key: unknown property; remove it, known are system, id, url",
+        ),
+        (body(ticket={"system": "a"}), "ticket.id: missing; it is required"),
+        (body(ticket={"system": "a", "id": "x" * 129}), "ticket.id: too long; at most 128"),
+        (body(ticket="INC1"), "ticket: must be a JSON object, not str"),
+        (body(reason="x" * 1001), "reason: too long; at most 1,000 characters"),
+        (body(requestedBy="x" * 257), "requestedBy: too long; at most 256 characters"),
+        (body(requestId="a b"), "requestId: use 1 to 128 of"),
+        (body(requestId="-a"), "requestId: use 1 to 128 of"),
+        (body(requestId=""), "requestId: use 1 to 128 of"),
+        (body(subjects=["x"] * 101), "subjects: too long; at most 100 entries"),
+        (body(subjects=["x" * 257]), r"subjects\[0\]: too long; at most 256 characters"),
+        (body(subjects=["a\nb"]), "subjects: one of them contains a newline"),
+        (body(subjects="a"), "subjects: must be a list of strings, not str"),
+        (body(scope="all"), "scope: must be `full`"),
+        (body(scope=["full"]), "scope: must be a string, not array"),
+        (body(scope="subjects"), "scope: `subjects` is not supported; send `full`"),
+        (body(dryRun="yes"), "dryRun: must be true or false, not str"),
+        (body(notBefore="2026-12-01T20:00:00"), "notBefore: must be a date and time with"),
+        (body(notBefore="0001-01-01T00:00:00+14:00"), "notBefore: year 1 is no change window"),
+        (b"[]", "request: must be a JSON object, not array"),
+        (b'{"target": "t"', "request: not valid JSON in UTF-8"),
+        (b'{"target": "\xff"}', "request: not valid JSON in UTF-8"),
+        (b" " * (LONGEST_REQUEST + 1), "request: 49,153 bytes, at most 49,152"),
+    ],
+)
+def test_a_bad_request_names_the_field_and_the_remedy(raw: bytes, complaint: str) -> None:
+    with pytest.raises(InvalidRequest, match="^" + complaint):
+        parse_request(raw)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        pytest.param(lambda raw: raw.decode(), id="plain"),
+        pytest.param(lambda raw: "  \n" + raw.decode(), id="leading-space"),
+        pytest.param(lambda raw: "\ufeff" + raw.decode(), id="byte-order-mark"),
+        pytest.param(lambda raw: base64.b64encode(raw).decode(), id="base64"),
+        pytest.param(lambda raw: base64.encodebytes(raw).decode(), id="base64-with-newlines"),
+    ],
+)
+def test_plain_and_base64_messages_are_read_alike(wrap: Any) -> None:
+    received = read_message(wrap(json.dumps(REQUEST).encode()), message_id="m")
+
+    assert received.id == "INC-1"
+    assert received.request.reason == "Fédération"
+
+
+def envelope(**changes: Any) -> str:
+    event = {"specversion": "1.0", "id": "e-1", "source": "/sn", "type": "reset"}
+    return json.dumps(event | {"data": {"target": "t"}} | changes)
+
+
+def test_the_data_of_a_cloudevents_envelope_is_the_request() -> None:
+    plain = read_message(envelope(), message_id="m")
+    coded = base64.b64encode(b'{"target": "t"}').decode()
+    binary = json.loads(envelope(data_base64=coded))
+    del binary["data"]
+    other = read_message(json.dumps(binary), message_id="m2")
+
+    assert plain.request == other.request == ResetRequest(target="t")
+    assert plain.id == other.id == derived_id("cloudevents", "/sn", "e-1")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (envelope(specversion="0.3"), "specversion: only CloudEvents 1.0"),
+        (envelope(id=""), "id: missing or no string"),
+        (envelope(source=3), "source: missing or no string"),
+        (envelope(data="text"), "data: missing or no JSON object"),
+        (envelope(data_base64="eyJ9"), "data: given twice"),
+        (envelope(datacontenttype="text/xml"), "datacontenttype: only JSON data"),
+        (envelope(data={"target": "t", "x": 1}), "x: unknown property"),
+        ("", "message: neither a JSON object nor base64"),
+        ("hello", "message: neither a JSON object nor base64"),
+        ("dGVzdA==", "message: neither a JSON object nor base64"),
+        ("gICA", "message: neither a JSON object nor base64"),
+        ("[1, 2]", "message: neither a JSON object nor base64"),
+        ('{"a":' * 5000, "message: not valid JSON"),
+    ],
+)
+def test_a_message_that_is_no_request_says_why(text: str, complaint: str) -> None:
+    with pytest.raises(InvalidRequest, match="^" + complaint):
+        read_message(text, message_id="m")
+
+
+def readable(text: str) -> bool:
+    """Read, or refused with a field and a reason; any other exception fails the test."""
+    try:
+        return read_message(text, message_id="m") is not None
+    except InvalidRequest as error:
+        return bool(re.match(r"[^:]+: .", str(error), re.DOTALL))
+
+
+@given(st.text() | st.binary().map(lambda raw: base64.b64encode(raw).decode()))
+def test_any_text_is_a_request_or_is_refused(text: str) -> None:
+    assert readable(text)
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12), inner),
+    max_leaves=8,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*REQUEST, "specversion", "id", "data", "other"]), _json, max_size=6
+    )
+)
+def test_any_object_is_a_request_or_is_refused(found: dict[str, Any]) -> None:
+    assert readable(json.dumps(found))
+
+
+def test_an_id_is_the_requests_own_or_comes_from_the_queue_message() -> None:
+    mine = read_message('{"target": "t", "requestId": "a.b"}', message_id="m")
+    other = read_message('{"target": "t"}', message_id="m")
+
+    assert mine.id == "a.b"
+    assert other.id == derived_id("queue", "m")
+    assert len(other.id) == 34
+
+
+def test_derived_ids_keep_their_parts_apart() -> None:
+    assert derived_id("a", "bc") != derived_id("ab", "c")
+
+
+def test_the_content_is_target_scope_dry_run_and_sorted_subjects() -> None:
+    def digest(**fields: Any) -> str:
+        return content_hash(ResetRequest(**({"target": "t"} | fields)))
+
+    assert digest(subjects=("a", "b")) == digest(subjects=("b", "a"), reason="other")
+    assert len({digest(), digest(target="u"), digest(dry_run=True), digest(subjects=("a",))}) == 4
+
+
+def test_the_published_schema_is_the_definition_that_validates() -> None:
+    assert Path(PUBLISHED).read_text(encoding="utf-8") == text()
+    validator = jsonschema.Draft202012Validator(json_schema())
+    validator.check_schema(json_schema())
+
+    assert validator.is_valid(REQUEST)
+    assert not validator.is_valid(REQUEST | {"jobId": "x"})
+    assert not validator.is_valid({})
+    assert not validator.is_valid({"target": "t", "subjects": ["x"] * 101})

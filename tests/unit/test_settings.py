@@ -1,0 +1,147 @@
+"""Settings: what a bad one is told, and that it stops nothing but restarts."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from shared.config import Settings, development_storage, problem
+from tests.support.world import ENVIRON, SP
+
+HERE = Path("/nowhere")
+
+
+def settings(**changes: str) -> Settings:
+    return Settings.from_environ({**ENVIRON, **changes}, app_dir=HERE)
+
+
+def test_good_settings_have_no_problem() -> None:
+    assert problem(ENVIRON, app_dir=HERE) is None
+    assert settings().problems == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"ResetStorage": ""}, "ResetStorage: missing; give a connection string"),
+        (
+            {"ResetStorage__queueServiceUri": "https://a.queue.core.windows.net"},
+            "ResetStorage: given both as a connection string",
+        ),
+        (
+            {"ResetStorage": "", "ResetStorage__queueServiceUri": "https://a.queue"},
+            "ResetStorage__tableServiceUri: missing or no https",
+        ),
+        ({"GRAPH_ENDPOINT": "https://graph.evil.com"}, "GRAPH_ENDPOINT: .* is not allowed"),
+        ({"GRAPH_ENDPOINT": "http://graph.microsoft.com"}, "GRAPH_ENDPOINT: .* is not allowed"),
+        (
+            {"GRAPH_ENDPOINT": "https://graph.microsoft.com/v1.0"},
+            "GRAPH_ENDPOINT: .* without version",
+        ),
+        ({"GRAPH_ENDPOINT": "https://x@graph.microsoft.com"}, "GRAPH_ENDPOINT: .* not allowed"),
+        ({"GRAPH_ENDPOINT": "http://10.0.0.1:7072"}, "GRAPH_ENDPOINT: .* is not allowed"),
+        ({"RESET_TARGETS": ""}, "RESET_TARGETS: missing; list what may be reset"),
+        ({"RESET_TARGETS": "{"}, "RESET_TARGETS: not valid JSON"),
+        ({"RESET_TARGETS": "@absent.json"}, "RESET_TARGETS: file 'absent.json' cannot be read"),
+        ({"RESET_TARGETS": '{"A": {"servicePrincipalId": "x"}}'}, "RESET_TARGETS: alias 'A'"),
+        (
+            {"RESET_TARGETS": json.dumps({"targets": {"servicePrincipalId": SP}})},
+            "RESET_TARGETS: alias 'targets' is not allowed",
+        ),
+        (
+            {"RESET_TARGETS": '{"a": {"servicePrincipalId": "x"}}'},
+            "RESET_TARGETS: a.servicePrincipalId is no GUID",
+        ),
+        (
+            {"RESET_TARGETS": json.dumps({"a": {"servicePrincipalId": SP, "jobid": "x"}})},
+            "RESET_TARGETS: .*unknown field `jobid`",
+        ),
+        (
+            {"RESET_TARGETS": json.dumps({"a": {"servicePrincipalId": SP, "cooldown": "-P1D"}})},
+            "RESET_TARGETS: a.cooldown is negative",
+        ),
+        (
+            {
+                "RESET_TARGETS": json.dumps(
+                    {"a": {"servicePrincipalId": SP}, "b": {"servicePrincipalId": SP.upper()}}
+                )
+            },
+            "RESET_TARGETS: b and a name one service principal",
+        ),
+        ({"RESET_DAILY_BUDGET": "ten"}, "RESET_DAILY_BUDGET: 'ten' is no number"),
+        ({"RESET_MAX_AGE": "3 days"}, "RESET_MAX_AGE: '3 days' is no ISO 8601 duration"),
+        ({"FOLLOW_UP_INTERVAL": "PT0S"}, "FOLLOW_UP_INTERVAL: 'PT0S' is too short"),
+        ({"SWEEP_SCHEDULE": "every minute"}, "SWEEP_SCHEDULE: 'every minute' is no six-field"),
+        ({"SWEEP_SCHEDULE": "* * * * *"}, "SWEEP_SCHEDULE: .* is no six-field"),
+        (
+            {"HEALTH_KEY": "@Microsoft.KeyVault(SecretUri=https://v/s)"},
+            "HEALTH_KEY: the Key Vault reference is not resolved",
+        ),
+    ],
+)
+def test_a_bad_setting_is_named_with_its_remedy(changes: dict[str, str], complaint: str) -> None:
+    found = settings(**changes)
+
+    assert len(found.problems) == 1
+    assert re.match(complaint, found.problems[0])
+    assert problem({**ENVIRON, **changes}, app_dir=HERE) == found.problems[0]
+
+
+def test_a_problem_is_one_line_and_counts_the_others() -> None:
+    said = problem({}, app_dir=HERE)
+
+    assert said is not None
+    assert "\n" not in said
+    assert said.endswith("(and 1 more)")
+
+
+def test_two_jobs_of_one_service_principal_may_be_two_targets() -> None:
+    catalogue = {
+        "a": {"servicePrincipalId": SP, "jobId": "one"},
+        "b": {"servicePrincipalId": SP, "jobId": "two"},
+    }
+
+    assert settings(RESET_TARGETS=json.dumps(catalogue)).problems == ()
+
+
+def test_the_catalogue_may_lie_in_a_file_beside_host_json(tmp_path: Path) -> None:
+    (tmp_path / "targets.json").write_text(ENVIRON["RESET_TARGETS"], encoding="utf-8")
+
+    found = Settings.from_environ({**ENVIRON, "RESET_TARGETS": "@targets.json"}, app_dir=tmp_path)
+
+    assert found.catalogue is not None
+    assert list(found.catalogue) == ["salesforce-prod"]
+
+
+@pytest.mark.parametrize("value", ["", "True", "1", "yes", " true", "TRUE"])
+def test_only_true_switches_resets_on(value: str) -> None:
+    assert not settings(RESETS_ENABLED=value).enabled
+
+
+def test_an_empty_catalogue_is_good_and_allows_nothing() -> None:
+    assert settings(RESET_TARGETS="{}").catalogue == {}
+
+
+def test_identity_based_storage_needs_no_secret() -> None:
+    storage = settings(
+        ResetStorage="",
+        ResetStorage__queueServiceUri="https://a.queue.core.windows.net",
+        ResetStorage__tableServiceUri="https://a.table.core.windows.net",
+        ResetStorage__clientId="me",
+    ).storage
+
+    assert storage is not None
+    assert (storage.connection_string, storage.client_id) == ("", "me")
+
+
+def test_the_shorthand_for_azurite_is_expanded() -> None:
+    assert "10002" in development_storage("UseDevelopmentStorage=true")
+    assert development_storage("AccountName=x") == "AccountName=x"
+
+
+def test_the_graph_of_a_national_cloud_is_allowed_and_is_not_local() -> None:
+    found = settings(GRAPH_ENDPOINT="https://graph.microsoft.us")
+
+    assert (found.problems, found.graph_is_local) == ((), False)
+    assert settings().graph_is_local
