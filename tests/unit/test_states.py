@@ -1,0 +1,238 @@
+"""The state machine: total, and nothing happens that its table does not allow."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import get_args
+
+import pytest
+
+from shared.events import (
+    AnswerLost,
+    Cleared,
+    CycleEnded,
+    CycleRuns,
+    Decided,
+    Event,
+    FateStillUnknown,
+    HeadTaken,
+    LeaderEnded,
+    MustAsk,
+    MustWait,
+    Previewed,
+    Refused,
+    RestartAnswered,
+    RestartRejected,
+    SenderDied,
+    SendPrevented,
+    ShownNotSent,
+    TooOld,
+    WindowOpened,
+    WindowShut,
+)
+from shared.models import ENDED, OPEN, PRE, AnswerKind, JobRow, LastFull, Reset, Scope, State
+from shared.states import ALLOWED, transition
+from tests.support.world import SP, START
+
+LATER = START + timedelta(hours=1)
+LAST = LastFull(number=4, id="r0", outcome="completed", service_principal_id=SP, job_id="")
+
+EVENTS: tuple[Event, ...] = (
+    WindowShut(),
+    WindowOpened(),
+    Previewed(detail="d", before="{}", snapshot_at=START),
+    LeaderEnded(),
+    HeadTaken(),
+    TooOld(reason="old"),
+    MustWait(reason="wait", until=LATER),
+    MustAsk(reason="ask", expires=LATER),
+    Refused(reason="no"),
+    Cleared(before="{}", snapshot_at=START, client_request_id="c"),
+    RestartAnswered(number=3, restarted_at=START, ends_by=LATER, look_at=LATER),
+    RestartAnswered(number=2, restarted_at=START, ends_by=LATER, look_at=LATER),
+    SendPrevented(number=3, reason="429", until=LATER),
+    SendPrevented(number=2, reason="429", until=LATER),
+    RestartRejected(number=3, reason="403"),
+    RestartRejected(number=2, reason="403"),
+    AnswerLost(number=3, reason="504", look_at=LATER),
+    AnswerLost(number=2, reason="504", look_at=LATER),
+    SenderDied(),
+    ShownNotSent(reason="shown"),
+    FateStillUnknown(look_at=LATER, expires=LATER),
+    CycleEnded(completed=True, outcome="completed", detail="d", after="{}"),
+    CycleEnded(completed=False, outcome="quarantined", detail="d", after="{}"),
+    CycleRuns(look_at=LATER),
+    *(Decided(decision=d, by="p") for d in ("approve", "reject", "cancel", "resend", "other")),
+)
+
+RESETS = tuple(
+    Reset(
+        id="r1",
+        target="t",
+        requested_at=START,
+        state=state,
+        service_principal_id=SP,
+        scope=scope,
+        dry_run=dry_run,
+        asked=asked,
+        number=3,
+        sent_at=sent_at,
+        deadline=deadline,
+        not_before=LATER,
+        due_at=START if state in OPEN else None,
+        behind="r7",
+        sequence=5,
+    )
+    for state, scope, dry_run, asked, sent_at, deadline in itertools.product(
+        State,
+        (Scope.FULL, Scope.QUARANTINE),
+        (False, True),
+        (False, True),
+        (START, START - timedelta(minutes=16), START - timedelta(hours=1)),
+        (LATER, START),
+    )
+)
+
+JOBS = tuple(
+    JobRow(target="t", head=head, number=9, last_full=last)
+    for head, last in itertools.product(("", "r1", "r2"), (None, LAST))
+)
+
+
+def steps() -> Iterator[tuple[Reset, JobRow, Event]]:
+    return itertools.product(RESETS, JOBS, EVENTS)
+
+
+def test_every_event_has_a_case_here() -> None:
+    assert {type(event) for event in EVENTS} == set(get_args(Event))
+
+
+def test_every_pair_of_state_and_event_has_an_answer_within_the_table() -> None:
+    seen = set()
+    for x, job, event in steps():
+        step = transition(x, job, event, now=START)
+        if step is not None:
+            assert step.reset.state in ALLOWED[x.state], (x.state, event)
+            seen.add((x.state, step.reset.state))
+
+    assert seen == {(a, b) for a, after in ALLOWED.items() for b in after}
+
+
+def test_an_ended_reset_is_never_written_again() -> None:
+    assert all(
+        transition(x, job, event, now=START) is None
+        for x, job, event in steps()
+        if x.state in ENDED
+    )
+
+
+def test_a_reset_has_a_due_time_exactly_while_it_is_open() -> None:
+    for x, job, event in steps():
+        step = transition(x, job, event, now=START)
+        if step is not None:
+            assert (step.reset.due_at is not None) == (step.reset.state in OPEN)
+            assert (step.reset.finished_at is not None) == (step.reset.state in ENDED)
+
+
+def test_every_end_answers_and_frees_the_head_if_it_was_its_own() -> None:
+    for x, job, event in steps():
+        step = transition(x, job, event, now=START)
+        if step is None or step.reset.state not in ENDED:
+            continue
+        assert step.answer is AnswerKind.END
+        becomes = step.job or job
+        assert becomes.head != x.id or x.dry_run
+
+
+def test_nobody_takes_a_head_that_is_anothers() -> None:
+    for x, job, event in steps():
+        step = transition(x, job, event, now=START)
+        if step is not None and job.head == "r2" and x.state in PRE:
+            assert step.job is None
+
+
+def test_numbers_never_fall_and_rise_with_an_intent_alone() -> None:
+    for x, job, event in steps():
+        step = transition(x, job, event, now=START)
+        if step is None or step.job is None:
+            continue
+        assert step.job.number == job.number + isinstance(event, Cleared)
+
+
+def test_a_dry_run_never_touches_the_job_row() -> None:
+    assert not any(
+        step.job is not None
+        for x, job, event in steps()
+        if x.dry_run and x.state in PRE
+        for step in [transition(x, job, event, now=START)]
+        if step is not None and not isinstance(event, LeaderEnded | Decided)
+    )
+
+
+def test_the_audit_is_written_where_the_state_or_its_reason_changes() -> None:
+    for x, job, event in steps():
+        step = transition(x, job, event, now=START)
+        if step is None:
+            continue
+        changed = (step.reset.state, step.reset.detail) != (x.state, x.detail)
+        if changed:
+            assert step.event is not None
+            assert step.event.sequence == step.reset.sequence == x.sequence + 1
+        if step.event is None:
+            assert step.reset.sequence == x.sequence
+
+
+def test_behind_survives_no_transition_but_that_of_a_taken_head() -> None:
+    for x, job, event in steps():
+        step = transition(x, job, event, now=START)
+        if step is not None:
+            assert step.reset.behind == (job.head if isinstance(event, HeadTaken) else "")
+
+
+def test_asked_is_gone_with_unknown() -> None:
+    for x, job, event in steps():
+        step = transition(x, job, event, now=START)
+        if step is not None and x.state is State.UNKNOWN and step.reset.state is not x.state:
+            assert not step.reset.asked
+
+
+@pytest.mark.parametrize("event", [e for e in EVENTS if getattr(e, "number", None) == 2])
+def test_the_word_of_an_older_intent_changes_nothing(event: Event) -> None:
+    assert all(transition(x, job, event, now=START) is None for x in RESETS for job in JOBS)
+
+
+def test_only_a_full_restart_that_was_sent_becomes_the_last_full_one() -> None:
+    for x, job, event in steps():
+        step = transition(x, job, event, now=START)
+        if step is None or step.job is None or step.job.last_full == job.last_full:
+            continue
+        assert x.scope is Scope.FULL
+        assert x.state in {State.SENDING, State.UNKNOWN, State.RESTARTED}
+        assert step.job.last_full is not None
+        assert step.job.last_full.number == x.number
+
+
+def test_a_decision_on_an_unknown_fate_counts_once_a_person_was_asked() -> None:
+    x = next(x for x in RESETS if x.state is State.UNKNOWN and not x.asked)
+    job = JobRow(target="t", head="r1", number=9)
+    resend, cancel = (Decided(decision=d, by="p") for d in ("resend", "cancel"))
+
+    assert transition(x, job, resend, now=START) is None
+    assert transition(x, job, cancel, now=START) is None
+    asked = replace(x, asked=True)
+    again, given_up = (transition(asked, job, e, now=START) for e in (resend, cancel))
+    assert again is not None
+    assert again.reset.state is State.WAITING
+    assert given_up is not None
+    assert (given_up.reset.state, given_up.reset.outcome) == (State.FAILED, "fate unknown")
+
+
+def test_a_failed_read_while_watching_still_counts_the_deadline() -> None:
+    x = next(x for x in RESETS if x.state is State.RESTARTED and x.deadline == START)
+    job = JobRow(target="t", head="r1", number=9)
+
+    step = transition(x, job, CycleRuns(look_at=LATER, failed=True), now=START)
+
+    assert step is not None
+    assert (step.reset.state, step.reset.outcome) == (State.FAILED, "not ended in time")
