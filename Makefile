@@ -12,7 +12,7 @@ AZURITE_READY := local/node_modules/.ready
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup check test unit demo host azurite emulator schema clean
+.PHONY: help setup check test unit demo host azurite emulator request docs clean
 
 help: ## What there is to run
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,8 +59,11 @@ azurite: $(AZURITE_READY) ## The storage emulator alone (127.0.0.1, ports 10000 
 emulator: $(READY) ## The Graph emulator alone (GRAPH_EMULATOR_PORT, default 7072)
 	@$(RUN) -m local.emulator
 
-schema: $(READY) ## Write docs/reset-request.schema.json from the definition that validates
-	@$(RUN) -m local.schema
+request: $(READY) ## Put a request on the queue (TARGET, REASON, BY, REQUEST_ID, DRY_RUN=1)
+	@$(RUN) -m local.request
+
+docs: $(READY) ## Write what the documentation takes from the code (schema, state diagram)
+	@$(RUN) -m local.documents
 
 clean: ## Remove what setup and runs have made
 	@rm -rf $(VENV) local/node_modules .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

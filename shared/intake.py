@@ -38,6 +38,7 @@ class Intake:
         """Accept the request in the message and take its first step."""
         try:
             received = read_message(text, message_id=message_id)
+            emit("message.received", id=received.id, target=received.request.target, via="queue")
             accepted = await self._acceptance.accept(received, via="queue", came_at=came_at)
             reset = accepted.stored.row
             if accepted.known and reset.state not in PRE:

@@ -33,7 +33,6 @@ EVENTS: Final[dict[str, int]] = {
     "reset.joined": logging.INFO,
     "reset.late_word": logging.WARNING,
     "reset.newer_row": logging.WARNING,
-    "graph.call": logging.INFO,
     "graph.failed": logging.WARNING,
     "settings.bad": logging.ERROR,
     "sweep.done": logging.INFO,

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.schema import PUBLISHED, text
+from local.documents import SCHEMA, schema
 from shared.errors import InvalidRequest
 from shared.models import Scope
 from shared.requests import (
@@ -196,7 +195,7 @@ def test_the_content_is_target_scope_dry_run_and_sorted_subjects() -> None:
 
 
 def test_the_published_schema_is_the_definition_that_validates() -> None:
-    assert Path(PUBLISHED).read_text(encoding="utf-8") == text()
+    assert SCHEMA.read_text(encoding="utf-8") == schema()
     validator = jsonschema.Draft202012Validator(json_schema())
     validator.check_schema(json_schema())
 

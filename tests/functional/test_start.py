@@ -1,0 +1,62 @@
+"""Starting: what a bad setting does, and what indexing imports."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from local.processes import ROOT
+from tests.functional.stack import environ
+
+INDEX = Path(__file__).with_name("index_app.py")
+NOWHERE = "http://127.0.0.1:9"
+SETTINGS = environ("UseDevelopmentStorage=true", NOWHERE)
+
+
+async def run(*command: str, env: dict[str, str]) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *command, cwd=ROOT, env={"PATH": "/usr/bin:/bin", **env},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(60):
+        out, err = await process.communicate()
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+@pytest.mark.parametrize("env", [{}, SETTINGS, {"RESET_TARGETS": "{", "SWEEP_SCHEDULE": "x"}])
+async def test_the_functions_are_indexed_whatever_the_settings(env: dict[str, str]) -> None:
+    code, out, err = await run(str(INDEX), env=env)
+
+    assert (code, err) == (0, "")
+    assert json.loads(out)["functions"] == ["follow_up_reset", "health", "run_reset", "sweep"]
+
+
+async def test_indexing_imports_neither_the_graph_sdk_nor_azure_identity() -> None:
+    _, out, _ = await run(str(INDEX), env=SETTINGS)
+
+    modules = json.loads(out)["modules"]
+    assert "shared.bootstrap" in modules
+    heavy = ("msgraph", "msgraph_core", "kiota_", "azure.identity", "msal", "httpx", "shared.graph")
+    assert [name for name in modules if name.startswith(heavy)] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"RESET_TARGETS": ""}, "RESET_TARGETS: missing; list what may be reset"),
+        ({"ResetStorage": ""}, "ResetStorage: missing; give a connection string"),
+        ({"GRAPH_ENDPOINT": "https://x"}, "GRAPH_ENDPOINT: 'https://x' is not allowed"),
+        ({"APPROVAL_EXPIRY": "soon"}, "APPROVAL_EXPIRY: 'soon' is no ISO 8601 duration"),
+    ],
+)
+async def test_the_host_stops_with_one_line_that_names_the_setting(
+    change: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    code, out, err = await run("-m", "local.host", env={**SETTINGS, **change, "PORT": "0"})
+
+    lines = [line for line in (out + err).splitlines() if line]
+    assert code != 0
+    assert len(lines) == 1
+    assert said in lines[0]
