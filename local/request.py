@@ -48,7 +48,7 @@ def main() -> int:
         print(f"sent to {RESETS_QUEUE}: {asyncio.run(send(os.environ))}")
     except AzureError as error:
         print(f"{CONNECTION}: the queue cannot be reached ({type(error).__name__}); "
-              "is `make azurite` running, and has `make host` been started?", file=sys.stderr)  # fmt: skip
+              "are `make azurite` and `make host` running?", file=sys.stderr)  # fmt: skip
         return 1
     return 0
 
