@@ -137,7 +137,7 @@ def _environ(storage: str, graph_url: str) -> Mapping[str, str]:
         "GRAPH_ENDPOINT": graph_url,
         "RESET_TARGETS": json.dumps(catalogue),
         "RESETS_ENABLED": "true",
-        "FOLLOW_UP_INTERVAL": "PT1S",
+        "FOLLOW_UP_INTERVAL": "PT0.5S",
         "SWEEP_SCHEDULE": "* * * * * *",
         "APP_DIR": str(processes.ROOT),
     }

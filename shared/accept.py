@@ -115,7 +115,7 @@ class Acceptance:
             not_before=request.not_before,
             seen_number=None if shut else job.row.number,
             due_at=now,
-            detail="accepted",
+            detail=f"taken in ({via})",
             sequence=1,
         )
         event = AuditEvent(
@@ -123,7 +123,7 @@ class Acceptance:
             at=now,
             state=State.ACCEPTED,
             by=request.requested_by or via,
-            detail="accepted",
+            detail=reset.detail,
         )
         said = outbox.answers(reset, AnswerKind.ACCEPTED, self._listeners, catalogue, now=now)
         stored = await self._store.insert(reset, event, said)

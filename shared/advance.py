@@ -395,10 +395,11 @@ class Engine:
             emit("storage.failed", id=x.id, target=x.target, what="nudge", why=str(error))
 
     def _back_off(self, x: Reset, error: GraphError, now: datetime) -> datetime:
-        """Exponential with full jitter and a cap, and never earlier than Graph asks for."""
+        """When Graph says so; without its word exponential, with full jitter and a cap."""
+        if error.retry_after is not None:
+            return now + error.retry_after
         ceiling = min(BACK_OFF_TO, BACK_OFF_FROM * (1 << min(x.tries, 10)))
-        wait = max(timedelta(seconds=1), ceiling * self._jitter())
-        return now + max(wait, error.retry_after or timedelta(0))
+        return now + max(timedelta(seconds=1), ceiling * self._jitter())
 
 
 def is_due(x: Reset, job: JobRow, *, now: datetime) -> bool:
