@@ -5,7 +5,7 @@ import json
 import azure.functions as func
 
 from shared.bootstrap import services, sweep_schedule
-from shared.names import CONNECTION, FOLLOW_UPS_QUEUE, RESETS_QUEUE
+from shared.names import CONNECTION, FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, RESETS_QUEUE
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -24,10 +24,25 @@ async def follow_up_reset(message: func.QueueMessage) -> None:
     await services().follow_up_reset(message.get_body().decode(), message_id=message.id or "")
 
 
+@app.queue_trigger(arg_name="message", queue_name=NOTIFICATIONS_QUEUE, connection=CONNECTION)
+async def notify(message: func.QueueMessage) -> None:
+    """Deliver one answer to its ticket."""
+    await services().notify(message.get_body().decode())
+
+
 @app.timer_trigger(arg_name="timer", schedule=sweep_schedule(), run_on_startup=False)
 async def sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- late or not, it is the same
     """Send what is due."""
     await services().sweep()
+
+
+@app.route(route="resets/{id}/decision", methods=["POST"])
+async def decide_reset(req: func.HttpRequest) -> func.HttpResponse:
+    """Approve, reject, cancel, confirm or resend."""
+    reply = await services().decide(req.route_params.get("id", ""), req.get_body())
+    return func.HttpResponse(
+        reply.body, status_code=reply.status, mimetype=reply.content_type, headers=reply.headers
+    )
 
 
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)

@@ -66,6 +66,9 @@ class Engine:
     *new_id* the client-request-id of each intent.
     """
 
+    # Class attributes, so that the harness can prove that it notices when one is wrong.
+    transition = staticmethod(transition)
+
     def __init__(
         self,
         *,
@@ -127,7 +130,7 @@ class Engine:
                 return await self._write(x, job, WindowShut())
             if row.seen_number is None:
                 return await self._write(x, job, WindowOpened())
-            if _stands_for(job.row, row):
+            if self.stands_for(job.row, row):
                 return await self._write(x, job, LeaderEnded())
             if job.row.head not in {"", row.id}:
                 return await self._write(x, job, HeadTaken())
@@ -137,6 +140,18 @@ class Engine:
         if not isinstance(event, Cleared):
             return await self._write(x, job, event)
         return await self._send(claim, x, job, event)
+
+    @staticmethod
+    def stands_for(job: JobRow, x: Reset) -> bool:
+        """Row 3: a full restart that began after this request came, and has ended."""
+        last = job.last_full
+        return (
+            last is not None
+            and x.scope is Scope.FULL
+            and x.seen_number is not None
+            and last.number > x.seen_number
+            and (last.service_principal_id, last.job_id) == (x.service_principal_id, x.job_id)
+        )
 
     def _with_ids(self, x: Stored[Reset]) -> Stored[Reset]:
         """Accepted while the catalogue was unreadable: take the ids as it has them now."""
@@ -285,7 +300,7 @@ class Engine:
                 if isinstance(event, RestartRejected)
                 else Stored(row=JobRow(target=claim.target))
             )
-            if transition(x.row, job.row, event, now=self._clock()) is None:
+            if self.transition(x.row, job.row, event, now=self._clock()) is None:
                 emit(
                     "reset.late_word", id=x.row.id, target=x.row.target,
                     word=type(event).__name__, state=str(x.row.state),
@@ -299,6 +314,30 @@ class Engine:
                     raise StorageUnavailable(f"{claim.id} is gone") from None
                 x = again
         raise StorageUnavailable(f"{claim.id} is fought over")
+
+    async def put(self, claim: Claim, event: Callable[[Reset], Event]) -> Reset | None:
+        """Write what *event* makes of the reset; None where its state does not allow it."""
+        for _ in range(LOST_RACES):
+            x = await self._store.read_reset(claim)
+            if x is None:
+                return None
+            job = await self._store.read_job(claim.target)
+            found = event(x.row)
+            if self.transition(x.row, job.row, found, now=self._clock()) is None:
+                return None
+            try:
+                return await self._write(x, job, found)
+            except Conflict:
+                continue
+        raise StorageUnavailable(f"{claim.id} is fought over")
+
+    def confirmed(self, x: Reset, *, by: str) -> RestartAnswered:
+        """A person says that the restart of the last intent happened."""
+        now = self._clock()
+        answered = self._answered(
+            x, x.number or 0, x.sent_at or now, how="confirmed: the restart happened"
+        )
+        return replace(answered, by=by)
 
     async def _look_for_restart(self, x: Reset) -> Event:
         """Rule 4: what shows that the restart happened, or that it did not?"""
@@ -353,7 +392,7 @@ class Engine:
 
     async def _commit(self, x: Stored[Reset], job: Stored[JobRow], event: Event) -> Stored[Reset]:
         now = self._clock()
-        step = transition(x.row, job.row, event, now=now)
+        step = self.transition(x.row, job.row, event, now=now)
         if step is None:
             # Time went by between the question and the write: decide anew.
             raise Conflict(f"{type(event).__name__} no longer fits {x.row.state}")
@@ -407,17 +446,6 @@ def is_due(x: Reset, job: JobRow, *, now: datetime) -> bool:
     if x.state not in OPEN or x.due_at is None:
         return False
     return x.due_at <= now or bool(x.behind and x.behind != job.head)
-
-
-def _stands_for(job: JobRow, x: Reset) -> bool:
-    last = job.last_full
-    return (
-        last is not None
-        and x.scope is Scope.FULL
-        and x.seen_number is not None
-        and last.number > x.seen_number
-        and (last.service_principal_id, last.job_id) == (x.service_principal_id, x.job_id)
-    )
 
 
 def _preview(decision: policy.Decision, snapshot: SyncJob | None) -> Previewed:

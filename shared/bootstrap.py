@@ -4,7 +4,7 @@ import asyncio
 import os
 import random
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -17,17 +17,28 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from shared.accept import Acceptance
 from shared.advance import Engine
+from shared.api import Api, Reply, problem
 from shared.config import Settings, Storage
+from shared.decide import Decisions
 from shared.errors import SettingsError
 from shared.guard import answered
 from shared.health import Health, Report
 from shared.intake import Intake
-from shared.names import FOLLOW_UPS_QUEUE, IDS_TABLE, NOTIFICATIONS_QUEUE, RESETS_TABLE
-from shared.ports import Graph
+from shared.names import (
+    FOLLOW_UPS_QUEUE,
+    IDS_TABLE,
+    NOTIFICATIONS_QUEUE,
+    QUEUES,
+    RESETS_TABLE,
+)
+from shared.notifiers import WebhookNotifier
+from shared.notify import Notifications
+from shared.ports import Clock, Graph, Notifier, Queues, Store
 from shared.queues import StorageQueues
 from shared.store import TableStore
 from shared.sweep import Sweep
 from shared.telemetry import emit
+from shared.upkeep import Upkeep
 
 APP_DIR: Final = Path(__file__).resolve().parent.parent
 
@@ -107,6 +118,9 @@ class Services:
     health: Health
     intake: Intake | None = None
     sweeping: Sweep | None = None
+    upkeep: Upkeep | None = None
+    notifications: Notifications | None = None
+    api: Api | None = None
 
     async def run_reset(self, text: str, *, message_id: str, came_at: datetime | None) -> None:
         intake = self._built(self.intake)
@@ -115,8 +129,23 @@ class Services:
     async def follow_up_reset(self, text: str, *, message_id: str) -> None:
         await answered(self._built(self.intake).follow_up(text, message_id=message_id))
 
+    async def notify(self, text: str) -> None:
+        await answered(self._built(self.notifications).notify(text))
+
     async def sweep(self) -> None:
-        await answered(self._built(self.sweeping).sweep())
+        await answered(self._tick())
+
+    async def _tick(self) -> None:
+        """What is due comes first: upkeep that fails must not hold it up."""
+        await self._built(self.sweeping).sweep()
+        upkeep = self._built(self.upkeep)
+        await upkeep.empty_poison_queues()
+        await upkeep.forget_outdated()
+
+    async def decide(self, reset_id: str, raw: bytes) -> Reply:
+        if self.api is None:
+            return problem(503, next(iter(self.settings.problems), "storage is not configured"))
+        return await answered(self.api.decide(reset_id, raw))
 
     async def report_health(self, key: str) -> Report:
         return await answered(self.health.report(key))
@@ -143,23 +172,60 @@ def build(environ: Mapping[str, str], *, app_dir: Path = APP_DIR) -> Services:
     queues = StorageQueues(
         queue_service.get_queue_client(FOLLOW_UPS_QUEUE),
         queue_service.get_queue_client(NOTIFICATIONS_QUEUE),
+        {name: queue_service.get_queue_client(f"{name}-poison") for name in QUEUES},
     )
-    engine = Engine(
+    notifiers = {name: WebhookNotifier(entry.url) for name, entry in settings.notifiers.items()}
+    return assemble(
+        settings,
         store=store,
         queues=queues,
         graph=GraphOpener(settings),
-        settings=settings,
-        listeners={},
+        notifiers=notifiers,
         clock=utc_now,
         new_id=new_id,
         jitter=random.random,
     )
-    acceptance = Acceptance(store=store, settings=settings, listeners={}, clock=utc_now)
+
+
+def assemble(
+    settings: Settings,
+    *,
+    store: Store,
+    queues: Queues,
+    graph: Callable[[], Awaitable[Graph]],
+    notifiers: Mapping[str, Notifier],
+    clock: Clock,
+    new_id: Callable[[], str],
+    jitter: Callable[[], float],
+    engine_type: type[Engine] = Engine,
+) -> Services:
+    """Put the use cases together over the ports; what the world is made of is the caller's."""
+    listeners = {name: frozenset(entry.on) for name, entry in settings.notifiers.items()}
+    engine = engine_type(
+        store=store,
+        queues=queues,
+        graph=graph,
+        settings=settings,
+        listeners=listeners,
+        clock=clock,
+        new_id=new_id,
+        jitter=jitter,
+    )
+    acceptance = Acceptance(store=store, settings=settings, listeners=listeners, clock=clock)
     return Services(
         settings=settings,
-        health=Health(store=store, settings=settings, clock=utc_now),
-        intake=Intake(store=store, acceptance=acceptance, engine=engine, clock=utc_now),
-        sweeping=Sweep(store=store, queues=queues, clock=utc_now),
+        health=Health(store=store, settings=settings, clock=clock),
+        intake=Intake(store=store, acceptance=acceptance, engine=engine, clock=clock),
+        sweeping=Sweep(store=store, queues=queues, clock=clock),
+        upkeep=Upkeep(
+            store=store,
+            queues=queues,
+            acceptance=acceptance,
+            retention=settings.retention,
+            clock=clock,
+        ),
+        notifications=Notifications(store=store, notifiers=notifiers, clock=clock, jitter=jitter),
+        api=Api(decisions=Decisions(store=store, engine=engine)),
     )
 
 

@@ -9,13 +9,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Struct
 
 from shared.catalogue import Catalogue, parse_catalogue
 from shared.errors import SettingsError
+from shared.models import AnswerKind
 from shared.names import CONNECTION
 
 GRAPH_HOSTS: Final = frozenset(
@@ -52,6 +54,18 @@ class Storage:
     client_id: str = ""
 
 
+class NotifierEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Whom to tell, and of what."""
+
+    kind: Literal["webhook"]
+    url: str
+    on: tuple[AnswerKind, ...] = (
+        AnswerKind.AWAITING_APPROVAL,
+        AnswerKind.UNKNOWN,
+        AnswerKind.END,
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """What the app was told. `problems` are one line each: setting, what is wrong, remedy."""
@@ -68,6 +82,7 @@ class Settings:
     follow_up_interval: timedelta = timedelta(minutes=5)
     retention: timedelta = timedelta(days=400)
     sweep_schedule: str = DEFAULT_SWEEP
+    notifiers: Mapping[str, NotifierEntry] = field(default_factory=dict)
     health_key: str = ""
     problems: tuple[str, ...] = field(default=())
 
@@ -111,6 +126,7 @@ class Settings:
             sweep_schedule=read(
                 lambda: _schedule(environ, "SWEEP_SCHEDULE", DEFAULT_SWEEP), DEFAULT_SWEEP
             ),
+            notifiers=read(lambda: _notifiers(environ), {}),
             health_key=text("HEALTH_KEY") or text("LOCAL_FUNCTION_KEY"),
             problems=tuple(problems),
         )
@@ -249,3 +265,23 @@ def _catalogue(environ: Mapping[str, str], app_dir: Path) -> Catalogue:
                 f"RESET_TARGETS: file {value[1:]!r} cannot be read beside host.json; deploy it"
             ) from error
     return parse_catalogue(value)
+
+
+def _notifiers(environ: Mapping[str, str]) -> Mapping[str, NotifierEntry]:
+    value = _text(environ, "NOTIFIERS")
+    if not value:
+        return {}
+    try:
+        found = msgspec.json.decode(value, type=dict[str, NotifierEntry])
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise SettingsError(
+            f'NOTIFIERS: {error}; give {{"name": {{"kind": "webhook", "url": "https://…"}}}}'
+        ) from error
+    for name, entry in found.items():
+        parts = urlsplit(entry.url)
+        local = parts.scheme == "http" and parts.hostname in LOOPBACK
+        if not parts.hostname or not (parts.scheme == "https" or local):
+            raise SettingsError(
+                f"NOTIFIERS: {name}.url must be https, or http on loopback; correct it"
+            )
+    return found

@@ -8,6 +8,10 @@ Everything that can go wrong, by what the engine does about it.
   * NewerRow              -- a later version of the app wrote it: left alone
   * Conflict              -- somebody else wrote the row first: read again, decide anew
   * StorageUnavailable    -- tables or queues did not answer: the message comes back
+  * NotDelivered          -- a ticket system did not take an answer: tried again later
+  * NotAllowed            -- the one who decides may not
+  * NotPossible           -- the state does not allow the decision
+  * NotFound              -- there is no such reset
   * GraphError
     * NotSent             -- Graph did nothing: throttled, no connection, no token
     * FateUnknown         -- the answer was lost or says nothing: it may have happened
@@ -43,6 +47,22 @@ class NewerRow(RelinkError):
 
 class StorageUnavailable(RelinkError):
     """A table or queue call failed after the client's own retries."""
+
+
+class NotDelivered(RelinkError):
+    """An answer did not reach its ticket, or nobody knows whether it did."""
+
+
+class NotAllowed(RelinkError):
+    """Nobody decides on what they asked for themselves."""
+
+
+class NotPossible(RelinkError):
+    """The reset is past, or not yet at, what the decision is about."""
+
+
+class NotFound(RelinkError):
+    """No reset has this id."""
 
 
 class GraphError(RelinkError):

@@ -1,10 +1,8 @@
 """What the two queues of resets bring: read it, then accept and advance."""
 
-import hashlib
 import json
 import re
 from datetime import datetime
-from typing import Final
 
 from shared.accept import Acceptance
 from shared.advance import Engine
@@ -12,10 +10,8 @@ from shared.errors import InvalidRequest, NewerRow
 from shared.models import PRE, Claim
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
 from shared.ports import Clock, Store
-from shared.requests import ID_PATTERN, read_message
+from shared.requests import ID_PATTERN, read_message, unreadable_key
 from shared.telemetry import emit
-
-_QUEUE_ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class Intake:
@@ -30,8 +26,8 @@ class Intake:
         self, *, store: Store, acceptance: Acceptance, engine: Engine, clock: Clock
     ) -> None:
         self._store = store
-        self._acceptance = acceptance
-        self._engine = engine
+        self.acceptance = acceptance
+        self.engine = engine
         self._clock = clock
 
     async def run(self, text: str, *, message_id: str, came_at: datetime | None) -> None:
@@ -39,12 +35,12 @@ class Intake:
         try:
             received = read_message(text, message_id=message_id)
             emit("message.received", id=received.id, target=received.request.target, via="queue")
-            accepted = await self._acceptance.accept(received, via="queue", came_at=came_at)
+            accepted = await self.acceptance.accept(received, via="queue", came_at=came_at)
             reset = accepted.stored.row
             if accepted.known and reset.state not in PRE:
                 emit("message.repeated", id=reset.id, target=reset.target, state=str(reset.state))
                 return
-            await self._engine.advance(accepted.claim)
+            await self.engine.advance(accepted.claim)
         except InvalidRequest as error:
             await self._keep(text, message_id, RESETS_QUEUE, str(error))
         except NewerRow as error:
@@ -53,7 +49,7 @@ class Intake:
     async def follow_up(self, text: str, *, message_id: str) -> None:
         """Take one step of the reset that the message names."""
         try:
-            await self._engine.advance(await self._located(_named(text)))
+            await self.engine.advance(await self._located(_named(text)))
         except InvalidRequest as error:
             await self._keep(text, message_id, FOLLOW_UPS_QUEUE, str(error))
         except NewerRow as error:
@@ -71,18 +67,6 @@ class Intake:
             unreadable_key(message_id, body), body, reason=reason, queue=queue, at=self._clock()
         )
         emit("message.unreadable", key=key, queue=queue, reason=reason)
-
-
-def unreadable_key(message_id: str, body: bytes) -> str:
-    """
-    The message's id, as a row key.
-
-    The host lets a property `id` of the body overwrite the message's own: such an id is anybody's
-    choice and may be no row key, so that what is no queue id is replaced by the body's digest.
-    """
-    if _QUEUE_ID.fullmatch(message_id):
-        return message_id
-    return "h-" + hashlib.sha256(body).hexdigest()[:32]
 
 
 def _named(text: str) -> str:

@@ -175,6 +175,16 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PoisonMessage:
+    """A message that failed maxDequeueCount times; `queue` is the one that it failed on."""
+
+    queue: str
+    id: str
+    text: str
+    receipt: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DueRow:
     """An entry of the sweep's index: a reset, or (with n) an answer."""
 

@@ -12,6 +12,7 @@ from shared.models import (
     Claim,
     DueRow,
     JobRow,
+    PoisonMessage,
     Reset,
     Scope,
     Stored,
@@ -64,9 +65,11 @@ class Store(Protocol):
         job: tuple[Stored[JobRow], JobRow] | None = None,
         event: AuditEvent | None = None,
         answers: Sequence[Answer] = (),
+        given_up: Stored[Answer] | None = None,
     ) -> Stored[Reset]:
         """
-        Write reset, due row, event, answers and, where given, the job row in one transaction.
+        Write reset, due row, event, answers and, where given, the job row in one transaction;
+        take an answer that was given up out of the outbox.
 
         Raise Conflict where the reset or the job row has changed since it was read. A write
         whose answer was lost is recognised by its WriteId and counts as done.
@@ -74,6 +77,21 @@ class Store(Protocol):
 
     async def events(self, reset: Reset) -> list[AuditEvent]:
         """Return the audit of a reset, oldest first."""
+
+    async def read_answer(self, target: str, reset_id: str, n: int) -> Stored[Answer] | None:
+        """Return an answer that is still to be delivered."""
+
+    async def put_off(self, before: Stored[Answer], after: Answer) -> Stored[Answer]:
+        """Replace the answer's row; raise Conflict where it has changed or is gone."""
+
+    async def delivered(self, answer: Stored[Answer]) -> None:
+        """Take the answer out of the outbox; one that has changed or is gone is left alone."""
+
+    async def outdated(self, target: str, *, before: datetime, most: int) -> list[Reset]:
+        """Return resets that were asked for before then, without reading any younger one."""
+
+    async def forget(self, reset: Reset) -> None:
+        """Delete a reset with all its rows; begun again after a crash, it goes on."""
 
     async def budget(self, day: str, reset_id: str) -> Budget:
         """Return what is spent of this UTC date's budget, and whether this reset has a place."""
@@ -110,6 +128,23 @@ class Queues(Protocol):
 
     async def notification(self, target: str, reset_id: str, n: int) -> None:
         """Ask for the delivery of one answer."""
+
+    def poisoned(self) -> AsyncIterator[PoisonMessage]:
+        """Yield what lies on the poison queues, invisible to others for some minutes."""
+
+    async def forget(self, message: PoisonMessage) -> None:
+        """Delete a poison message; one that is gone is left alone."""
+
+
+class Notifier(Protocol):
+    """One ticket system."""
+
+    async def deliver(self, answer: Answer, *, again: bool) -> None:
+        """
+        Bring the answer to its ticket, or raise NotDelivered.
+
+        With *again* an earlier try may have got through: then it is not to appear twice.
+        """
 
 
 class Graph(Protocol):

@@ -1,11 +1,19 @@
 """The queues in Azure Queue Storage: the only module that knows its client."""
 
 import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Final
 
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
 
 from shared.errors import StorageUnavailable
+from shared.models import PoisonMessage
+
+PAGE: Final = 32
+MOST_PAGES: Final = 10
+HIDDEN_SECONDS: Final = 300
 
 FOREVER = -1
 """Time to live: the service's default of seven days would lose what waits longer."""
@@ -14,15 +22,56 @@ FOREVER = -1
 class StorageQueues:
     """The `Queues` over two clients; messages are plain JSON (host.json: messageEncoding none)."""
 
-    def __init__(self, follow_ups: QueueClient, notifications: QueueClient) -> None:
+    def __init__(
+        self,
+        follow_ups: QueueClient,
+        notifications: QueueClient,
+        poison: Mapping[str, QueueClient],
+    ) -> None:
+        """*poison* holds each queue's poison queue under the name of the queue itself."""
         self._follow_ups = follow_ups
         self._notifications = notifications
+        self._poison = poison
 
     async def follow_up(self, reset_id: str) -> None:
         await _send(self._follow_ups, {"id": reset_id})
 
     async def notification(self, target: str, reset_id: str, n: int) -> None:
         await _send(self._notifications, {"target": target, "id": reset_id, "n": n})
+
+    async def poisoned(self) -> AsyncIterator[PoisonMessage]:
+        for name, queue in self._poison.items():
+            for _ in range(MOST_PAGES):
+                found = await _page(queue)
+                for message in found:
+                    yield PoisonMessage(
+                        queue=name, id=message.id, text=message.content,
+                        receipt=message.pop_receipt or "",
+                    )  # fmt: skip
+                if len(found) < PAGE:
+                    break
+
+    async def forget(self, message: PoisonMessage) -> None:
+        queue = self._poison[message.queue]
+        try:
+            await queue.delete_message(message.id, message.receipt)
+        except ResourceNotFoundError:
+            return
+        except AzureError as error:
+            raise StorageUnavailable(f"queue {queue.queue_name}: {type(error).__name__}") from error
+
+
+async def _page(queue: QueueClient) -> list[QueueMessage]:
+    try:
+        pages = queue.receive_messages(
+            messages_per_page=PAGE, max_messages=PAGE, visibility_timeout=HIDDEN_SECONDS
+        )
+        return [message async for message in pages]
+    except ResourceNotFoundError:
+        # The host makes it with the first poison message.
+        return []
+    except AzureError as error:
+        raise StorageUnavailable(f"queue {queue.queue_name}: {type(error).__name__}") from error
 
 
 async def _send(queue: QueueClient, message: dict[str, str | int]) -> None:

@@ -245,3 +245,18 @@ def content_hash(request: ResetRequest) -> str:
     subjects: Sequence[str] = sorted(request.subjects)
     content = [request.target, str(request.scope), request.dry_run, subjects]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+_QUEUE_ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def unreadable_key(message_id: str, body: bytes) -> str:
+    """
+    The message's id, as a row key.
+
+    The host lets a property `id` of the body overwrite the message's own: such an id is anybody's
+    choice and may be no row key, so that what is no queue id is replaced by the body's digest.
+    """
+    if _QUEUE_ID.fullmatch(message_id):
+        return message_id
+    return "h-" + hashlib.sha256(body).hexdigest()[:32]

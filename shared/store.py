@@ -46,12 +46,12 @@ class TableStore:
             return
         entity = {"PartitionKey": "targets", "RowKey": alias, "FirstUsedAt": at}
         with contextlib.suppress(ResourceExistsError):
-            await _asked(self._resets.create_entity(entity))
+            await _asked(self._resets.create_entity(entity), ResourceExistsError)
         self._known_targets.add(alias)
 
     async def claim(self, claim: Claim) -> Claim:
         try:
-            await _asked(self._ids.create_entity(rows.claim_entity(claim)))
+            await _asked(self._ids.create_entity(rows.claim_entity(claim)), ResourceExistsError)
         except ResourceExistsError:
             found = await self.find(claim.id)
             if found is None:
@@ -95,13 +95,16 @@ class TableStore:
         job: tuple[Stored[JobRow], JobRow] | None = None,
         event: AuditEvent | None = None,
         answers: Sequence[Answer] = (),
+        given_up: Stored[Answer] | None = None,
     ) -> Stored[Reset]:
         written = replace(after, write_id=self._new_id())
         operations: list[Any] = [_guarded(rows.reset_entity(written), before.etag)]
         if written.due_at is not None:
             operations.append(("upsert", rows.due_entity(written), {"mode": UpdateMode.REPLACE}))
-        else:
+        elif before.row.due_at is not None:
             operations.append(("delete", rows.due_entity(before.row)))
+        if given_up is not None:
+            operations.append(("delete", rows.answer_entity(given_up.row)))
         if event is not None:
             operations.append(("create", rows.event_entity(written, event)))
         operations += [("create", rows.answer_entity(answer)) for answer in answers]
@@ -148,6 +151,61 @@ class TableStore:
         )
         return [rows.event_from(entity) async for entity in _rows(found)]
 
+    async def read_answer(self, target: str, reset_id: str, n: int) -> Stored[Answer] | None:
+        entity = await self._get(self._resets, target, rows.answer_key(reset_id, n))
+        if entity is None:
+            return None
+        return Stored(row=rows.answer_from(entity), etag=_etag(entity))
+
+    async def put_off(self, before: Stored[Answer], after: Answer) -> Stored[Answer]:
+        answered = await self._replace(rows.answer_entity(after), before.etag)
+        return Stored(row=after, etag=str(answered["etag"]))
+
+    async def delivered(self, answer: Stored[Answer]) -> None:
+        row = answer.row
+        with contextlib.suppress(ResourceNotFoundError, ResourceModifiedError):
+            await _asked(
+                self._resets.delete_entity(
+                    row.target,
+                    rows.answer_key(row.id, row.n),
+                    etag=answer.etag,
+                    match_condition=MatchConditions.IfNotModified,
+                ),
+                ResourceNotFoundError,
+                ResourceModifiedError,
+            )
+
+    async def outdated(self, target: str, *, before: datetime, most: int) -> list[Reset]:
+        found = self._resets.query_entities(
+            "PartitionKey eq @target and RowKey ge @first and RowKey lt 'reset;'",
+            parameters={"target": target, "first": rows.reset_key(before, "")},
+            results_per_page=most,
+        )
+        kept: list[Reset] = []
+        async for entity in _rows(found):
+            kept.append(rows.reset_from(entity))
+            if len(kept) == most:
+                break
+        return kept
+
+    async def forget(self, reset: Reset) -> None:
+        await _asked(self._ids.delete_entity(reset.id, "id"))
+        for kind in ("event", "subject"):
+            found = self._resets.query_entities(
+                "PartitionKey eq @target and RowKey ge @first and RowKey lt @last",
+                parameters={
+                    "target": reset.target,
+                    "first": f"{kind}:{reset.id}:",
+                    "last": f"{kind}:{reset.id};",
+                },
+                select=["RowKey"],
+            )
+            for key in [str(entity["RowKey"]) async for entity in _rows(found)]:
+                await _asked(self._resets.delete_entity(reset.target, key))
+        # Last, because it is what a later run finds the rest by.
+        key = rows.reset_key(reset.requested_at, reset.id)
+        await _asked(self._resets.delete_entity(reset.target, key))
+
     async def budget(self, day: str, reset_id: str) -> Budget:
         taken = _spent(await self._get(self._resets, "budget", day))
         return Budget(spent=len(taken), mine=_short(reset_id) in taken)
@@ -164,17 +222,10 @@ class TableStore:
             row = {"PartitionKey": "budget", "RowKey": day, "Spent": "\n".join((*taken, key))}
             try:
                 if entity is None:
-                    await _asked(self._resets.create_entity(row))
+                    await _asked(self._resets.create_entity(row), ResourceExistsError)
                 else:
-                    await _asked(
-                        self._resets.update_entity(
-                            row,
-                            mode=UpdateMode.REPLACE,
-                            etag=_etag(entity),
-                            match_condition=MatchConditions.IfNotModified,
-                        )
-                    )
-            except (ResourceExistsError, ResourceModifiedError):
+                    await self._replace(row, _etag(entity))
+            except (ResourceExistsError, Conflict):
                 continue
             return True
         raise StorageUnavailable("the budget row is fought over")
@@ -194,7 +245,7 @@ class TableStore:
                 "Digest": digest,
             }
             try:
-                await _asked(self._resets.create_entity(entity))
+                await _asked(self._resets.create_entity(entity), ResourceExistsError)
             except ResourceExistsError:
                 there = await self._get(self._resets, "unreadable", row_key)
                 if there is None or there.get("Digest") != digest:
@@ -228,7 +279,9 @@ class TableStore:
                     mode=UpdateMode.MERGE,
                     etag=row.etag,
                     match_condition=MatchConditions.IfNotModified,
-                )
+                ),
+                ResourceNotFoundError,
+                ResourceModifiedError,
             )
         except (ResourceNotFoundError, ResourceModifiedError):
             # Ended or moved on meanwhile: whoever did that wrote the row anew.
@@ -248,25 +301,40 @@ class TableStore:
             return None
         return Stored(row=rows.reset_from(entity), etag=_etag(entity))
 
+    async def _replace(self, entity: rows.Entity, etag: str) -> Any:
+        try:
+            return await _asked(
+                self._resets.update_entity(
+                    entity,
+                    mode=UpdateMode.REPLACE,
+                    etag=etag,
+                    match_condition=MatchConditions.IfNotModified,
+                ),
+                ResourceModifiedError,
+                ResourceNotFoundError,
+            )
+        except (ResourceModifiedError, ResourceNotFoundError) as error:
+            raise Conflict(f"{entity['RowKey']} has changed") from error
+
     @staticmethod
     async def _get(table: TableClient, partition: str, key: str) -> Any | None:
         try:
-            return await _asked(table.get_entity(partition, key))
+            return await _asked(table.get_entity(partition, key), ResourceNotFoundError)
         except ResourceNotFoundError as error:
             if getattr(error, "error_code", None) == "TableNotFound":
                 raise StorageUnavailable(f"table {table.table_name} is missing") from error
             return None
 
 
-async def _asked[T](call: Awaitable[T]) -> T:
-    """Let the answers that mean something through; all else is StorageUnavailable."""
+async def _asked[T](call: Awaitable[T], *expected: type[AzureError]) -> T:
+    """Let the *expected* errors through; all else is StorageUnavailable."""
     try:
         return await call
-    except (ResourceExistsError, ResourceNotFoundError, ResourceModifiedError):
-        raise
     except HttpResponseError as error:
-        if error.status_code == 412:
+        if error.status_code == 412 and ResourceModifiedError in expected:
             raise ResourceModifiedError(response=error.response) from error
+        if isinstance(error, expected):
+            raise
         raise StorageUnavailable(f"table storage answered {error.status_code}") from error
     except AzureError as error:
         raise StorageUnavailable(f"table storage: {type(error).__name__}") from error

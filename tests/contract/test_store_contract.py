@@ -29,7 +29,7 @@ from shared.models import (
 )
 from shared.ports import Store
 from shared.store import TableStore
-from tests.support.memory import MemoryStore
+from tests.support.storage import Storage
 
 NOW = datetime(2026, 11, 24, 9, 0, 0, 123000, tzinfo=UTC)
 
@@ -62,7 +62,7 @@ async def tables(azurite: str) -> AsyncIterator[Tables]:
 
 @pytest.fixture(params=["memory", "azurite"])
 async def store(request: pytest.FixtureRequest, tables: Tables) -> Store:
-    return MemoryStore() if request.param == "memory" else tables.store()
+    return Storage(lambda: NOW).store() if request.param == "memory" else tables.store()
 
 
 def reset(reset_id: str = "r1", **changes: object) -> Reset:
@@ -294,6 +294,53 @@ async def test_sent_is_merged_under_the_due_rows_etag_alone(store: Store) -> Non
     assert marked.sent == NOW
     assert (fresh.sent, fresh.behind) == (None, "x")
     assert await all_due(store) == []
+
+
+async def test_an_answer_is_put_off_and_taken_out_under_its_etag(store: Store) -> None:
+    stored = await store.insert(reset(), event(), (answer(),))
+    first = await store.read_answer("sales", "r1", 1)
+    assert first is not None
+    later = replace(first.row, attempts=1, due_at=NOW + timedelta(hours=1))
+    second = await store.put_off(first, later)
+
+    with pytest.raises(Conflict):
+        await store.put_off(first, later)
+    await store.delivered(first)
+    assert await store.read_answer("sales", "r1", 1) == second
+    await store.delivered(second)
+    await store.delivered(second)
+
+    assert await store.read_answer("sales", "r1", 1) is None
+    assert stored.row.id == "r1"
+
+
+async def test_an_answer_is_given_up_in_one_transaction_with_its_event(store: Store) -> None:
+    open_one = await store.insert(reset(), event(), (answer(),))
+    ended = await store.commit(open_one, replace(open_one.row, due_at=None, finished_at=NOW))
+    given_up = await store.read_answer("sales", "r1", 1)
+
+    await store.commit(ended, replace(ended.row, sequence=2), event=event(2), given_up=given_up)
+
+    assert await store.read_answer("sales", "r1", 1) is None
+    assert len(await store.events(ended.row)) == 2
+
+
+async def test_only_what_is_older_than_the_retention_is_found_and_forgotten(store: Store) -> None:
+    old = reset("old", requested_at=NOW - timedelta(days=2))
+    await store.claim(replace(claim("old"), requested_at=old.requested_at))
+    await store.insert(old, event(), ())
+    await store.insert(reset("young"), event(), ())
+
+    found = await store.outdated("sales", before=NOW - timedelta(days=1), most=10)
+    for each in found:
+        await store.forget(each)
+        await store.forget(each)
+
+    assert [each.id for each in found] == ["old"]
+    assert await store.find("old") is None
+    assert await store.events(old) == []
+    assert await store.outdated("sales", before=NOW - timedelta(days=1), most=10) == []
+    assert await store.read_reset(claim("young")) is not None
 
 
 class LossyTransport(AioHttpTransport):  # type: ignore[misc]

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from shared.errors import GraphError
-from shared.models import AuditTrail, Execution, Scope, SyncJob
+from shared.errors import FateUnknown, GraphError, NotSent, Rejected
+from shared.models import AuditTrail, Execution, RestartSeen, Scope, SyncJob
+from tests.support.faults import TAKES_EFFECT, Faults
 
 
 @dataclass
@@ -14,35 +16,67 @@ class FakeGraph:
 
     clock: Callable[[], datetime]
     job: SyncJob
+    restarted_at: datetime | None = None
     restarts: list[tuple[str, str, Scope, str]] = field(default_factory=list)
     reads: int = 0
     failures: dict[str, list[GraphError | None]] = field(default_factory=dict)
     trail: AuditTrail = field(default_factory=lambda: AuditTrail(readable=False))
+    faults: Faults = field(default_factory=Faults)
+    cycle_takes: timedelta | None = None
+    posts: list[tuple[str, bool]] = field(default_factory=list)
+    post_times: list[tuple[datetime, bool]] = field(default_factory=list)
+    scripted: list[str] = field(default_factory=list)
+    pause: Callable[[], Any] | None = None
 
     async def fetch_token(self) -> None:
+        await self._pause()
         self._maybe_fail("fetch_token")
+        self.faults.meet("graph token", lambda: None, _no_token)
 
     async def read_job(self, service_principal_id: str, job_id: str) -> SyncJob:
         del service_principal_id, job_id
+        await self._pause()
         self.reads += 1
         self._maybe_fail("read_job")
-        return replace(self.job, read_at=self.clock().replace(microsecond=0))
+        self._live()
+        return self.faults.meet(
+            "graph read",
+            lambda: replace(self.job, read_at=self.clock().replace(microsecond=0)),
+            broken,
+        )
 
     async def restart(
         self, service_principal_id: str, job_id: str, scope: Scope, *, client_request_id: str
     ) -> str:
+        await self._pause()
         self._maybe_fail("restart")
-        self.take_restart()
-        self.restarts.append((service_principal_id, job_id, scope, client_request_id))
+        place = len(self.posts)
+        self.posts.append((client_request_id, False))
+        self.post_times.append((self.clock(), False))
+
+        def perform() -> None:
+            self.take_restart()
+            self.posts[place] = (client_request_id, True)
+            self.post_times[place] = (self.clock(), True)
+            self.restarts.append((service_principal_id, job_id, scope, client_request_id))
+
+        self.faults.meet("graph restart", lambda: self._script(perform), broken)
         return f"graph-{len(self.restarts)}"
 
     async def audit_trail(self, service_principal_id: str, *, since: datetime) -> AuditTrail:
-        del service_principal_id, since
+        del service_principal_id
+        await self._pause()
         self._maybe_fail("audit_trail")
-        return self.trail
+        shown = tuple(seen for seen in self.trail.restarts if seen.at >= since)
+        return self.faults.meet("graph audit", lambda: replace(self.trail, restarts=shown), broken)
 
     def take_restart(self) -> None:
-        """What a restart does to the job."""
+        """What a restart does to the job, and to a readable audit log."""
+        now = self.clock()
+        self.restarted_at = now
+        if self.trail.readable:
+            seen = (*self.trail.restarts, RestartSeen(at=now))
+            self.trail = replace(self.trail, restarts=seen)
         self.job = replace(
             self.job,
             code="NotRun",
@@ -62,6 +96,31 @@ class FakeGraph:
             counts={"User to User": entries},
         )
 
+    def _script(self, perform: Callable[[], None]) -> None:
+        """What goes wrong with this POST by the scenario itself."""
+        kind = self.scripted.pop(0) if self.scripted else ""
+        if not kind or kind in TAKES_EFFECT:
+            perform()
+        if kind:
+            raise broken(kind)
+
+    def _live(self) -> None:
+        """Cycles end by themselves where `cycle_takes` says how long an initial one is."""
+        now = self.clock()
+        if self.cycle_takes is None:
+            return
+        if self.job.code == "NotRun":
+            if self.restarted_at is not None and now >= self.restarted_at + self.cycle_takes:
+                self.end_cycle()
+        elif self.job.steady_state_last is not None:
+            ended = self.job.last_execution.ended or now
+            if now - ended > timedelta(hours=1):
+                self.incremental_cycle()
+
+    async def _pause(self) -> None:
+        if self.pause is not None:
+            await self.pause()
+
     def incremental_cycle(self) -> None:
         """A cycle that found nothing new ends now."""
         now = self.clock()
@@ -78,6 +137,20 @@ class FakeGraph:
         failure = waiting.pop(0) if waiting else None
         if failure is not None:
             raise failure
+
+
+def broken(kind: str) -> GraphError:
+    """What the gateway makes of a fault on the wire (tests/contract/test_graph_gateway.py)."""
+    if kind == "412":
+        return Rejected("412", status=412)
+    if kind.startswith("429"):
+        after = timedelta(seconds=90) if kind.endswith("Retry-After") else None
+        return NotSent("429", retry_after=after)
+    return FateUnknown(kind)
+
+
+def _no_token(kind: str) -> GraphError:
+    return NotSent(f"no token: {kind}")
 
 
 def healthy(now: datetime, *, job_id: str = "job-1", entries: int = 50) -> SyncJob:

@@ -1,4 +1,8 @@
-"""An app in miniature: the real engine over the fakes, with a clock that is set by hand."""
+"""
+An app in miniature: the real use cases and adapters over storage in memory and a scripted Graph.
+
+The clock is set by hand; tests/support/host.py plays the Functions host over it.
+"""
 
 import itertools
 import json
@@ -7,16 +11,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from shared.accept import Acceptance, Accepted
+from shared.accept import Accepted
 from shared.advance import Engine
+from shared.bootstrap import Services, assemble
 from shared.config import Settings
-from shared.intake import Intake
-from shared.models import AnswerKind, Claim, Reset
-from shared.ports import Graph
+from shared.errors import NotDelivered
+from shared.models import Answer, AuditEvent, Claim, JobRow, Reset
+from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
+from shared.ports import Graph, Store
 from shared.requests import Received, ResetRequest
-from shared.sweep import Sweep
+from tests.support.faults import Faults
 from tests.support.graph import FakeGraph, healthy
-from tests.support.memory import MemoryQueues, MemoryStore
+from tests.support.storage import Storage
 
 SP = "11111111-2222-3333-4444-555555555555"
 START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -26,6 +32,15 @@ ENVIRON: Mapping[str, str] = {
     "GRAPH_ENDPOINT": "http://127.0.0.1:7072",
     "RESETS_ENABLED": "true",
     "RESET_TARGETS": json.dumps({TARGET: {"servicePrincipalId": SP, "jobId": "job-1"}}),
+    "NOTIFIERS": json.dumps(
+        {
+            "desk": {
+                "kind": "webhook",
+                "url": "https://desk.example",
+                "on": ["accepted", "awaiting_approval", "unknown", "end"],
+            }
+        }
+    ),
 }
 
 
@@ -41,92 +56,158 @@ class Clock:
 
 
 @dataclass
+class RecordingNotifier:
+    """Keeps what it was given; may be down, or take an answer and lose its own."""
+
+    faults: Faults
+    delivered: list[Answer] = field(default_factory=list)
+    clock: Clock = field(default_factory=Clock)
+    down_until: datetime = START
+
+    async def deliver(self, answer: Answer, *, again: bool) -> None:
+        def perform() -> None:
+            if again and any((a.id, a.n) == (answer.id, answer.n) for a in self.delivered):
+                return
+            self.delivered.append(answer)
+
+        if self.clock() < self.down_until:
+            raise NotDelivered("the ticket system is down")
+        self.faults.meet("notifier deliver", perform, NotDelivered)
+
+
+@dataclass
 class World:
-    """Everything built over fakes; `settings` may be replaced before the first call."""
+    """Everything; `rebuild` starts the app's process anew."""
 
     environ: dict[str, str] = field(default_factory=lambda: dict(ENVIRON))
     clock: Clock = field(default_factory=Clock)
-    store: MemoryStore = field(default_factory=MemoryStore)
-    queues: MemoryQueues = field(default_factory=MemoryQueues)
-    listeners: dict[str, frozenset[AnswerKind]] = field(default_factory=dict)
+    faults: Faults = field(default_factory=Faults)
+    engine_type: type[Engine] = Engine
 
     def __post_init__(self) -> None:
-        self.graph = FakeGraph(clock=self.clock, job=healthy(self.clock()))
+        self.storage = Storage(self.clock, self.faults)
+        self.graph = FakeGraph(clock=self.clock, job=healthy(self.clock()), faults=self.faults)
+        self.desk = RecordingNotifier(self.faults, clock=self.clock)
         self.numbers = itertools.count(1)
         self.rebuild()
 
     def rebuild(self, **environ: str) -> None:
-        """Start the app again, with other settings."""
+        """Start the app again, with other settings; what was in memory is gone."""
         self.environ |= environ
         self.settings = Settings.from_environ(self.environ, app_dir=Path("/nowhere"))
+        self.app = self.process()
+
+    def process(self) -> Services:
+        """One more process of the app."""
 
         async def graph() -> Graph:
             return self.graph
 
-        self.engine = Engine(
-            store=self.store,
-            queues=self.queues,
+        return assemble(
+            self.settings,
+            store=self.storage.store(),
+            queues=self.storage.adapter(),
             graph=graph,
-            settings=self.settings,
-            listeners=self.listeners,
+            notifiers={"desk": self.desk},
             clock=self.clock,
             new_id=lambda: f"client-{next(self.numbers)}",
             jitter=lambda: 1.0,
+            engine_type=self.engine_type,
         )
-        self.acceptance = Acceptance(
-            store=self.store, settings=self.settings, listeners=self.listeners, clock=self.clock
-        )
-        self.intake = Intake(
-            store=self.store, acceptance=self.acceptance, engine=self.engine, clock=self.clock
-        )
-        self.sweeping = Sweep(store=self.store, queues=self.queues, clock=self.clock)
+
+    # What a test does
 
     async def accept(self, request_id: str = "r1", **fields: object) -> Accepted:
-        request = ResetRequest(target=TARGET, request_id=request_id, **fields)  # type: ignore[arg-type]
-        return await self.acceptance.accept(Received(id=request_id, request=request), via="queue")
-
-    async def send(self, text: str, *, message_id: str = "m1") -> None:
-        await self.intake.run(text, message_id=message_id, came_at=self.clock())
+        request = ResetRequest(
+            **{"target": TARGET, "request_id": request_id, **fields}  # type: ignore[arg-type]
+        )
+        assert self.app.intake is not None
+        return await self.app.intake.acceptance.accept(
+            Received(id=request_id, request=request), via="queue"
+        )
 
     async def ask(self, request_id: str = "r1", **fields: object) -> Reset:
         """A request comes by queue; return what became of it at once."""
         accepted = await self.accept(request_id, **fields)
-        reset = await self.engine.advance(accepted.claim)
-        assert reset is not None
-        return reset
+        return await self._advance(accepted.claim)
 
     async def look(self, request_id: str = "r1") -> Reset:
         """Advance once, as a follow-up message would."""
-        reset = await self.engine.advance(self.store.ids[request_id])
+        return await self._advance(await self.claim(request_id))
+
+    async def _advance(self, claim: Claim) -> Reset:
+        assert self.app.intake is not None
+        reset = await self.app.intake.engine.advance(claim)
         assert reset is not None
         return reset
+
+    async def send(self, text: str, *, message_id: str = "m1") -> None:
+        await self.app.run_reset(text, message_id=message_id, came_at=self.clock())
+
+    async def decide(self, decision: str, *, by: str = "boss", request_id: str = "r1") -> int:
+        body = json.dumps({"decision": decision, "by": by}).encode()
+        return (await self.app.decide(request_id, body)).status
 
     async def quiesce(self, *, rounds: int = 50) -> None:
         """Sweep and deliver at this moment until nothing is sent any more."""
         for _ in range(rounds):
-            await self.sweeping.sweep()
-            if not self.queues.follow_ups:
+            await self.app.sweep()
+            if not await self.deliver():
                 return
-            waiting, self.queues.follow_ups = self.queues.follow_ups, []
-            for reset_id in waiting:
-                await self.engine.advance(self.store.ids[reset_id])
         raise AssertionError("it never becomes quiet")
 
+    async def deliver(self) -> int:
+        """Bring every message that is there to its function, once."""
+        count = 0
+        for name, queue in self.storage.queues.items():
+            for message in [] if name.endswith("-poison") else queue.take(timedelta(0), most=99):
+                text = message.content
+                if name == RESETS_QUEUE:
+                    await self.app.run_reset(text, message_id=message.id, came_at=self.clock())
+                elif name == FOLLOW_UPS_QUEUE:
+                    await self.app.follow_up_reset(text, message_id=message.id)
+                else:
+                    await self.app.notify(text)
+                del queue.messages[message.id]
+                count += 1
+        return count
+
+    # What a test looks at
+
+    async def claim(self, request_id: str = "r1") -> Claim:
+        claim = await self._spectator().find(request_id)
+        assert claim is not None
+        return claim
+
     async def row(self, request_id: str = "r1") -> Reset:
-        stored = await self.store.read_reset(self.store.ids[request_id])
+        stored = await self._spectator().read_reset(await self.claim(request_id))
         assert stored is not None
         return stored.row
 
+    async def events(self, request_id: str = "r1") -> list[AuditEvent]:
+        return await self._spectator().events(await self.row(request_id))
+
     async def history(self, request_id: str = "r1") -> list[str]:
-        return [str(event.state) for event in await self.store.events(await self.row(request_id))]
+        return [str(event.state) for event in await self.events(request_id)]
 
-    def head(self) -> str:
-        cell = self.store.cells.get((TARGET, "job"))
-        return cell.value.head if cell else ""
+    async def job(self) -> JobRow:
+        return (await self._spectator().read_job(TARGET)).row
 
-    def is_due_row_there(self, request_id: str = "r1") -> bool:
-        return (TARGET, f"due:reset:{request_id}") in self.store.cells
+    def keys(self, partition: str) -> list[str]:
+        return sorted(key for part, key in self.storage.resets.cells if part == partition)
 
+    def waiting(self, queue: str = FOLLOW_UPS_QUEUE) -> list[str]:
+        return [m.content for m in self.storage.queues[queue].messages.values()]
 
-def claim_of(reset: Reset) -> Claim:
-    return Claim(id=reset.id, target=reset.target, requested_at=reset.requested_at, content_hash="")
+    def answers(self) -> list[str]:
+        return [key for key in self.keys(TARGET) if key.startswith("due:answer:")]
+
+    def told(self) -> list[tuple[str, str]]:
+        return [(a.id, str(a.kind)) for a in self.desk.delivered]
+
+    def _spectator(self) -> Store:
+        """Looking from outside is no I/O of the app's."""
+        looking = Storage(self.clock)
+        looking.resets.cells = self.storage.resets.cells
+        looking.ids.cells = self.storage.ids.cells
+        return looking.store()

@@ -8,7 +8,6 @@ import pytest
 
 from shared.errors import FateUnknown, IdReused, InvalidRequest, NotSent, Rejected
 from shared.models import AuditTrail, Quarantine, RestartSeen, Scope, State
-from shared.requests import Received, ResetRequest
 from tests.support.world import SP, START, TARGET, World
 
 
@@ -29,8 +28,8 @@ async def test_a_request_becomes_one_full_restart_watched_to_its_end() -> None:
     )
     assert world.graph.restarts == [(SP, "job-1", Scope.FULL, "client-1")]
     assert await world.history() == ["accepted", "sending", "restarted", "completed"]
-    assert world.head() == ""
-    assert not world.is_due_row_there()
+    assert (await world.job()).head == ""
+    assert not [key for key in world.keys(TARGET) if key.startswith("due:")]
 
 
 async def test_intent_and_snapshot_stand_before_the_restart_is_sent() -> None:
@@ -53,8 +52,19 @@ async def test_the_cost_from_message_to_204_is_two_graph_calls_one_insert_three_
     await world.ask()
 
     assert world.graph.reads + len(world.graph.restarts) == 2
-    assert [kind for kind, *_ in world.store.transactions] == ["insert", "commit", "commit"]
-    assert world.queues.follow_ups == []
+    writes = [what for what in world.faults.log if what not in {"table read", "table query"}]
+    assert writes == [
+        "table insert",  # the alias, once a process
+        "table insert",  # the ids row
+        "table transaction",
+        "graph read",
+        "table insert",  # the budget
+        "graph token",
+        "table transaction",
+        "graph restart",
+        "table transaction",
+    ]
+    assert world.waiting() == []
 
 
 async def test_a_message_that_comes_twice_restarts_once() -> None:
@@ -77,19 +87,16 @@ async def test_the_same_id_with_other_content_is_kept_and_changes_nothing() -> N
     await world.send(json.dumps({"target": TARGET, "requestId": "r1", "dryRun": True}))
 
     assert await world.history() == ["accepted", "sending", "restarted"]
-    assert [key for key in world.store.cells if key[0] == "unreadable"]
+    assert len(world.keys("unreadable")) == 1
 
 
 async def test_an_unknown_target_names_the_known_ones() -> None:
     world = World()
 
     with pytest.raises(InvalidRequest, match=r"target: 'sales' .* salesforce-prod"):
-        await world.acceptance.accept(
-            _received(target="sales"),
-            via="queue",
-        )
+        await world.accept(target="sales")
 
-    assert world.store.ids == {}
+    assert world.storage.ids.cells == {}
 
 
 async def test_scope_quarantine_is_not_for_callers() -> None:
@@ -143,7 +150,7 @@ async def test_a_sender_that_died_leaves_its_reset_alone_until_two_minutes_after
     after = await world.look()
 
     assert (before.state, after.state) == (State.SENDING, State.UNKNOWN)
-    assert world.queues.follow_ups == ["r1"]
+    assert world.waiting() == ['{"id": "r1"}']
 
 
 async def test_an_unknown_fate_is_shown_by_the_audit_log() -> None:
@@ -247,7 +254,7 @@ async def test_a_dry_run_is_previewed_and_sends_nothing() -> None:
 
     assert (preview.state, preview.detail) == (State.PREVIEWED, "dry run: would be sent now")
     assert world.graph.restarts == []
-    assert (TARGET, "job") not in world.store.cells
+    assert "job" not in world.keys(TARGET)
 
 
 async def test_the_change_window_is_waited_for_and_counts_as_coming_then() -> None:
@@ -317,10 +324,8 @@ async def test_the_budget_of_a_day_is_kept_over_all_targets() -> None:
         ),
     )
     await world.ask("r1")
-    accepted = await world.acceptance.accept(_received(target="other"), via="queue")
-    waits = await world.engine.advance(accepted.claim)
+    waits = await world.ask("r2", target="other")
 
-    assert waits is not None
     assert (waits.state, waits.due_at) == (
         State.WAITING,
         START.replace(hour=0) + timedelta(days=1),
@@ -337,7 +342,7 @@ async def test_a_request_that_waited_too_long_expires() -> None:
     expired = await world.look()
 
     assert expired.state is State.EXPIRED
-    assert world.head() == ""
+    assert (await world.job()).head == ""
 
 
 async def test_several_jobs_are_refused_with_their_ids() -> None:
@@ -364,7 +369,7 @@ async def test_a_cycle_that_ends_in_quarantine_is_a_failure_that_frees_the_job()
     failed = await world.look()
 
     assert (failed.state, failed.outcome) == (State.FAILED, "quarantined")
-    assert world.head() == ""
+    assert (await world.job()).head == ""
 
 
 async def test_a_cycle_that_never_ends_fails_at_its_deadline() -> None:
@@ -401,7 +406,7 @@ async def test_a_reset_whose_sender_was_overtaken_drops_its_late_word() -> None:
     async def slow(*args: object, **named: object) -> str:
         # While the POST hangs, the takeover finds the sender dead and a person says: resend.
         world.clock.forward(minutes=10)
-        await world.engine.advance(world.store.ids["r1"])
+        await world.look()
         raise Overtaken("429")
 
     world.graph.restart = slow  # type: ignore[method-assign]
@@ -424,7 +429,3 @@ async def _die_while_sending(world: World) -> None:
     with pytest.raises(Died):
         await world.ask()
     world.graph.restart = original  # type: ignore[method-assign]
-
-
-def _received(*, target: str) -> Received:
-    return Received(id="other-1", request=ResetRequest(target=target))

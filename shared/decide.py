@@ -1,0 +1,57 @@
+"""A person's word on a reset: approve, reject, cancel, confirm, resend."""
+
+from typing import Final
+
+from shared.advance import Engine
+from shared.errors import InvalidRequest, NotAllowed, NotFound, NotPossible
+from shared.events import Decided, Event
+from shared.models import Reset, State
+from shared.ports import Store
+
+DECISIONS: Final = ("approve", "reject", "cancel", "confirm", "resend")
+NOT_BY_WHO_ASKED: Final = frozenset({"approve", "confirm", "resend"})
+LONGEST_NAME: Final = 256
+
+
+class Decisions:
+    """The use case `decide_reset`."""
+
+    def __init__(self, *, store: Store, engine: Engine) -> None:
+        self._store = store
+        self._engine = engine
+
+    async def decide(
+        self, reset_id: str, decision: str, *, by: str, signed_in: bool = False
+    ) -> Reset:
+        """
+        Return the reset after the decision.
+
+        Raise NotFound, InvalidRequest, NotAllowed (whoever asked decides nothing but to stop) or
+        NotPossible (the state does not allow it; an unknown fate is decided on once a person has
+        been asked, so that no live sender is overtaken).
+        """
+        if decision not in DECISIONS:
+            raise InvalidRequest(f"decision: must be one of {', '.join(DECISIONS)}")
+        if not by.strip() or len(by) > LONGEST_NAME:
+            raise InvalidRequest(f"by: must say who decides, in up to {LONGEST_NAME} characters")
+        claim = await self._store.find(reset_id)
+        if claim is None:
+            raise NotFound(f"there is no reset {reset_id}")
+
+        def event(x: Reset) -> Event:
+            if decision in NOT_BY_WHO_ASKED and _same_person(by, x.requested_by):
+                raise NotAllowed(f"{by} asked for this reset and cannot {decision} it")
+            if decision == "confirm":
+                if x.state is not State.UNKNOWN or not x.asked:
+                    raise NotPossible("there is no restart whose fate a person was asked for")
+                return self._engine.confirmed(x, by=by)
+            return Decided(decision=decision, by=by, signed_in=signed_in)
+
+        decided = await self._engine.put(claim, event)
+        if decided is None:
+            raise NotPossible(f"the reset does not allow {decision} in its present state")
+        return decided
+
+
+def _same_person(one: str, other: str) -> bool:
+    return one.strip().casefold() == other.strip().casefold()

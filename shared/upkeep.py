@@ -1,0 +1,102 @@
+"""What the sweep does beside its ticks: poison queues and retention."""
+
+import json
+from datetime import timedelta
+from typing import Final
+
+from shared.accept import Acceptance
+from shared.errors import InvalidRequest
+from shared.models import ENDED, PoisonMessage
+from shared.names import RESETS_QUEUE
+from shared.ports import Clock, Queues, Store
+from shared.requests import read_message, unreadable_key
+from shared.telemetry import emit
+
+MOST_FORGOTTEN: Final = 20
+RETENTION_MINUTE: Final = 17
+
+
+class Upkeep:
+    """Harmless when done twice; everything is recorded before it is deleted."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        queues: Queues,
+        acceptance: Acceptance,
+        retention: timedelta,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._queues = queues
+        self._acceptance = acceptance
+        self._retention = retention
+        self._clock = clock
+
+    async def empty_poison_queues(self) -> int:
+        """Record each message, then delete it; return how many there were."""
+        count = 0
+        async for message in self._queues.poisoned():
+            await self._record(message)
+            await self._queues.forget(message)
+            count += 1
+        return count
+
+    async def _record(self, message: PoisonMessage) -> None:
+        if message.queue == RESETS_QUEUE:
+            becomes = await self._take_in(message)
+        else:
+            # Follow-ups and notifications say "look at it": the due row says so again.
+            becomes = "due row" if _names_a_row(message.text) else await self._keep(
+                message, "message: not written by the app, and it failed"
+            )  # fmt: skip
+        emit("message.poisoned", queue=message.queue, message=message.id, becomes=becomes)
+
+    async def _take_in(self, message: PoisonMessage) -> str:
+        """
+        A request that failed again and again (storage was down): accept it now.
+
+        Only where it brings its own id. The copy on the poison queue has a new message id, so
+        that an id derived from it would be a second reset of one request.
+        """
+        try:
+            # Read under two message ids: an id that follows them is not the request's own.
+            received, other = (read_message(message.text, message_id=i) for i in ("1", "2"))
+            if received.id != other.id:
+                raise InvalidRequest("message: failed too often, and has no requestId; send again")
+            accepted = await self._acceptance.accept(received, via="queue")
+        except InvalidRequest as error:
+            return await self._keep(message, str(error))
+        return accepted.stored.row.id
+
+    async def _keep(self, message: PoisonMessage, reason: str) -> str:
+        body = message.text.encode("utf-8", "surrogatepass")
+        key = unreadable_key(message.id, body)
+        return await self._store.keep_unreadable(
+            key, body, reason=reason, queue=f"{message.queue}-poison", at=self._clock()
+        )
+
+    async def forget_outdated(self) -> int:
+        """Delete resets that ended before the retention; once an hour, some at a time."""
+        now = self._clock()
+        if now.minute != RETENTION_MINUTE:
+            return 0
+        count = 0
+        for target in await self._store.targets():
+            outdated = await self._store.outdated(
+                target, before=now - self._retention, most=MOST_FORGOTTEN
+            )
+            for reset in outdated:
+                if reset.state in ENDED:
+                    await self._store.forget(reset)
+                    count += 1
+        return count
+
+
+def _names_a_row(text: str) -> bool:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and isinstance(found.get("id"), str)

@@ -1,0 +1,78 @@
+"""What must hold at the end of every life, whatever was broken in it."""
+
+from shared.models import ENDED, State
+from shared.states import ALLOWED
+from tests.crash.scenarios import COOLDOWN
+from tests.support.host import resets, target_rows
+from tests.support.world import World
+
+
+
+async def check(world: World, requests: int) -> None:
+    """Raise AssertionError naming what does not hold."""
+    found = resets(world)
+    assert len(found) == requests, f"{len(found)} resets for {requests} requests"
+    _nothing_is_left(world)
+    _restarts_are_counted(world, requests)
+    _ends_tell_the_truth(world)
+    await _audit_is_whole(world)
+    _each_answer_came_once(world)
+
+
+def _nothing_is_left(world: World) -> None:
+    states = [(x.id, str(x.state)) for x in resets(world)]
+    assert all(x.state in ENDED for x in resets(world)), states
+    assert target_rows(world, "due:") == [], "due rows of ended resets"
+    for name, queue in world.storage.queues.items():
+        assert queue.messages == {}, f"messages on {name}"
+    job = world.storage.resets.cells.get(("salesforce-prod", "job"))
+    assert job is None or job[0]["Head"] == "", "a Head that has ended"
+    assert world.keys("unreadable") == []
+
+
+def _restarts_are_counted(world: World, requests: int) -> None:
+    graph = world.graph
+    assert len(graph.restarts) <= requests, "more restarts than requests"
+    last_effective = None
+    for at, effective in graph.post_times:
+        if last_effective is not None:
+            assert at - last_effective >= COOLDOWN, "a POST after one that took effect"
+        last_effective = at if effective else last_effective
+
+
+def _ends_tell_the_truth(world: World) -> None:
+    by_id = {x.id: x for x in resets(world)}
+    effective = {client_id for client_id, took in world.graph.posts if took}
+    for x in by_id.values():
+        sent = x.client_request_id in effective
+        if x.state is State.COMPLETED:
+            assert sent, f"{x.id} completed without a restart"
+        if x.outcome == "rejected by Graph":
+            assert not sent, f"{x.id} failed although its restart took effect"
+        if x.state in {State.REFUSED, State.EXPIRED, State.CANCELLED, State.REJECTED}:
+            assert not sent, f"{x.id} is {x.state} although its restart took effect"
+        if x.state is State.JOINED:
+            leader = by_id[x.leader]
+            assert leader.sent_at is not None
+            assert leader.sent_at >= x.requested_at, f"{x.id} joined a restart older than itself"
+            assert leader.outcome == x.outcome
+
+
+async def _audit_is_whole(world: World) -> None:
+    for x in resets(world):
+        events = await world.events(x.id)
+        assert [e.sequence for e in events] == list(range(1, x.sequence + 1)), "a hole in the audit"
+        assert (events[-1].state, events[-1].detail) == (x.state, x.detail)
+        for one, other in zip(events, events[1:], strict=False):
+            allowed = ALLOWED[one.state]
+            assert other.state in allowed, f"{one.state} -> {other.state} in the audit"
+            assert one.at <= other.at, "the audit is out of order"
+
+
+def _each_answer_came_once(world: World) -> None:
+    told = [(a.id, a.n) for a in world.desk.delivered]
+    assert len(told) == len(set(told)), f"an answer came twice: {told}"
+    kinds = world.told()
+    for x in resets(world):
+        assert kinds.count((x.id, "accepted")) == 1, f"{x.id}: {kinds}"
+        assert kinds.count((x.id, "end")) == 1, f"{x.id}: {kinds}"

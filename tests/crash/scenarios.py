@@ -1,0 +1,195 @@
+"""Lives of resets: what happens from outside, and to how many requests."""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from shared.advance import Engine
+
+from shared.models import AuditTrail, State
+from shared.names import RESETS_QUEUE
+from tests.support.faults import Faults
+
+from tests.support.host import Host, resets, waits_for_person
+from tests.support.storage import Message
+from tests.support import world as ordinary
+from tests.support.world import SP, START, TARGET, World
+
+CYCLE = timedelta(minutes=20)
+COOLDOWN = timedelta(hours=2)
+ENVIRON = {
+    **ordinary.ENVIRON,
+    # Long steps keep a life short: fewer looks, the same kinds of I/O.
+    "FOLLOW_UP_INTERVAL": "PT11M",
+    "RESET_TARGETS": json.dumps(
+        {TARGET: {"servicePrincipalId": SP, "jobId": "job-1", "cooldown": "PT2H"}}
+    ),
+}
+
+
+def put(world: World, request_id: str, **fields: object) -> None:
+    """Another service puts a request on the queue."""
+    request = {"requestId": request_id, "target": TARGET}
+    request |= {"ticket": {"system": "desk", "id": f"T-{request_id}"}, **fields}
+    queue = world.storage.queues[RESETS_QUEUE]
+    queue.messages[request_id] = Message(request_id, json.dumps(request), world.clock())
+
+
+async def single(host: Host) -> int:
+    put(host.world, "r1")
+    await finish(host)
+    return 1
+
+
+async def storm(host: Host) -> int:
+    """Three come before the first restart is sent, which Graph throttles once."""
+    host.world.graph.scripted = ["429"]
+    for n in range(3):
+        put(host.world, f"r{n}")
+    await finish(host)
+    return 3
+
+
+async def during_the_cycle(host: Host) -> int:
+    put(host.world, "r1")
+    await host.deliver()
+    host.world.clock.forward(minutes=1)
+    put(host.world, "r2")
+    await finish(host)
+    return 2
+
+
+async def cooling_down(host: Host) -> int:
+    """The job was restarted an hour ago."""
+    put(host.world, "r0")
+    await host.until_quiet()
+    await person_decides(host)
+    await host.until_quiet()
+    host.world.clock.forward(hours=1)
+    put(host.world, "r1")
+    put(host.world, "r2", notBefore=(host.world.clock() + timedelta(minutes=30)).isoformat())
+    await finish(host)
+    return 3
+
+
+async def lost_but_effective(host: Host) -> int:
+    host.world.graph.scripted = ["lost answer"]
+    return await single(host)
+
+
+async def lost_and_without_effect(host: Host) -> int:
+    host.world.graph.scripted = ["timeout"]
+    return await single(host)
+
+
+async def lost_and_unreadable(host: Host) -> int:
+    """Nothing shows what happened: a person is asked."""
+    host.world.graph.trail = AuditTrail(readable=False)
+    host.world.graph.scripted = ["timeout"]
+    return await single(host)
+
+
+async def throttled(host: Host) -> int:
+    host.world.graph.scripted = ["429", "429 with Retry-After"]
+    return await single(host)
+
+
+async def head_is_cancelled(host: Host) -> int:
+    """r1 waits out the cooldown as Head, r2 behind it; a person cancels r1."""
+    put(host.world, "r0")
+    await host.until_quiet()
+    await person_decides(host)
+    await host.until_quiet()
+    host.world.clock.forward(hours=1)
+    put(host.world, "r1")
+    await host.deliver()
+    put(host.world, "r2")
+    await host.deliver()
+    await host.decide("cancel", "r1")
+    await finish(host)
+    return 3
+
+
+async def head_is_refused(host: Host) -> int:
+    """r1 waits out the cooldown as Head, r2 behind it; meanwhile somebody pauses the job."""
+    put(host.world, "r0")
+    await host.until_quiet()
+    await person_decides(host)
+    await host.until_quiet()
+    host.world.clock.forward(hours=1)
+    put(host.world, "r1")
+    await host.deliver()
+    put(host.world, "r2")
+    await host.deliver()
+    host.world.graph.job = replace(host.world.graph.job, code="Paused")
+    await finish(host)
+    return 3
+
+
+async def answers_are_not_taken(host: Host) -> int:
+    """The ticket system is down for an hour."""
+    host.world.desk.down_until = START + timedelta(hours=1)
+    return await single(host)
+
+
+SCENARIOS: dict[str, Callable[[Host], Awaitable[int]]] = {
+    each.__name__: each
+    for each in (
+        single, storm, during_the_cycle, cooling_down, lost_but_effective,
+        lost_and_without_effect, lost_and_unreadable, throttled, head_is_cancelled,
+        head_is_refused, answers_are_not_taken,
+    )
+}  # fmt: skip
+
+
+async def finish(host: Host) -> None:
+    """To the end, with a person who says the truth where one is asked."""
+    for _ in range(6):
+        await host.until_quiet()
+        if not await person_decides(host):
+            return
+    raise AssertionError("persons are asked again and again")
+
+
+async def person_decides(host: Host) -> bool:
+    asked = [x for x in resets(host.world) if waits_for_person(x)]
+    effective = {client_id for client_id, took in host.world.graph.posts if took}
+    for x in asked:
+        if x.state is State.AWAITING_APPROVAL:
+            decision = "approve"
+        else:
+            decision = "confirm" if x.client_request_id in effective else "resend"
+        await host.decide(decision, x.id)
+    return bool(asked)
+
+
+@dataclass(frozen=True)
+class Life:
+    """What one life left behind."""
+
+    world: World
+    requests: int
+    faults: Faults
+
+
+async def live(
+    scenario: str,
+    *,
+    at: int = 0,
+    kind: str = "",
+    engine_type: type[Engine] = Engine,
+    change: Callable[[World], None] | None = None,
+) -> Life:
+    """Run a scenario with the I/O number *at* broken in the way of *kind*."""
+    faults = Faults(at=at, kind=kind)
+    world = World(environ=dict(ENVIRON), faults=faults, engine_type=engine_type)
+    world.graph.cycle_takes = CYCLE
+    world.graph.trail = AuditTrail(readable=True)
+    if change is not None:
+        change(world)
+    host = Host(world)
+    requests = await SCENARIOS[scenario](host)
+    return Life(world=world, requests=requests, faults=faults)
+
+

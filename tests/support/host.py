@@ -1,0 +1,154 @@
+"""
+The Functions host over a `World`: brings messages, again after a failure; ticks the sweep.
+
+A Crash ends the process: what it held in memory is gone, the messages that it was working on come
+back when their lease ends. Time jumps to the next moment at which something can happen.
+"""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.models import ENDED, OPEN, Reset, State
+from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
+from shared.rows import reset_from
+from shared.sweep import SENT_LATELY
+from tests.support.faults import Crash
+from tests.support.storage import MemoryQueue, Message
+from tests.support.world import TARGET, World
+
+LEASE = timedelta(minutes=10)
+RETRY = timedelta(seconds=30)
+MAX_DEQUEUE = 5
+TICK = timedelta(minutes=1)
+
+
+class NeverQuiet(AssertionError):
+    """Something goes on forever, or hangs."""
+
+
+@dataclass
+class Host:
+    world: World
+    crashes: int = 0
+
+    async def until_quiet(self, *, rounds: int = 400) -> None:
+        """Until all resets have ended, or wait for a person, and nothing lies on a queue."""
+        for _ in range(rounds):
+            await self.deliver()
+            await self._survive(self.world.app.sweep())
+            if self._ready():
+                continue
+            if self.is_quiet():
+                return
+            self.world.clock.now = self._next_moment()
+        raise NeverQuiet([(x.id, x.state, x.detail) for x in resets(self.world)])
+
+    async def deliver(self) -> None:
+        for name, queue in self.world.storage.queues.items():
+            if not name.endswith("-poison"):
+                for message in queue.take(LEASE, most=32):
+                    await self.bring(name, queue, message)
+
+    async def bring(self, name: str, queue: MemoryQueue, message: Message) -> None:
+        """One delivery, to its end."""
+        app, text = self.world.app, message.content
+        receipt = message.pop_receipt
+        if name == RESETS_QUEUE:
+            work = app.run_reset(text, message_id=message.id, came_at=self.world.clock())
+        elif name == FOLLOW_UPS_QUEUE:
+            work = app.follow_up_reset(text, message_id=message.id)
+        else:
+            work = app.notify(text)
+        done = await self._survive(work)
+        if done is None or message.pop_receipt != receipt:
+            return
+        if done:
+            queue.messages.pop(message.id, None)
+        elif message.dequeue_count >= MAX_DEQUEUE:
+            queue.messages.pop(message.id, None)
+            poison = self.world.storage.queues[f"{name}-poison"]
+            copy = f"copy-of-{message.id}"
+            poison.messages[copy] = Message(copy, text, self.world.clock())
+        else:
+            message.visible_at = self.world.clock() + RETRY
+
+    async def decide(self, decision: str, request_id: str) -> int:
+        """A person who tries again where there is no answer; the last status."""
+        for _ in range(4):
+            try:
+                status = await self.world.decide(decision, request_id=request_id)
+            except Crash:
+                self._crashed()
+                continue
+            except Exception:  # noqa: S112 -- a 500 to the person, who asks again
+                continue
+            if status != 503:
+                return status
+        return 503
+
+    async def _survive(self, work: Awaitable[object]) -> bool | None:
+        """True: succeeded; False: failed; None: the process died."""
+        try:
+            await work
+        except Crash:
+            self._crashed()
+            return None
+        except Exception:
+            return False
+        return True
+
+    def _crashed(self) -> None:
+        self.crashes += 1
+        self.world.rebuild()
+
+    def _ready(self) -> bool:
+        """A message can be brought at this moment, poison apart (the sweep reads that)."""
+        now = self.world.clock()
+        return any(
+            message.visible_at <= now
+            for queue in self.world.storage.queues.values()
+            for message in queue.messages.values()
+        )
+
+    def is_quiet(self) -> bool:
+        messages = any(queue.messages for queue in self.world.storage.queues.values())
+        unsaid = bool(self.world.answers())
+        return not (messages or unsaid) and all(
+            x.state in ENDED or waits_for_person(x) for x in resets(self.world)
+        )
+
+    def _next_moment(self) -> datetime:
+        now = self.world.clock()
+        moments = [
+            message.visible_at
+            for queue in self.world.storage.queues.values()
+            for message in queue.messages.values()
+        ]
+        for (_, key), (row, _) in self.world.storage.resets.cells.items():
+            if key.startswith("due:"):
+                moments.append(row["DueAt"])
+                if row.get("Sent"):
+                    moments.append(row["Sent"] + SENT_LATELY)
+        later = [moment for moment in moments if moment > now]
+        return max(min(later, default=now + TICK), now + timedelta(seconds=1))
+
+
+def waits_for_person(x: Reset) -> bool:
+    return x.state is State.AWAITING_APPROVAL or (x.state is State.UNKNOWN and x.asked)
+
+
+def resets(world: World) -> list[Reset]:
+    found = []
+    for (partition, key), (values, _) in sorted(world.storage.resets.cells.items()):
+        if key.startswith("reset:"):
+            found.append(reset_from({"PartitionKey": partition, "RowKey": key, **values}))
+    return found
+
+
+def open_ones(world: World) -> list[str]:
+    return [x.id for x in resets(world) if x.state in OPEN]
+
+
+def target_rows(world: World, prefix: str) -> list[str]:
+    return [key for key in world.keys(TARGET) if key.startswith(prefix)]
