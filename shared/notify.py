@@ -13,7 +13,9 @@ from shared.ports import Clock, Notifier, Store
 from shared.telemetry import emit
 
 GIVE_UP_AFTER: Final = timedelta(days=1)
-BACK_OFF_FROM: Final = timedelta(minutes=1)
+BEGIN_WITHIN: Final = timedelta(seconds=10)
+# More than a delivery may take (10 s to begin, 20 s to end) and clocks may differ.
+BACK_OFF_FROM: Final = timedelta(minutes=2)
 BACK_OFF_TO: Final = timedelta(hours=1)
 
 
@@ -55,6 +57,9 @@ class Notifications:
         try:
             claimed = await self._store.put_off(stored, later)
         except Conflict:
+            return
+        if self._clock() - now > BEGIN_WITHIN:
+            # Held up since: the next try may be under way by now, and would not know of this one.
             return
         await self._deliver(claimed, again=answer.attempts > 0)
 

@@ -43,7 +43,8 @@ _WEEKDAYS: Final = (
 class Schedule(Protocol):
     """When a timer is due; `adjusts_for_dst` is what the function is told, nothing more."""
 
-    adjusts_for_dst: bool
+    @property
+    def adjusts_for_dst(self) -> bool: ...
 
     @property
     def may_be_monitored(self) -> bool:

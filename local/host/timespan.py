@@ -27,21 +27,16 @@ def parse_timespan(text: str) -> timedelta:
     if found := _CLOCK.fullmatch(body):
         days, hours, minutes, seconds, fraction = found.groups()
         if int(hours) > 23 and days is None and seconds is not None and fraction is None:
-            return sign * _span(text, hours, minutes, seconds, "0", None)
-        return sign * _span(text, days or "0", hours, minutes, seconds or "0", fraction)
+            return sign * _span(text, hours, minutes, seconds, None, None)
+        return sign * _span(text, days, hours, minutes, seconds, fraction)
     raise ValueError(f"{text!r} is no TimeSpan")
 
 
-def _span(
-    text: str, days: str, hours: str, minutes: str, seconds: str, fraction: str | None
-) -> timedelta:
-    if int(hours) > 23 or int(minutes) > 59 or int(seconds) > 59:
+def _span(text: str, *parts: str | None) -> timedelta:
+    days, hours, minutes, seconds = (int(part or 0) for part in parts[:4])
+    if hours > 23 or minutes > 59 or seconds > 59:
         raise ValueError(f"{text!r} is no TimeSpan: a part is too large")
-    ticks = int((fraction or "0").ljust(7, "0"))
+    ticks = int((parts[4] or "0").ljust(7, "0"))
     return timedelta(
-        days=int(days),
-        hours=int(hours),
-        minutes=int(minutes),
-        seconds=int(seconds),
-        microseconds=ticks // 10,
+        days=days, hours=hours, minutes=minutes, seconds=seconds, microseconds=ticks // 10
     )

@@ -1,11 +1,16 @@
 """What must hold at the end of every life, whatever was broken in it."""
 
+import itertools
+from datetime import timedelta
+
 from shared.models import ENDED, State
 from shared.states import ALLOWED
 from tests.crash.scenarios import COOLDOWN
 from tests.support.host import resets, target_rows
 from tests.support.world import World
 
+SKEW = timedelta(minutes=1)
+"""By which the clocks of two processes may differ."""
 
 
 async def check(world: World, requests: int) -> None:
@@ -16,7 +21,7 @@ async def check(world: World, requests: int) -> None:
     _restarts_are_counted(world, requests)
     _ends_tell_the_truth(world)
     await _audit_is_whole(world)
-    _each_answer_came_once(world)
+    await _each_answer_came_once(world)
 
 
 def _nothing_is_left(world: World) -> None:
@@ -36,7 +41,7 @@ def _restarts_are_counted(world: World, requests: int) -> None:
     last_effective = None
     for at, effective in graph.post_times:
         if last_effective is not None:
-            assert at - last_effective >= COOLDOWN, "a POST after one that took effect"
+            assert at - last_effective >= COOLDOWN - SKEW, "a POST after one that took effect"
         last_effective = at if effective else last_effective
 
 
@@ -54,7 +59,10 @@ def _ends_tell_the_truth(world: World) -> None:
         if x.state is State.JOINED:
             leader = by_id[x.leader]
             assert leader.sent_at is not None
-            assert leader.sent_at >= x.requested_at, f"{x.id} joined a restart older than itself"
+            assert leader.sent_at >= x.requested_at - SKEW, f"{x.id} joined an older restart"
+            assert leader.number is not None
+            assert x.seen_number is not None
+            assert leader.number > x.seen_number, f"{x.id} joined a restart that it saw"
             assert leader.outcome == x.outcome
 
 
@@ -62,17 +70,23 @@ async def _audit_is_whole(world: World) -> None:
     for x in resets(world):
         events = await world.events(x.id)
         assert [e.sequence for e in events] == list(range(1, x.sequence + 1)), "a hole in the audit"
-        assert (events[-1].state, events[-1].detail) == (x.state, x.detail)
-        for one, other in zip(events, events[1:], strict=False):
-            allowed = ALLOWED[one.state]
+        told = [e for e in events if "undeliverable" not in e.detail]
+        assert (told[-1].state, told[-1].detail) == (x.state, x.detail)
+        for one, other in itertools.pairwise(events):
+            allowed = ALLOWED[one.state] | {one.state}
             assert other.state in allowed, f"{one.state} -> {other.state} in the audit"
-            assert one.at <= other.at, "the audit is out of order"
+            assert one.at <= other.at + SKEW, "the audit is out of order"
 
 
-def _each_answer_came_once(world: World) -> None:
+async def _each_answer_came_once(world: World) -> None:
     told = [(a.id, a.n) for a in world.desk.delivered]
     assert len(told) == len(set(told)), f"an answer came twice: {told}"
     kinds = world.told()
     for x in resets(world):
-        assert kinds.count((x.id, "accepted")) == 1, f"{x.id}: {kinds}"
-        assert kinds.count((x.id, "end")) == 1, f"{x.id}: {kinds}"
+        given_up = [e.detail for e in await world.events(x.id) if "undeliverable" in e.detail]
+        for kind in ("accepted", "end"):
+            unheard = sum(f"({kind})" in detail for detail in given_up)
+            # Delivered, the ticket system's own answer lost, and given up after a day: both.
+            heard = kinds.count((x.id, kind))
+            assert heard <= 1, f"{x.id} heard {kind} twice"
+            assert heard + unheard >= 1, f"{x.id} never heard {kind}"

@@ -6,14 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from shared.advance import Engine
-
 from shared.models import AuditTrail, State
 from shared.names import RESETS_QUEUE
+from tests.support import world as ordinary
 from tests.support.faults import Faults
-
 from tests.support.host import Host, resets, waits_for_person
 from tests.support.storage import Message
-from tests.support import world as ordinary
 from tests.support.world import SP, START, TARGET, World
 
 CYCLE = timedelta(minutes=20)
@@ -30,8 +28,12 @@ ENVIRON = {
 
 def put(world: World, request_id: str, **fields: object) -> None:
     """Another service puts a request on the queue."""
-    request = {"requestId": request_id, "target": TARGET}
-    request |= {"ticket": {"system": "desk", "id": f"T-{request_id}"}, **fields}
+    request = {
+        "requestId": request_id,
+        "target": TARGET,
+        "ticket": {"system": "desk", "id": f"T-{request_id}"},
+        **fields,
+    }
     queue = world.storage.queues[RESETS_QUEUE]
     queue.messages[request_id] = Message(request_id, json.dumps(request), world.clock())
 
@@ -179,17 +181,12 @@ async def live(
     at: int = 0,
     kind: str = "",
     engine_type: type[Engine] = Engine,
-    change: Callable[[World], None] | None = None,
 ) -> Life:
     """Run a scenario with the I/O number *at* broken in the way of *kind*."""
     faults = Faults(at=at, kind=kind)
     world = World(environ=dict(ENVIRON), faults=faults, engine_type=engine_type)
     world.graph.cycle_takes = CYCLE
     world.graph.trail = AuditTrail(readable=True)
-    if change is not None:
-        change(world)
     host = Host(world)
     requests = await SCENARIOS[scenario](host)
     return Life(world=world, requests=requests, faults=faults)
-
-

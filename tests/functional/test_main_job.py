@@ -169,10 +169,15 @@ async def test_killing_the_host_while_it_runs_and_starting_it_again_finishes_the
 
 async def test_killing_the_host_before_it_reads_the_job_still_restarts_once() -> None:
     async with storage_and_graph() as stack:
-        await stack.fault(method="GET", path="*/jobs*", times=1, delay=20)
+        await stack.fault(method="GET", path="*/jobs*", times=1, delay=5)
+
+        async def asked_graph() -> bool | None:
+            received = (await stack.graph.get("/_emulator/requests")).json()["value"]
+            return bool(received) or None
+
         async with processes.host(stack.environ) as (host, _):
             await stack.ask("r1")
-            await stack.reached("r1", State.ACCEPTED)
+            await eventually(asked_graph)
             await host.kill()
         async with processes.host(stack.environ):
             ended = await stack.ended("r1")

@@ -10,6 +10,7 @@ import pytest
 from local.processes import ROOT
 from tests.functional.stack import environ
 
+NAMES = ["decide_reset", "follow_up_reset", "health", "notify", "run_reset", "sweep"]
 INDEX = Path(__file__).with_name("index_app.py")
 NOWHERE = "http://127.0.0.1:9"
 SETTINGS = environ("UseDevelopmentStorage=true", NOWHERE)
@@ -30,7 +31,7 @@ async def test_the_functions_are_indexed_whatever_the_settings(env: dict[str, st
     code, out, err = await run(str(INDEX), env=env)
 
     assert (code, err) == (0, "")
-    assert json.loads(out)["functions"] == ["follow_up_reset", "health", "run_reset", "sweep"]
+    assert json.loads(out)["functions"] == NAMES
 
 
 async def test_indexing_imports_neither_the_graph_sdk_nor_azure_identity() -> None:

@@ -1,12 +1,12 @@
 """A Graph for the engine's unit tests: one job, scripted answers, everything sent is kept."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from shared.errors import FateUnknown, GraphError, NotSent, Rejected
 from shared.models import AuditTrail, Execution, RestartSeen, Scope, SyncJob
+from shared.states import POST_TAKES_AT_MOST
 from tests.support.faults import TAKES_EFFECT, Faults
 
 
@@ -26,16 +26,16 @@ class FakeGraph:
     posts: list[tuple[str, bool]] = field(default_factory=list)
     post_times: list[tuple[datetime, bool]] = field(default_factory=list)
     scripted: list[str] = field(default_factory=list)
-    pause: Callable[[], Any] | None = None
+    pause: Callable[[str], Awaitable[None]] | None = None
 
     async def fetch_token(self) -> None:
-        await self._pause()
+        await self._pause("token")
         self._maybe_fail("fetch_token")
         self.faults.meet("graph token", lambda: None, _no_token)
 
     async def read_job(self, service_principal_id: str, job_id: str) -> SyncJob:
         del service_principal_id, job_id
-        await self._pause()
+        await self._pause("read")
         self.reads += 1
         self._maybe_fail("read_job")
         self._live()
@@ -48,7 +48,11 @@ class FakeGraph:
     async def restart(
         self, service_principal_id: str, job_id: str, scope: Scope, *, client_request_id: str
     ) -> str:
-        await self._pause()
+        began = self.clock()
+        await self._pause("restart")
+        if self.clock() - began > POST_TAKES_AT_MOST:
+            # The gateway's own timeout: a POST never outlives its deadline.
+            raise FateUnknown("timeout")
         self._maybe_fail("restart")
         place = len(self.posts)
         self.posts.append((client_request_id, False))
@@ -65,7 +69,7 @@ class FakeGraph:
 
     async def audit_trail(self, service_principal_id: str, *, since: datetime) -> AuditTrail:
         del service_principal_id
-        await self._pause()
+        await self._pause("audit")
         self._maybe_fail("audit_trail")
         shown = tuple(seen for seen in self.trail.restarts if seen.at >= since)
         return self.faults.meet("graph audit", lambda: replace(self.trail, restarts=shown), broken)
@@ -117,9 +121,9 @@ class FakeGraph:
             if now - ended > timedelta(hours=1):
                 self.incremental_cycle()
 
-    async def _pause(self) -> None:
+    async def _pause(self, what: str) -> None:
         if self.pause is not None:
-            await self.pause()
+            await self.pause(f"graph {what}")
 
     def incremental_cycle(self) -> None:
         """A cycle that found nothing new ends now."""

@@ -81,7 +81,7 @@ class Host:
             except Crash:
                 self._crashed()
                 continue
-            except Exception:  # noqa: S112 -- a 500 to the person, who asks again
+            except Exception:
                 continue
             if status != 503:
                 return status

@@ -5,10 +5,9 @@ The adapters (`TableStore`, `StorageQueues`) run unchanged over these. The contr
 against Azurite.
 """
 
-import asyncio
 import itertools
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -30,6 +29,9 @@ from shared.names import IDS_TABLE, QUEUES, RESETS_TABLE
 from shared.queues import StorageQueues
 from shared.store import TableStore
 from tests.support.faults import Faults
+
+Pause = Callable[[str], Awaitable[None]]
+"""Called before each I/O with its name: others may go on meanwhile."""
 
 _numbers = itertools.count(1)
 _LONGEST_COLUMN = 32_768
@@ -78,11 +80,11 @@ class MemoryTable:
     table_name: str
     faults: Faults
     cells: dict[tuple[str, str], tuple[dict[str, Any], str]] = field(default_factory=dict)
-    pause: Callable[[], Any] | None = None
+    pause: Pause | None = None
 
     async def _io[T](self, what: str, perform: Callable[[], T]) -> T:
         if self.pause is not None:
-            await self.pause()
+            await self.pause(f"table {what}")
         return self.faults.meet(f"table {what}", perform, broken)
 
     async def create_entity(self, entity: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,7 +158,9 @@ class MemoryTable:
         try:
             return [self._step(*step) for step in steps]
         except HttpResponseError:
-            self.cells = kept
+            # In place: other processes hold the same dict.
+            self.cells.clear()
+            self.cells.update(kept)
             raise
 
     def _step(
@@ -226,7 +230,7 @@ class MemoryQueue:
     faults: Faults
     clock: Callable[[], datetime]
     messages: dict[str, Message] = field(default_factory=dict)
-    pause: Callable[[], Any] | None = None
+    pause: Pause | None = None
 
     async def send_message(self, content: str, *, time_to_live: int) -> None:
         assert time_to_live == -1, "a message that ends would be lost"
@@ -270,7 +274,7 @@ class MemoryQueue:
 
     async def _io[T](self, what: str, perform: Callable[[], T]) -> T:
         if self.pause is not None:
-            await self.pause()
+            await self.pause(f"queue {what}")
         return self.faults.meet(f"queue {what}", perform, broken)
 
 
@@ -287,16 +291,23 @@ class Storage:
         names = [*QUEUES, *(f"{name}-poison" for name in QUEUES)]
         self.queues = {name: MemoryQueue(name, self.faults, self.clock) for name in names}
 
-    def interleave(self, pause: Callable[[], Any] | None = None) -> None:
-        """Let other tasks go on before each I/O."""
-        stop = pause or (lambda: asyncio.sleep(0))
-        self.resets.pause = self.ids.pause = stop
+    def interleave(self, pause: Pause) -> None:
+        """Let others go on before each I/O."""
+        self.resets.pause = self.ids.pause = pause
         for queue in self.queues.values():
-            queue.pause = stop
+            queue.pause = pause
 
-    def store(self) -> TableStore:
+    def shared(self) -> "Storage":
+        """The same account, seen by another process."""
+        other = Storage(self.clock, self.faults)
+        other.resets.cells, other.ids.cells = self.resets.cells, self.ids.cells
+        for name, queue in other.queues.items():
+            queue.messages = self.queues[name].messages
+        return other
+
+    def store(self, kind: type[TableStore] = TableStore) -> TableStore:
         resets, ids = (cast("TableClient", table) for table in (self.resets, self.ids))
-        return TableStore(resets, ids, new_id=lambda: f"w{next(_numbers)}")
+        return kind(resets, ids, new_id=lambda: f"w{next(_numbers)}")
 
     def adapter(self) -> StorageQueues:
         def queue(name: str) -> QueueClient:

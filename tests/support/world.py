@@ -6,7 +6,7 @@ The clock is set by hand; tests/support/host.py plays the Functions host over it
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from shared.models import Answer, AuditEvent, Claim, JobRow, Reset
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
 from shared.ports import Graph, Store
 from shared.requests import Received, ResetRequest
+from shared.store import TableStore
 from tests.support.faults import Faults
 from tests.support.graph import FakeGraph, healthy
 from tests.support.storage import Storage
@@ -55,6 +56,9 @@ class Clock:
         self.now += timedelta(**span)
 
 
+NOTIFIER_TAKES_AT_MOST = timedelta(seconds=20)
+
+
 @dataclass
 class RecordingNotifier:
     """Keeps what it was given; may be down, or take an answer and lose its own."""
@@ -63,6 +67,7 @@ class RecordingNotifier:
     delivered: list[Answer] = field(default_factory=list)
     clock: Clock = field(default_factory=Clock)
     down_until: datetime = START
+    pause: Callable[[str], Awaitable[None]] | None = None
 
     async def deliver(self, answer: Answer, *, again: bool) -> None:
         def perform() -> None:
@@ -70,6 +75,11 @@ class RecordingNotifier:
                 return
             self.delivered.append(answer)
 
+        began = self.clock()
+        if self.pause is not None:
+            await self.pause("notifier deliver")
+        if self.clock() - began > NOTIFIER_TAKES_AT_MOST:
+            raise NotDelivered("timeout")
         if self.clock() < self.down_until:
             raise NotDelivered("the ticket system is down")
         self.faults.meet("notifier deliver", perform, NotDelivered)
@@ -83,6 +93,7 @@ class World:
     clock: Clock = field(default_factory=Clock)
     faults: Faults = field(default_factory=Faults)
     engine_type: type[Engine] = Engine
+    store_type: type[TableStore] = TableStore
 
     def __post_init__(self) -> None:
         self.storage = Storage(self.clock, self.faults)
@@ -97,19 +108,22 @@ class World:
         self.settings = Settings.from_environ(self.environ, app_dir=Path("/nowhere"))
         self.app = self.process()
 
-    def process(self) -> Services:
-        """One more process of the app."""
+    def process(
+        self, clock: Callable[[], datetime] | None = None, storage: Storage | None = None
+    ) -> Services:
+        """One more process of the app, with a clock and clients of its own if need be."""
+        seen = storage or self.storage
 
         async def graph() -> Graph:
             return self.graph
 
         return assemble(
             self.settings,
-            store=self.storage.store(),
-            queues=self.storage.adapter(),
+            store=seen.store(self.store_type),
+            queues=seen.adapter(),
             graph=graph,
             notifiers={"desk": self.desk},
-            clock=self.clock,
+            clock=clock or self.clock,
             new_id=lambda: f"client-{next(self.numbers)}",
             jitter=lambda: 1.0,
             engine_type=self.engine_type,
@@ -207,7 +221,7 @@ class World:
 
     def _spectator(self) -> Store:
         """Looking from outside is no I/O of the app's."""
-        looking = Storage(self.clock)
-        looking.resets.cells = self.storage.resets.cells
-        looking.ids.cells = self.storage.ids.cells
+        looking = self.storage.shared()
+        looking.faults = Faults()
+        looking.resets.faults = looking.ids.faults = looking.faults
         return looking.store()

@@ -1,0 +1,30 @@
+"""Log lines for a person: on stderr, plain where that is no terminal."""
+
+import logging
+import sys
+from typing import Final
+
+_COLOURS: Final = {logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m"}
+_RESET: Final = "\x1b[0m"
+
+# Each would print every call it makes, addresses with their keys included.
+_QUIET: Final = ("aiohttp", "asyncio", "azure", "azure.functions", "httpx", "msal", "urllib3")
+
+
+class _Formatter(logging.Formatter):
+    def __init__(self, *, coloured: bool) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
+        self._coloured = coloured
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        colour = _COLOURS.get(record.levelno, "") if self._coloured else ""
+        return f"{colour}{text}{_RESET}" if colour else text
+
+
+def configure_logging() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter(coloured=sys.stderr.isatty()))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)

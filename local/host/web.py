@@ -1,0 +1,129 @@
+"""
+The HTTP side of the host: routes, keys, and the way to and from the worker.
+
+No address is ever logged: its query may carry a key.
+"""
+
+import base64
+import hmac
+import json
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from http.cookies import Morsel, SimpleCookie
+from typing import Any, Final
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from local.host.routes import RouteTable
+from local.host.wire import Message, TypedData
+from local.host.worker import Worker
+
+BODY_LIMIT: Final = 100 * 1024 * 1024
+_PRINCIPAL: Final = "x-ms-client-principal"
+_SAME_SITE: Final = {1: "Lax", 2: "Strict", 3: "None"}
+
+
+class WebHost:
+    def __init__(self, worker: Worker, routes: RouteTable, *, key: str, principal: str) -> None:
+        """*key* opens every function; a *principal* plays the signed-in person."""
+        self._worker = worker
+        self._routes = routes
+        self._key = key
+        self._principal = principal
+
+    def application(self) -> web.Application:
+        app = web.Application(client_max_size=BODY_LIMIT)
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        return app
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        path = request.rel_url.raw_path
+        found = self._routes.find(request.method, path)
+        if found is None:
+            allowed = self._routes.methods_at(path)
+            if not allowed:
+                return web.Response(status=404)
+            return web.Response(status=405, headers={"Allow": ", ".join(sorted(allowed))})
+        route, values = found
+        level = str(route.function.trigger.get("authLevel", "FUNCTION")).upper()
+        if level != "ANONYMOUS" and not self._has_key(request):
+            return web.Response(status=401)
+        body = await request.read()
+        data = Message(
+            method=request.method,
+            url=str(request.url),
+            headers=self._headers(request),
+            params=values,
+            query=_query(request),
+            body=TypedData(bytes=body) if body else TypedData(),
+        )
+        answer = await self._worker.invoke(route.function, TypedData(http=data))
+        return web.Response(status=500) if answer is None else _response(answer.return_value)
+
+    def _has_key(self, request: web.Request) -> bool:
+        # The header wins even where it is wrong and the query is right.
+        given = request.headers.get("x-functions-key") or request.query.get("code", "")
+        return hmac.compare_digest(given.encode(), self._key.encode())
+
+    def _headers(self, request: web.Request) -> dict[str, str]:
+        headers: dict[str, str] = {}
+        for name, value in request.headers.items():
+            lower = name.lower()
+            headers[lower] = f"{headers[lower]},{value}" if lower in headers else value
+        if self._principal:
+            # As the platform's sign-in does: what the caller sent under these names is no proof.
+            headers = {k: v for k, v in headers.items() if not k.startswith(_PRINCIPAL)}
+            headers[_PRINCIPAL] = _encoded_principal(self._principal)
+            headers[f"{_PRINCIPAL}-name"] = self._principal
+        return headers
+
+
+def _query(request: web.Request) -> dict[str, str]:
+    values = {name: ",".join(request.query.getall(name)) for name in request.query}
+    return {name: value for name, value in values.items() if value}
+
+
+def _encoded_principal(name: str) -> str:
+    principal = {
+        "auth_typ": "aad",
+        "claims": [{"typ": "name", "val": name}, {"typ": "preferred_username", "val": name}],
+        "name_typ": "name",
+        "role_typ": "roles",
+    }
+    return base64.b64encode(json.dumps(principal).encode()).decode()
+
+
+def _response(value: Any) -> web.Response:
+    if value is None:
+        return web.Response(status=204)
+    if value.http is None:
+        return web.Response(text=value.string or value.json or "")
+    found = value.http
+    headers = CIMultiDict(found.headers)
+    for cookie in found.cookies or ():
+        headers.add("Set-Cookie", _set_cookie(cookie))
+    body = found.body
+    content = (body.bytes or (body.string or body.json or "").encode()) if body else b""
+    return web.Response(status=int(found.status_code), headers=headers, body=content)
+
+
+def _set_cookie(cookie: Message) -> str:
+    crumbs: SimpleCookie = SimpleCookie()
+    crumbs[cookie.name] = cookie.value
+    crumb: Morsel[str] = crumbs[cookie.name]
+    for attribute, wrapped in (
+        ("domain", cookie.domain),
+        ("path", cookie.path),
+        ("secure", cookie.secure),
+        ("httponly", cookie.http_only),
+        ("max-age", cookie.max_age and Message(value=int(cookie.max_age.value))),
+    ):
+        if wrapped is not None and wrapped.value:
+            crumb[attribute] = wrapped.value
+    if cookie.expires is not None:
+        moment = datetime.fromtimestamp(cookie.expires.value.seconds, UTC)
+        crumb["expires"] = format_datetime(moment, usegmt=True)
+    if cookie.same_site in _SAME_SITE:
+        crumb["samesite"] = _SAME_SITE[cookie.same_site]
+    return crumb.OutputString()

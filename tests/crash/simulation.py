@@ -1,0 +1,258 @@
+"""
+Many requests, several processes, interleaved at every await, by a seed.
+
+Each I/O of the app waits until the seed lets it go on. Between two I/Os anything may happen: a
+message is brought, doubled or lost, the sweep ticks, time jumps, a process dies, an I/O breaks, a
+person decides. The processes' clocks differ by up to half a minute. In the end everything runs on
+without faults until it is quiet, and the invariants must hold.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from shared.advance import Engine
+from shared.bootstrap import Services
+from shared.models import AuditTrail, State
+from shared.names import FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, RESETS_QUEUE
+from shared.store import TableStore
+from tests.crash.scenarios import CYCLE, ENVIRON
+from tests.support.faults import KINDS, Crash, Faults
+from tests.support.host import LEASE, MAX_DEQUEUE, RETRY, Host, resets, waits_for_person
+from tests.support.storage import MemoryQueue, Message
+from tests.support.world import TARGET, World
+
+PROCESSES = 3
+SKEW = 30
+STEPS = 900
+REQUESTS = 7
+BREAKS = [kind for kind in KINDS if not kind.startswith("crash")]
+
+
+@dataclass
+class Process:
+    """One worker of the app, with a clock of its own."""
+
+    app: Services
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+
+class Simulation:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        engine_type: type[Engine] = Engine,
+        store_type: type[TableStore] = TableStore,
+    ) -> None:
+        self.seed = seed
+        self.dice = random.Random(seed)
+        self.world = World(
+            environ=dict(ENVIRON), faults=Faults(), engine_type=engine_type, store_type=store_type
+        )
+        self.world.graph.cycle_takes = CYCLE
+        self.world.graph.trail = AuditTrail(readable=self.dice.random() < 0.7)
+        self.host = Host(self.world)
+        self.gates: list[tuple[asyncio.Future[None], Process]] = []
+        self.processes = [self._process() for _ in range(PROCESSES)]
+        self.asked: list[str] = []
+        self._open_gates(self._pause)
+
+    def _process(self) -> Process:
+        skew = timedelta(seconds=self.dice.randint(-SKEW, SKEW))
+        world = self.world
+        return Process(app=world.process(clock=lambda: world.clock() + skew))
+
+    def _open_gates(self, pause: Any) -> None:
+        self.world.storage.interleave(pause)
+        self.world.graph.pause = pause
+        self.world.desk.pause = pause
+
+    async def _pause(self, what: str) -> None:
+        del what
+        task = asyncio.current_task()
+        owner = next((p for p in self.processes if task in p.tasks), None)
+        if owner is None:
+            # Of a process that has died meanwhile.
+            raise Crash("dead")
+        gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.gates.append((gate, owner))
+        await gate
+
+    # The run
+
+    async def run(self) -> int:
+        """Return how many different requests there were."""
+        for _ in range(STEPS):
+            await self._step()
+        await self._settle_down()
+        return len(set(self.asked))
+
+    async def _step(self) -> None:
+        actions = {
+            self._release: 60 if self.gates else 0,
+            self._bring: 14,
+            self._tick: 4,
+            self._time: 8,
+            self._request: 3,
+            self._kill: 1,
+            self._double_or_lose: 2,
+            self._break: 3,
+            self._decide: 2,
+        }
+        (action,) = self.dice.choices(list(actions), weights=list(actions.values()))
+        action()
+        await self._settle()
+
+    async def _settle(self) -> None:
+        """Let every task run to its next I/O."""
+        for _ in range(4):
+            await asyncio.sleep(0)
+
+    def _release(self) -> None:
+        gate, _ = self.gates.pop(self.dice.randrange(len(self.gates)))
+        if not gate.done():
+            gate.set_result(None)
+
+    def _start(self, process: Process, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        process.tasks.add(task)
+        task.add_done_callback(process.tasks.discard)
+
+    def _bring(self) -> None:
+        queues = [q for n, q in self.world.storage.queues.items() if not n.endswith("-poison")]
+        queue = self.dice.choice(queues)
+        for message in queue.take(LEASE, most=1):
+            process = self.dice.choice(self.processes)
+            self._start(process, self._handle(process, queue, message, message.pop_receipt))
+
+    async def _handle(
+        self, process: Process, queue: MemoryQueue, message: Message, receipt: str
+    ) -> None:
+        app, text, came_at = process.app, message.content, self.world.clock()
+        try:
+            if queue.queue_name == RESETS_QUEUE:
+                await app.run_reset(text, message_id=message.id, came_at=came_at)
+            elif queue.queue_name == FOLLOW_UPS_QUEUE:
+                await app.follow_up_reset(text, message_id=message.id)
+            else:
+                await app.notify(text)
+        except Crash:
+            return
+        except Exception:
+            self._failed(queue, message, receipt)
+            return
+        if message.pop_receipt == receipt:
+            queue.messages.pop(message.id, None)
+
+    def _failed(self, queue: MemoryQueue, message: Message, receipt: str) -> None:
+        if message.pop_receipt != receipt:
+            return
+        if message.dequeue_count < MAX_DEQUEUE:
+            message.visible_at = self.world.clock() + RETRY
+            return
+        queue.messages.pop(message.id, None)
+        poison = self.world.storage.queues[f"{queue.queue_name}-poison"]
+        copy = f"copy-of-{message.id}"
+        poison.messages[copy] = Message(copy, message.content, self.world.clock())
+
+    def _tick(self) -> None:
+        process = self.dice.choice(self.processes)
+        self._start(process, self._quietly(process.app.sweep()))
+
+    @staticmethod
+    async def _quietly(work: Any) -> None:
+        try:
+            await work
+        except (Crash, Exception):
+            # The timer's next tick comes anyway.
+            return
+
+    def _time(self) -> None:
+        self.world.clock.forward(seconds=self.dice.choice([1, 5, 20, 60, 200, 700, 2000, 8000]))
+
+    def _request(self) -> None:
+        if self.asked and self.dice.random() < 0.3:
+            request_id = self.dice.choice(self.asked)
+        elif len(set(self.asked)) < REQUESTS:
+            request_id = f"r{len(set(self.asked))}"
+        else:
+            return
+        self.asked.append(request_id)
+        body = {
+            "requestId": request_id,
+            "target": TARGET,
+            "ticket": {"system": "desk", "id": f"T-{request_id}"},
+        }
+        queue = self.world.storage.queues[RESETS_QUEUE]
+        key = f"{request_id}-{len(self.asked)}"
+        queue.messages[key] = Message(key, json.dumps(body), self.world.clock())
+
+    def _kill(self) -> None:
+        dead = self.processes.pop(self.dice.randrange(len(self.processes)))
+        for gate, owner in [g for g in self.gates if g[1] is dead]:
+            self.gates.remove((gate, owner))
+            gate.set_exception(Crash("killed"))
+        self.processes.append(self._process())
+
+    def _double_or_lose(self) -> None:
+        """Only what is not the only copy may be lost: a nudge, a follow-up, a notification."""
+        name = self.dice.choice([FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE])
+        queue = self.world.storage.queues[name]
+        if not queue.messages:
+            return
+        message = self.dice.choice(list(queue.messages.values()))
+        if self.dice.random() < 0.5:
+            del queue.messages[message.id]
+            return
+        again = f"{message.id}-again-{self.dice.randrange(10**6)}"
+        queue.messages[again] = Message(again, message.content, self.world.clock())
+
+    def _break(self) -> None:
+        self.world.faults.at = self.world.faults.count + self.dice.randint(1, 6)
+        self.world.faults.kind = self.dice.choice(BREAKS)
+
+    def _decide(self) -> None:
+        there = resets(self.world)
+        if not there:
+            return
+        x = self.dice.choice(there)
+        if x.state is State.UNKNOWN and x.asked:
+            decision = self._truth(x.client_request_id)
+        elif x.state is State.WAITING and self.dice.random() < 0.2:
+            decision = "cancel"
+        else:
+            return
+        process = self.dice.choice(self.processes)
+        body = json.dumps({"decision": decision, "by": "boss"}).encode()
+        self._start(process, self._quietly(process.app.decide(x.id, body)))
+
+    def _truth(self, client_request_id: str) -> str:
+        took = {client_id for client_id, effective in self.world.graph.posts if effective}
+        return "confirm" if client_request_id in took else "resend"
+
+    # The end
+
+    async def _settle_down(self) -> None:
+        """No more faults: everything under way ends, then the host runs until it is quiet."""
+        self.world.faults.at = 0
+        while self.gates:
+            self._release()
+            await self._settle()
+        self._open_gates(_at_once)
+        for _ in range(8):
+            await self.host.until_quiet()
+            asked = [x for x in resets(self.world) if waits_for_person(x)]
+            if not asked:
+                return
+            for x in asked:
+                await self.host.decide(self._truth(x.client_request_id), x.id)
+        raise AssertionError("persons are asked again and again")
+
+
+async def _at_once(what: str) -> None:
+    del what

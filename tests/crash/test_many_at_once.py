@@ -1,0 +1,65 @@
+"""The seeded simulation, short; `make soak` runs it long."""
+
+import asyncio
+import logging
+import multiprocessing
+import os
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+
+import pytest
+
+from shared.advance import Engine
+from shared.store import TableStore
+from tests.crash.invariants import check
+from tests.crash.simulation import Simulation
+from tests.support.host import resets
+
+SEEDS = range(int(os.environ.get("SOAK_FROM", "0")), int(os.environ.get("SOAK_TO", "160")))
+
+
+async def simulate(
+    seed: int,
+    engine_type: type[Engine] = Engine,
+    store_type: type[TableStore] = TableStore,
+) -> Counter[str]:
+    """Raise AssertionError where the seed breaks a promise; return what came to pass."""
+    simulation = Simulation(seed, engine_type=engine_type, store_type=store_type)
+    requests = await simulation.run()
+    await check(simulation.world, requests)
+    counts = Counter(str(x.state) for x in resets(simulation.world))
+    counts["restarts"] = len(simulation.world.graph.restarts)
+    counts["I/Os"] = simulation.world.faults.count
+    return counts
+
+
+def run(seed: int) -> tuple[int, str, Counter[str]]:
+    logging.disable(logging.CRITICAL)
+    try:
+        return seed, "", asyncio.run(simulate(seed))
+    except Exception as error:
+        return seed, f"{type(error).__name__}: {error}", Counter()
+
+
+def test_whatever_is_interleaved_no_promise_is_broken(capsys: pytest.CaptureFixture[str]) -> None:
+    total: Counter[str] = Counter()
+    wrong = []
+    with ProcessPoolExecutor(
+        os.process_cpu_count(), mp_context=multiprocessing.get_context("spawn")
+    ) as pool:
+        for done, (seed, problem, counts) in enumerate(pool.map(run, SEEDS, chunksize=10), 1):
+            total += counts
+            if problem:
+                wrong.append(f"seed {seed} (simulate({seed}) lives it again): {problem}")
+            if len(SEEDS) > 500 and done % 100 == 0:
+                with capsys.disabled():
+                    print(f"{done:,} of {len(SEEDS):,} seeds, {len(wrong)} wrong", flush=True)
+    with capsys.disabled():
+        counted = ", ".join(f"{name} {count:,}" for name, count in sorted(total.items()))
+        print(f"\n{len(SEEDS):,} seeds: {counted}")
+
+    assert not wrong, f"{len(wrong)} of {len(SEEDS)}:\n" + "\n".join(wrong[:20])
+
+
+def test_a_seed_lives_the_same_life_again() -> None:
+    assert asyncio.run(simulate(7)) == asyncio.run(simulate(7))

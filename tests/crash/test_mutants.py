@@ -1,0 +1,222 @@
+"""
+The rules made wrong, one at a time: the harness must notice each.
+
+A harness that passes with a wrong engine shows nothing.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from shared.advance import Engine
+from shared.errors import Conflict
+from shared.events import (
+    AnswerLost,
+    Cleared,
+    Event,
+    Refused,
+    RestartAnswered,
+    RestartRejected,
+    SendPrevented,
+)
+from shared.models import Answer, AuditEvent, AuditTrail, Claim, JobRow, Reset, State, Stored
+from shared.states import Transition, transition
+from shared.store import TableStore
+from tests.crash.invariants import check
+from tests.crash.scenarios import CYCLE, ENVIRON, live
+from tests.crash.test_many_at_once import simulate
+from tests.support.host import Host, NeverQuiet
+from tests.support.world import TARGET, World
+
+SEEDS_TO_NOTICE = range(60)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+class SendsBeforeIntent(Engine):
+    async def _send(
+        self, claim: Claim, x: Stored[Reset], job: Stored[JobRow], cleared: Cleared
+    ) -> Reset:
+        now = self._clock()
+        step = transition(x.row, job.row, cleared, now=now)
+        assert step is not None
+        event = await self._restart(step.reset)
+        intent = await self._commit(x, job, cleared)
+        return await self._report(claim, intent, event)
+
+
+class TakesALostAnswerForAFailure(Engine):
+    async def _restart(
+        self, x: Reset
+    ) -> RestartAnswered | SendPrevented | RestartRejected | AnswerLost:
+        event = await super()._restart(x)
+        if isinstance(event, AnswerLost):
+            return RestartRejected(number=event.number, reason=event.reason)
+        return event
+
+
+class JoinsWhatItSaw(Engine):
+    @staticmethod
+    def stands_for(job: JobRow, x: Reset) -> bool:
+        last = job.last_full
+        return last is not None and x.seen_number is not None and last.number >= x.seen_number > 0
+
+
+def _keeps_head(x: Reset, job: JobRow, event: Event, *, now: datetime) -> Transition | None:
+    step = transition(x, job, event, now=now)
+    return replace(step, job=None) if step and isinstance(event, Refused) else step
+
+
+class KeepsHeadOnARefusal(Engine):
+    transition = staticmethod(_keeps_head)
+
+
+def _any_number(x: Reset, job: JobRow, event: Event, *, now: datetime) -> Transition | None:
+    if isinstance(event, SendPrevented) and x.number is not None:
+        event = replace(event, number=x.number)
+    return transition(x, job, event, now=now)
+
+
+class LetsALateWordUndoTheNextIntent(Engine):
+    transition = staticmethod(_any_number)
+
+
+class DropsTheFence(TableStore):
+    async def commit(
+        self,
+        before: Stored[Reset],
+        after: Reset,
+        *,
+        job: tuple[Stored[JobRow], JobRow] | None = None,
+        event: AuditEvent | None = None,
+        answers: Sequence[Answer] = (),
+        given_up: Stored[Answer] | None = None,
+    ) -> Stored[Reset]:
+        if job is not None:
+            # Whatever the job row says by now: ours.
+            job = (await self.read_job(after.target), job[1])
+        return await super().commit(
+            before, after, job=job, event=event, answers=answers, given_up=given_up
+        )
+
+
+async def noticed(scenario: str, engine_type: type[Engine], **fault: Any) -> bool:
+    try:
+        life = await live(scenario, engine_type=engine_type, **fault)
+        await check(life.world, life.requests)
+    except (AssertionError, Conflict):
+        return True
+    return False
+
+
+async def test_sending_before_the_intent_is_noticed() -> None:
+    found = [
+        at
+        for at in range(1, 60)
+        if await noticed("single", SendsBeforeIntent, at=at, kind="crash before")
+    ]
+
+    assert found
+    assert not await noticed("single", Engine, at=found[0], kind="crash before")
+
+
+async def test_taking_a_lost_answer_for_a_failure_is_noticed() -> None:
+    assert await noticed("lost_but_effective", TakesALostAnswerForAFailure)
+
+
+async def test_joining_a_restart_that_was_seen_is_noticed() -> None:
+    assert await noticed("during_the_cycle", JoinsWhatItSaw)
+
+
+async def test_keeping_the_head_on_a_refusal_is_noticed() -> None:
+    assert await noticed("head_is_refused", KeepsHeadOnARefusal)
+
+
+async def test_dropping_the_fence_is_noticed() -> None:
+    def breaks(seed: int) -> bool:
+        try:
+            asyncio.run(simulate(seed, store_type=DropsTheFence))
+        except (AssertionError, Conflict):
+            return True
+        return False
+
+    seeds = await asyncio.to_thread(lambda: [s for s in SEEDS_TO_NOTICE if breaks(s)])
+
+    assert seeds
+
+
+async def late_429(engine_type: type[Engine]) -> World:
+    """
+    A worker freezes with its 429 in hand. The next intent is on the wire when it wakes up.
+
+    The first worker's storage lets it go no further than its last transaction, Graph holds the
+    second worker's POST; then the first wakes up, and only then does the second hear its 204.
+    """
+    world = World(environ=dict(ENVIRON), engine_type=engine_type)
+    world.graph.cycle_takes = CYCLE
+    world.graph.trail = AuditTrail(readable=True)
+    world.graph.scripted = ["429"]
+    frozen, on_the_wire = asyncio.Event(), asyncio.Event()
+    thaw, answer = asyncio.Event(), asyncio.Event()
+
+    async def freeze(what: str) -> None:
+        if what == "table transaction" and world.graph.posts:
+            frozen.set()
+            await thaw.wait()
+
+    async def hold(what: str) -> None:
+        if what == "graph restart" and world.graph.posts:
+            on_the_wire.set()
+            await answer.wait()
+
+    first = world.storage.shared()
+    first.interleave(freeze)
+    text = json.dumps(
+        {"requestId": "r1", "target": TARGET, "ticket": {"system": "desk", "id": "T"}}
+    )
+    one = asyncio.create_task(
+        world.process(storage=first).run_reset(text, message_id="m1", came_at=world.clock())
+    )
+    await frozen.wait()
+    # Long enough to be taken for dead, looked for, shown not to have happened and sent again.
+    for _ in range(4):
+        world.clock.forward(minutes=16)
+        await world.app.follow_up_reset('{"id": "r1"}', message_id="m2")
+        if (await world.row()).state is State.WAITING:
+            break
+    world.graph.pause = hold
+    two = asyncio.create_task(world.app.follow_up_reset('{"id": "r1"}', message_id="m3"))
+    await on_the_wire.wait()
+    thaw.set()
+    await one
+    answer.set()
+    await two
+    world.graph.pause = None
+    for queue in world.storage.queues.values():
+        queue.messages.clear()
+    await Host(world).until_quiet()
+    return world
+
+
+async def test_a_late_429_does_not_undo_the_next_intent() -> None:
+    world = await late_429(Engine)
+
+    await check(world, 1)
+    assert [took for _, took in world.graph.posts] == [False, True]
+    assert (await world.row()).state is State.COMPLETED
+
+
+async def test_letting_a_late_429_undo_the_next_intent_is_noticed() -> None:
+    with pytest.raises((AssertionError, NeverQuiet)):
+        await check(await late_429(LetsALateWordUndoTheNextIntent), 1)

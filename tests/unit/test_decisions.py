@@ -1,0 +1,169 @@
+"""A person's word: who may say it, when it counts, and what it makes of the reset."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from shared.errors import FateUnknown
+from shared.models import State
+from tests.support.world import SP, START, TARGET, World
+
+
+def asking() -> World:
+    world = World()
+    world.rebuild(
+        RESET_TARGETS=json.dumps(
+            {TARGET: {"servicePrincipalId": SP, "jobId": "job-1", "approval": "always"}}
+        )
+    )
+    return world
+
+
+async def asked_for_fate() -> World:
+    world = World()
+    world.graph.failures["restart"] = [FateUnknown("lost")]
+    await world.ask(requested_by="Ann@contoso.com")
+    for _ in range(6):
+        world.clock.forward(minutes=5)
+        await world.look()
+    return world
+
+
+async def test_an_approved_reset_is_sent_at_once() -> None:
+    world = asking()
+    waits = await world.ask(requested_by="ann")
+
+    status = await world.decide("approve", by="boss")
+    await world.quiesce()
+
+    assert (waits.state, status) == (State.AWAITING_APPROVAL, 200)
+    sent = await world.row()
+    assert (sent.state, sent.approved_by, sent.approver_signed_in) == (
+        State.RESTARTED,
+        "boss",
+        False,
+    )
+    assert [(e.by, str(e.state)) for e in await world.events()][1:3] == [
+        ("relink", "awaiting_approval"),
+        ("boss", "accepted"),
+    ]
+
+
+@pytest.mark.parametrize("decision", ["approve", "confirm", "resend"])
+@pytest.mark.parametrize("by", ["ann@contoso.com", " ANN@contoso.com "])
+async def test_nobody_approves_what_they_asked_for(decision: str, by: str) -> None:
+    world = asking()
+    await world.ask(requested_by="Ann@contoso.com")
+
+    assert await world.decide(decision, by=by) == 403
+    assert (await world.row()).state is State.AWAITING_APPROVAL
+
+
+@pytest.mark.parametrize("decision", ["reject", "cancel"])
+async def test_whoever_asked_may_stop_it(decision: str) -> None:
+    world = asking()
+    await world.ask(requested_by="ann")
+
+    assert await world.decide(decision, by="ann") == 200
+
+    ended = await world.row()
+    assert ended.state is {"reject": State.REJECTED, "cancel": State.CANCELLED}[decision]
+    assert (await world.job()).head == ""
+
+
+async def test_nobody_decides_in_time_and_it_expires() -> None:
+    world = asking()
+    await world.ask()
+    world.clock.forward(days=1)
+
+    expired = await world.look()
+
+    assert (expired.state, expired.detail) == (State.EXPIRED, "nobody approved it in time")
+    assert await world.decide("approve") == 409
+
+
+async def test_an_approval_is_remembered_in_the_job_row() -> None:
+    world = asking()
+    await world.ask()
+    await world.decide("approve")
+    await world.quiesce()
+    world.clock.forward(minutes=10)
+    world.graph.end_cycle()
+    await world.look()
+
+    assert (await world.job()).last_approved_at == world.clock()
+
+
+@pytest.mark.parametrize(
+    ("decision", "state"),
+    [("confirm", State.RESTARTED), ("resend", State.RESTARTED), ("cancel", State.FAILED)],
+)
+async def test_a_person_settles_an_unknown_fate(decision: str, state: State) -> None:
+    world = await asked_for_fate()
+
+    status = await world.decide(decision)
+    await world.quiesce()
+
+    settled = await world.row()
+    assert (status, settled.state) == (200, state)
+    assert len(world.graph.restarts) == (1 if decision == "resend" else 0)
+    assert settled.restarted_at == {"confirm": START, "resend": world.clock()}.get(decision)
+
+
+@pytest.mark.parametrize("decision", ["confirm", "resend", "cancel"])
+async def test_before_a_person_is_asked_no_live_sender_is_overtaken(decision: str) -> None:
+    world = World()
+    world.graph.failures["restart"] = [FateUnknown("lost")]
+    await world.ask()
+
+    assert await world.decide(decision) == 409
+    assert (await world.row()).state is State.UNKNOWN
+
+
+@pytest.mark.parametrize("decision", ["approve", "reject", "cancel", "confirm", "resend"])
+async def test_an_ended_reset_is_decided_on_no_more(decision: str) -> None:
+    world = World()
+    await world.ask(dry_run=True)
+
+    assert await world.decide(decision) == 409
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"decision": "approve", "by": "x"}', 404),
+        (b'{"decision": "maybe", "by": "x"}', 400),
+        (b'{"decision": "approve", "by": " "}', 400),
+        (b'{"decision": "approve"}', 400),
+        (b'{"decision": "approve", "by": "x", "why": "y"}', 400),
+        (b"", 400),
+        (b"\xff", 400),
+        (b"[" * 100_000, 413),
+    ],
+)
+async def test_a_bad_decision_is_a_problem_with_its_status(body: bytes, status: int) -> None:
+    world = World()
+
+    reply = await world.app.decide("nobody", body)
+
+    assert (reply.status, json.loads(reply.body)["status"]) == (status, status)
+    assert reply.content_type == "application/problem+json"
+
+
+async def test_storage_that_is_down_is_a_503_that_says_when() -> None:
+    world = World()
+    world.faults.at, world.faults.kind = world.faults.count + 1, "503"
+
+    reply = await world.app.decide("r1", b'{"decision": "approve", "by": "x"}')
+
+    assert (reply.status, reply.headers["Retry-After"]) == (503, "30")
+
+
+async def test_the_approval_expires_from_the_setting() -> None:
+    world = asking()
+    world.rebuild(APPROVAL_EXPIRY="PT2H")
+
+    waits = await world.ask()
+
+    assert waits.due_at == START + timedelta(hours=2)

@@ -1,0 +1,143 @@
+"""Answers: who hears of what, once, whatever the ticket system does."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from shared.models import State
+from shared.names import NOTIFICATIONS_QUEUE
+from shared.requests import Ticket
+from tests.support.host import Host
+from tests.support.storage import Message
+from tests.support.world import SP, TARGET, World
+
+
+def ticket(number: str = "INC1") -> Ticket:
+    return Ticket(system="desk", id=number)
+
+
+async def finished(world: World, request_id: str = "r1") -> None:
+    world.clock.forward(minutes=10)
+    world.graph.end_cycle()
+    await world.look(request_id)
+    await world.quiesce()
+
+
+async def test_a_ticket_hears_of_its_acceptance_and_its_end() -> None:
+    world = World()
+    await world.ask(ticket=ticket())
+    await finished(world)
+
+    assert world.told() == [("r1", "accepted"), ("r1", "end")]
+    last = world.desk.delivered[-1]
+    assert (last.ticket_id, last.state) == ("INC1", State.COMPLETED)
+    assert last.text.startswith("Reset r1 of salesforce-prod: completed.")
+    assert world.answers() == []
+
+
+async def test_without_a_ticket_the_targets_notifier_hears() -> None:
+    world = World()
+    world.rebuild(RESET_TARGETS=json.dumps({TARGET: {"servicePrincipalId": SP, "notify": "desk"}}))
+    await world.ask()
+    await world.quiesce()
+
+    assert world.told() == [("r1", "accepted")]
+
+
+async def test_a_ticket_of_a_system_that_is_not_configured_costs_nothing() -> None:
+    world = World()
+    await world.ask(ticket=Ticket(system="unknown", id="1"))
+    await finished(world)
+
+    assert world.told() == []
+    assert world.answers() == []
+
+
+async def test_a_notifier_hears_only_of_the_moments_that_it_wants() -> None:
+    world = World()
+    world.rebuild(
+        NOTIFIERS=json.dumps({"desk": {"kind": "webhook", "url": "https://d", "on": ["end"]}})
+    )
+    await world.ask(ticket=ticket())
+    await finished(world)
+
+    assert world.told() == [("r1", "end")]
+
+
+async def joined(world: World, other: str) -> None:
+    world.graph.scripted = ["429"]
+    await world.ask("r1", ticket=ticket("INC1"))
+    await world.ask("r2", ticket=ticket(other))
+    world.clock.forward(minutes=1)
+    await world.look("r1")
+    await finished(world)
+
+
+async def test_a_joined_request_on_its_leaders_ticket_gets_no_comment_of_its_own() -> None:
+    world = World()
+    await joined(world, "INC1")
+
+    assert (await world.row("r2")).state is State.JOINED
+    assert ("r2", "end") not in world.told()
+
+
+async def test_a_joined_request_on_another_ticket_is_told() -> None:
+    world = World()
+    await joined(world, "INC2")
+
+    assert ("r2", "end") in world.told()
+
+
+async def test_a_ticket_system_that_is_down_repeats_no_reset_and_loses_no_answer() -> None:
+    world = World()
+    world.desk.down_until = world.clock() + timedelta(hours=3)
+    await world.ask(ticket=ticket())
+    await finished(world)
+    while world.answers():
+        world.clock.forward(minutes=10)
+        await world.quiesce()
+
+    assert sorted(world.told()) == [("r1", "accepted"), ("r1", "end")]
+    assert len(world.graph.restarts) == 1
+
+
+async def test_after_a_day_an_answer_is_given_up_and_the_reset_says_so() -> None:
+    world = World()
+    world.desk.down_until = world.clock() + timedelta(days=9)
+    await world.ask(ticket=ticket(), dry_run=True)
+    for _ in range(30):
+        world.clock.forward(hours=1)
+        await world.quiesce()
+
+    assert world.answers() == []
+    given_up = [e.detail for e in await world.events() if "undeliverable" in e.detail]
+    assert given_up == [
+        "undeliverable: the answer (accepted) to desk INC1",
+        "undeliverable: the answer (end) to desk INC1",
+    ]
+
+
+async def test_of_two_messages_for_one_answer_one_delivers() -> None:
+    world = World()
+    await world.ask(ticket=ticket(), dry_run=True)
+    (key, *_) = world.answers()
+    _, _, reset_id, n = key.split(":")
+    text = json.dumps({"target": TARGET, "id": reset_id, "n": int(n)})
+
+    await world.app.notify(text)
+    await world.app.notify(text)
+
+    assert len(world.desk.delivered) == 1
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"id": "x"}', '{"target": 1, "id": "x", "n": 1}'])
+async def test_a_notification_that_names_no_answer_ends_as_poison_and_is_kept(text: str) -> None:
+    world = World()
+    queue = world.storage.queues[NOTIFICATIONS_QUEUE]
+    queue.messages["m"] = Message("m", text, world.clock())
+
+    await Host(world).until_quiet()
+
+    assert len(world.keys("unreadable")) == 1 or '"id": "x"' in text
+    assert all(not q.messages for q in world.storage.queues.values())

@@ -1,0 +1,147 @@
+"""Poison queues are read, nothing is deleted before it is recorded; what is old is forgotten."""
+
+import json
+
+import pytest
+
+from shared.errors import StorageUnavailable
+from shared.models import State
+from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
+from tests.support.storage import Message
+from tests.support.world import TARGET, World
+
+
+def poison(world: World, text: str, queue: str = RESETS_QUEUE, key: str = "p1") -> None:
+    there = world.storage.queues[f"{queue}-poison"]
+    there.messages[key] = Message(key, text, world.clock())
+
+
+def left(world: World) -> int:
+    return sum(len(queue.messages) for queue in world.storage.queues.values())
+
+
+async def test_a_request_with_an_id_of_its_own_is_taken_in_from_the_poison_queue() -> None:
+    world = World()
+    poison(world, json.dumps({"requestId": "r1", "target": TARGET}))
+
+    await world.quiesce()
+    await world.quiesce()
+
+    assert (await world.row()).state is State.RESTARTED
+    assert left(world) == 0
+
+
+async def test_one_that_was_taken_in_before_it_failed_is_no_second_reset() -> None:
+    world = World()
+    await world.ask("r1")
+    poison(world, json.dumps({"requestId": "r1", "target": TARGET}))
+
+    await world.quiesce()
+
+    assert len(world.graph.restarts) == 1
+    assert await world.history() == ["accepted", "sending", "restarted"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({"target": TARGET}),
+        json.dumps({"target": TARGET, "dequeueCount": "text"}),
+        json.dumps({"target": "sales", "requestId": "r1"}),
+        "hello",
+    ],
+)
+async def test_what_cannot_be_taken_in_safely_is_kept_whole(text: str) -> None:
+    world = World()
+    poison(world, text)
+
+    await world.quiesce()
+
+    (key,) = world.keys("unreadable")
+    row, _ = world.storage.resets.cells["unreadable", key]
+    assert row["Body"] == text.encode()
+    assert row["Queue"] == "provisioning-resets-poison"
+    assert (world.graph.restarts, left(world)) == ([], 0)
+
+
+async def test_a_follow_up_is_deleted_because_its_due_row_stands() -> None:
+    world = World()
+    poison(world, '{"id": "r1"}', FOLLOW_UPS_QUEUE)
+    poison(world, "garbage", FOLLOW_UPS_QUEUE, "p2")
+
+    await world.quiesce()
+
+    assert len(world.keys("unreadable")) == 1
+    assert left(world) == 0
+
+
+async def test_nothing_is_deleted_before_it_is_recorded() -> None:
+    world = World()
+    poison(world, "hello")
+    world.faults.kind = "503"
+    world.faults.at = _first(await _sweep_log(), "table insert")
+
+    with pytest.raises(StorageUnavailable):
+        await world.app.sweep()
+
+    assert left(world) == 1
+    world.clock.forward(minutes=6)
+    await world.quiesce()
+    assert (len(world.keys("unreadable")), left(world)) == (1, 0)
+
+
+async def _sweep_log() -> list[str]:
+    world = World()
+    poison(world, "hello")
+    await world.app.sweep()
+    return world.faults.log
+
+
+def _first(log: list[str], what: str) -> int:
+    return log.index(what) + 1
+
+
+async def ended(world: World, request_id: str) -> None:
+    await world.ask(request_id, dry_run=True)
+
+
+async def test_ended_resets_are_forgotten_after_the_retention_with_all_their_rows() -> None:
+    world = World()
+    await ended(world, "old")
+    world.clock.forward(days=399)
+    await ended(world, "young")
+    world.clock.forward(days=2)
+    world.clock.now = world.clock().replace(minute=17)
+    await world.quiesce()
+
+    assert [key for key in world.keys(TARGET) if "old" in key] == []
+    assert len([key for key in world.keys(TARGET) if "young" in key]) == 3
+    assert ("old", "id") not in world.storage.ids.cells
+    assert ("young", "id") in world.storage.ids.cells
+
+
+async def test_an_open_reset_is_never_forgotten() -> None:
+    world = World()
+    world.rebuild(RESETS_ENABLED="false", RESET_MAX_AGE="P900D")
+    await world.ask()
+    world.clock.forward(days=500)
+    world.clock.now = world.clock().replace(minute=17)
+
+    await world.quiesce()
+
+    assert (await world.row()).state is State.WAITING
+
+
+async def test_retention_reads_once_an_hour_and_no_younger_row() -> None:
+    world = World()
+    for n in range(30):
+        await ended(world, f"r{n}")
+    world.clock.now = world.clock().replace(minute=16)
+    before = world.faults.count
+    await world.app.sweep()
+    without = world.faults.count - before
+    world.clock.forward(minutes=1)
+    before = world.faults.count
+    await world.app.sweep()
+
+    assert world.faults.count - before == without + 2
