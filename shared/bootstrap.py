@@ -110,6 +110,20 @@ def storage_clients(
     )
 
 
+def storage_adapters(settings: Settings, storage: Storage) -> tuple[TableStore, StorageQueues]:
+    """The rows and the queues, over clients of their own."""
+    tables, queues = storage_clients(settings, storage)
+    store = TableStore(
+        tables.get_table_client(RESETS_TABLE), tables.get_table_client(IDS_TABLE), new_id=new_id
+    )
+    poison = {name: queues.get_queue_client(f"{name}-poison") for name in QUEUES}
+    return store, StorageQueues(
+        queues.get_queue_client(FOLLOW_UPS_QUEUE),
+        queues.get_queue_client(NOTIFICATIONS_QUEUE),
+        poison,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """What the entry points call, one method each."""
@@ -165,15 +179,7 @@ def build(environ: Mapping[str, str], *, app_dir: Path = APP_DIR) -> Services:
         return Services(
             settings=settings, health=Health(store=None, settings=settings, clock=utc_now)
         )
-    tables, queue_service = storage_clients(settings, settings.storage)
-    store = TableStore(
-        tables.get_table_client(RESETS_TABLE), tables.get_table_client(IDS_TABLE), new_id=new_id
-    )
-    queues = StorageQueues(
-        queue_service.get_queue_client(FOLLOW_UPS_QUEUE),
-        queue_service.get_queue_client(NOTIFICATIONS_QUEUE),
-        {name: queue_service.get_queue_client(f"{name}-poison") for name in QUEUES},
-    )
+    store, queues = storage_adapters(settings, settings.storage)
     notifiers = {name: WebhookNotifier(entry.url) for name, entry in settings.notifiers.items()}
     return assemble(
         settings,

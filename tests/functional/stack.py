@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -116,13 +117,16 @@ async def eventually[T](look: Callable[[], Awaitable[T | None]], *, within: floa
 
 
 @asynccontextmanager
-async def storage_and_graph(speed: float = 600) -> AsyncIterator[Stack]:
+async def storage_and_graph(
+    speed: float = 600, *, seed: Path | None = None
+) -> AsyncIterator[Stack]:
     """Everything but the host."""
+    graph_settings = {"GRAPH_EMULATOR_SPEED": str(speed)}
+    if seed is not None:
+        graph_settings["GRAPH_EMULATOR_SEED"] = str(seed)
     async with AsyncExitStack() as opened:
         storage = await opened.enter_async_context(processes.azurite())
-        graph = await opened.enter_async_context(
-            processes.emulator({"GRAPH_EMULATOR_SPEED": str(speed)})
-        )
+        graph = await opened.enter_async_context(processes.emulator(graph_settings))
         yield Stack(
             storage=storage,
             graph=await opened.enter_async_context(httpx.AsyncClient(base_url=graph)),
