@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, date, datetime, time
 from enum import StrEnum
+from functools import cache
 from types import UnionType
 from typing import Any, Final
 
@@ -164,30 +165,34 @@ def _column(name: str) -> str:
     return "".join(part.title() for part in name.split("_"))
 
 
+@cache
+def _fields(kind: Any) -> tuple[tuple[str, str, Any], ...]:
+    """Of each field its name, its column and its type: worked out once, asked for every row."""
+    hints = typing.get_type_hints(kind)
+    return tuple((each.name, _column(each.name), hints[each.name]) for each in fields(kind))
+
+
 def _columns(value: Any, *, leave_out: set[str]) -> Entity:
     """Columns of a dataclass; None is no column at all."""
     entity: Entity = {}
-    for each in fields(value):
-        found = getattr(value, each.name)
-        if each.name in leave_out or found is None:
+    for name, column, _ in _fields(type(value)):
+        found = getattr(value, name)
+        if name in leave_out or found is None:
             continue
         if isinstance(found, tuple):
             found = "\n".join(found)
         if isinstance(found, StrEnum):
             found = str(found)
-        entity[_column(each.name)] = found
+        entity[column] = found
     return entity
 
 
 def _values(kind: Any, entity: Mapping[str, Any], *, leave_out: set[str]) -> dict[str, Any]:
-    hints = typing.get_type_hints(kind)
-    found: dict[str, Any] = {}
-    for each in fields(kind):
-        column = _column(each.name)
-        if each.name in leave_out or column not in entity or entity[column] is None:
-            continue
-        found[each.name] = _value(hints[each.name], entity[column])
-    return found
+    return {
+        name: _value(hint, entity[column])
+        for name, column, hint in _fields(kind)
+        if name not in leave_out and entity.get(column) is not None
+    }
 
 
 def _value(hint: Any, value: Any) -> Any:

@@ -47,7 +47,7 @@ class Host:
     async def deliver(self) -> None:
         for name, queue in self.world.storage.queues.items():
             if not name.endswith("-poison"):
-                for message in queue.take(LEASE, most=32):
+                for message in queue.take(LEASE, most=10_000):
                     await self.bring(name, queue, message)
 
     async def bring(self, name: str, queue: MemoryQueue, message: Message) -> None:

@@ -6,10 +6,12 @@ against Azurite.
 """
 
 import itertools
+import operator
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, cast
 
 from azure.core.exceptions import (
@@ -120,9 +122,8 @@ class MemoryTable:
         self, query: str, parameters: Mapping[str, Any], select: list[str] | None
     ) -> AsyncIterator[TableEntity]:
         def perform() -> list[TableEntity]:
-            return [
-                self._entity(*key) for key in sorted(self.cells) if _fits(query, parameters, *key)
-            ]
+            found = [key for key in self.cells if _fits(query, parameters, *key)]
+            return [self._entity(*key) for key in sorted(found)]
 
         for entity in await self._io("query", perform):
             if select is not None:
@@ -154,13 +155,14 @@ class MemoryTable:
 
     def _apply(self, steps: list[Any]) -> list[dict[str, Any]]:
         """All or nothing."""
-        kept = dict(self.cells)
+        before = {_key(step[1]): self.cells.get(_key(step[1])) for step in steps}
         try:
             return [self._step(*step) for step in steps]
         except HttpResponseError:
-            # In place: other processes hold the same dict.
-            self.cells.clear()
-            self.cells.update(kept)
+            for key, cell in before.items():
+                self.cells.pop(key, None)
+                if cell is not None:
+                    self.cells[key] = cell
             raise
 
     def _step(
@@ -193,24 +195,33 @@ def _key(entity: Mapping[str, Any]) -> tuple[str, str]:
     return partition, key
 
 
+@cache
+def _terms(query: str) -> list[list[tuple[str, str, str]]]:
+    """The filter as alternatives of terms; only as much of OData as the store asks."""
+    terms = []
+    for part in query.split(" or "):
+        found = [_TERM.fullmatch(text.strip()) for text in part.split(" and ")]
+        assert all(found), f"a filter that this fake cannot read: {query}"
+        terms.append([cast("tuple[str, str, str]", term.groups()) for term in found if term])
+    return terms
+
+
+_TERM = re.compile(r"(\w+) (eq|ge|gt|lt|le) (@\w+|'[^']*')")
+_COMPARE = {
+    "eq": operator.eq,
+    "ge": operator.ge,
+    "gt": operator.gt,
+    "lt": operator.lt,
+    "le": operator.le,
+}
+
+
 def _fits(query: str, parameters: Mapping[str, Any], partition: str, key: str) -> bool:
-    values = {"PartitionKey": partition, "RowKey": key}
-
-    def term(text: str) -> bool:
-        found = re.fullmatch(r"(\w+) (eq|ge|gt|lt|le) (@\w+|'[^']*')", text.strip())
-        assert found, f"a filter that this fake cannot read: {text}"
-        name, operator, raw = found.groups()
+    def term(name: str, compare: str, raw: str) -> bool:
         value = str(parameters[raw[1:]]) if raw.startswith("@") else raw[1:-1]
-        mine = values[name]
-        return {
-            "eq": mine == value,
-            "ge": mine >= value,
-            "gt": mine > value,
-            "lt": mine < value,
-            "le": mine <= value,
-        }[operator]
+        return bool(_COMPARE[compare](partition if name == "PartitionKey" else key, value))
 
-    return any(all(term(t) for t in part.split(" and ")) for part in query.split(" or "))
+    return any(all(term(*each) for each in part) for part in _terms(query))
 
 
 @dataclass

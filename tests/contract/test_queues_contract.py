@@ -1,0 +1,109 @@
+"""What the queues promise: in memory and in Azure Queue Storage (Azurite) alike."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from azure.storage.queue.aio import QueueServiceClient
+
+from shared.errors import StorageUnavailable
+from shared.names import FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, QUEUES
+from shared.queues import StorageQueues
+from tests.support.storage import Storage
+
+NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+
+
+@dataclass
+class Account:
+    queues: StorageQueues
+    clients: dict[str, Any]
+
+    async def put_poison(self, name: str, text: str) -> None:
+        await self.clients[f"{name}-poison"].send_message(text, time_to_live=-1)
+
+    async def texts(self, name: str) -> list[str]:
+        found = self.clients[name].receive_messages(
+            messages_per_page=32, max_messages=32, visibility_timeout=1
+        )
+        return [message.content async for message in found]
+
+
+@pytest.fixture(params=["memory", "azurite"])
+async def account(request: pytest.FixtureRequest, azurite: str) -> AsyncIterator[Account]:
+    if request.param == "memory":
+        storage = Storage(lambda: NOW)
+        yield Account(queues=storage.adapter(), clients=dict(storage.queues))
+        return
+    async with QueueServiceClient.from_connection_string(azurite) as service:
+        names = [*QUEUES, *(f"{name}-poison" for name in QUEUES)]
+        clients = {name: service.get_queue_client(name) for name in names}
+        for client in clients.values():
+            await client.create_queue()
+            await client.clear_messages()
+        poison = {name: clients[f"{name}-poison"] for name in QUEUES}
+        queues = StorageQueues(clients[FOLLOW_UPS_QUEUE], clients[NOTIFICATIONS_QUEUE], poison)
+        yield Account(queues=queues, clients=clients)
+        for client in clients.values():
+            await client.delete_queue()
+
+
+async def test_messages_are_plain_json_of_what_to_look_at(account: Account) -> None:
+    await account.queues.follow_up("r1")
+    await account.queues.notification("sales", "r1", 4)
+
+    assert [json.loads(t) for t in await account.texts(FOLLOW_UPS_QUEUE)] == [{"id": "r1"}]
+    assert [json.loads(t) for t in await account.texts(NOTIFICATIONS_QUEUE)] == [
+        {"target": "sales", "id": "r1", "n": 4}
+    ]
+
+
+async def test_poison_messages_are_yielded_whole_and_hidden_until_forgotten(
+    account: Account,
+) -> None:
+    for n in range(40):
+        await account.put_poison(QUEUES[0], f"text {n}")
+    await account.put_poison(QUEUES[1], "other")
+
+    found = [message async for message in account.queues.poisoned()]
+    again = [message async for message in account.queues.poisoned()]
+
+    assert sorted(m.text for m in found if m.queue == QUEUES[0]) == sorted(
+        f"text {n}" for n in range(40)
+    )
+    assert [m.text for m in found if m.queue == QUEUES[1]] == ["other"]
+    assert again == []
+
+
+async def test_a_forgotten_poison_message_is_gone_and_forgetting_it_again_is_harmless(
+    account: Account,
+) -> None:
+    await account.put_poison(QUEUES[0], "x")
+    (message,) = [m async for m in account.queues.poisoned()]
+
+    await account.queues.forget(message)
+    await account.queues.forget(message)
+    assert await account.texts(f"{QUEUES[0]}-poison") == []
+
+
+async def test_a_poison_message_that_another_has_taken_since_is_not_deleted(
+    account: Account,
+) -> None:
+    await account.put_poison(QUEUES[0], "x")
+    (message,) = [m async for m in account.queues.poisoned()]
+
+    with pytest.raises(StorageUnavailable):
+        await account.queues.forget(replace(message, receipt="bm90LW1pbmU="))
+
+
+async def test_poison_queues_that_nobody_has_made_are_empty(azurite: str) -> None:
+    async with QueueServiceClient.from_connection_string(azurite) as service:
+        nowhere = service.get_queue_client("nowhere-poison")
+        queues = StorageQueues(nowhere, nowhere, {"nowhere": nowhere})
+
+        assert [m async for m in queues.poisoned()] == []
+        with pytest.raises(StorageUnavailable):
+            await queues.follow_up("r1")

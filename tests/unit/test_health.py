@@ -1,0 +1,87 @@
+"""Health: good or not for everybody, the detail for who has the key."""
+
+from pathlib import Path
+
+import pytest
+
+from shared.bootstrap import build
+from shared.health import Health
+from tests.support.world import ENVIRON, World
+
+
+def health(world: World) -> Health:
+    return world.app.health
+
+
+async def test_a_healthy_app_says_so_and_no_more() -> None:
+    world = World()
+    report = await health(world).report("")
+
+    assert (report.status, report.body) == (200, {"status": "ok", "problems": []})
+
+
+@pytest.mark.parametrize("key", ["", "wrong", "kéy"])
+async def test_the_detail_needs_the_key(key: str) -> None:
+    world = World()
+    world.rebuild(HEALTH_KEY="key")
+
+    assert "targets" not in (await health(world).report(key)).body
+    detail = (await health(world).report("key")).body
+    assert (detail["targets"], detail["resetsEnabled"]) == (["salesforce-prod"], True)
+    assert detail["timers"] == {"sweep": {"lastRun": None, "late": True}}
+
+
+async def test_without_a_key_set_nobody_sees_the_detail() -> None:
+    world = World()
+
+    assert "targets" not in (await health(world).report("")).body
+
+
+async def test_the_timers_heartbeat_is_shown() -> None:
+    world = World()
+    world.rebuild(HEALTH_KEY="key")
+    await world.app.sweep()
+    fresh = (await health(world).report("key")).body["timers"]["sweep"]
+    world.clock.forward(minutes=6)
+    late = (await health(world).report("key")).body["timers"]["sweep"]
+
+    assert (fresh["late"], late["late"]) == (False, True)
+
+
+async def test_a_bad_setting_is_503_and_named() -> None:
+    world = World()
+    world.rebuild(RESET_MAX_AGE="soon")
+
+    report = await health(world).report("")
+
+    assert (report.status, report.body["status"]) == (503, "unhealthy")
+    assert report.body["problems"][0].startswith("RESET_MAX_AGE: 'soon'")
+
+
+async def test_storage_that_does_not_answer_is_503() -> None:
+    world = World()
+    world.faults.at, world.faults.kind = world.faults.count + 1, "timeout"
+
+    report = await health(world).report("")
+
+    assert report.status == 503
+    assert report.body["problems"][0].startswith("storage: ")
+
+
+async def test_the_app_is_built_with_no_settings_at_all_and_says_what_is_missing() -> None:
+    services = build({}, app_dir=Path("/nowhere"))
+
+    report = await services.report_health("")
+    reply = await services.decide("r1", b"{}")
+
+    assert (report.status, reply.status) == (503, 503)
+    assert report.body["problems"][0].startswith("ResetStorage: missing")
+    assert "ResetStorage" in reply.body
+
+
+async def test_a_kill_switch_that_is_off_is_no_fault() -> None:
+    services = World(environ={**ENVIRON, "RESETS_ENABLED": "no", "HEALTH_KEY": "key"}).app
+
+    report = await services.report_health("key")
+
+    assert (report.status, report.body["resetsEnabled"]) == (200, False)

@@ -1,0 +1,92 @@
+"""Ten thousand tickets for one job."""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from shared.models import State
+from shared.names import RESETS_QUEUE
+from shared.requests import Ticket
+from tests.support.host import Host, resets
+from tests.support.storage import Message
+from tests.support.world import SP, TARGET, World
+
+TICKETS = 10_000
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    logging.disable(logging.INFO)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def put(world: World, n: int) -> None:
+    request = {
+        "requestId": f"r{n}",
+        "target": TARGET,
+        "ticket": {"system": "desk", "id": f"INC{n}"},
+    }
+    queue = world.storage.queues[RESETS_QUEUE]
+    queue.messages[f"m{n}"] = Message(f"m{n}", json.dumps(request), world.clock())
+
+
+async def cost_of_the_next(world: World, n: int) -> list[str]:
+    """The I/Os of one more ticket, from its message to the end of its delivery."""
+    before = len(world.faults.log)
+    put(world, n)
+    await world.app.run_reset(
+        world.storage.queues[RESETS_QUEUE].messages.pop(f"m{n}").content,
+        message_id=f"m{n}",
+        came_at=world.clock(),
+    )
+    return world.faults.log[before:]
+
+
+async def test_ten_thousand_tickets_are_two_restarts_and_one_more_costs_no_more() -> None:
+    world = World()
+    entry = {"servicePrincipalId": SP, "jobId": "job-1", "cooldown": "PT1H"}
+    world.rebuild(RESET_TARGETS=json.dumps({TARGET: entry}), FOLLOW_UP_INTERVAL="PT30M")
+    world.graph.cycle_takes = timedelta(minutes=30)
+    await cost_of_the_next(world, 0)
+    await cost_of_the_next(world, 1)
+    early = await cost_of_the_next(world, 2)
+    for n in range(3, TICKETS - 1):
+        await cost_of_the_next(world, n)
+    late = await cost_of_the_next(world, TICKETS - 1)
+
+    open_now = Counter(x.state for x in resets(world) if x.state is not State.WAITING)
+    await Host(world).until_quiet(rounds=2_000)
+
+    assert early == late
+    assert open_now == {State.RESTARTED: 1}
+    ended = Counter(x.state for x in resets(world))
+    assert ended == {State.COMPLETED: 2, State.JOINED: TICKETS - 2}
+    assert len(world.graph.restarts) == 2
+    told = Counter(kind for _, kind in world.told())
+    assert told == {"accepted": TICKETS, "end": TICKETS}
+
+
+async def test_a_joined_request_costs_one_insert_three_transactions_and_no_graph_call() -> None:
+    world = World()
+    world.graph.scripted = ["429"]
+    await world.ask("r0")
+    before = len(world.faults.log)
+    await world.ask("r1", ticket=Ticket(system="elsewhere", id="1"))
+    log = world.faults.log[before:]
+    world.clock.forward(minutes=1)
+    await world.look("r0")
+    world.clock.forward(minutes=10)
+    world.graph.end_cycle()
+    await world.look("r0")
+    before = len(world.faults.log)
+    joined = await world.look("r1")
+    log += world.faults.log[before:]
+
+    assert joined.state is State.JOINED
+    writes = Counter(what for what in log if what != "table read")
+    assert writes == {"table insert": 1, "table transaction": 3}
