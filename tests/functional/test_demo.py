@@ -1,0 +1,70 @@
+"""`make demo`, as a new user would run it, in a pipe."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+
+from local.processes import ROOT
+
+
+async def start_demo() -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "local.demo", cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+
+
+async def test_the_demo_shows_the_story_and_ends_with_0() -> None:
+    demo = await start_demo()
+    async with asyncio.timeout(150):
+        out, _ = await demo.communicate()
+    text = out.decode()
+
+    assert demo.returncode == 0, text
+    assert '{"criteria":{"resetScope":"Full"}} -> 204' in text
+    assert text.index("0055e000001aOLDAA2") < text.index("0055e000009bNEWAA2")
+    assert "nothing changed" in text
+    for state in ("accepted", "sending", "restarted", "cycle", "completed"):
+        assert f" {state} " in text
+    assert "of 52 users" in text
+    assert "\033" not in text
+
+
+async def test_ctrl_c_stops_what_the_demo_has_started() -> None:
+    demo = await start_demo()
+    assert demo.stdout is not None
+    async with asyncio.timeout(60):
+        seen = b""
+        while b"accepted" not in seen:
+            seen += await demo.stdout.readline()
+        children = _children(demo.pid)
+        demo.send_signal(signal.SIGINT)
+        rest = await demo.stdout.read()
+        code = await demo.wait()
+
+    assert len(children) == 3
+    assert code == 130
+    assert b"Traceback" not in rest
+    assert not [pid for pid in children if _lives(pid)]
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                fields = (entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+                if int(fields[1]) == parent:
+                    found.append(int(entry.name))
+    return found
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
