@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from functools import cache
 from types import UnionType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from shared.errors import NewerRow
 from shared.models import VERSION, Answer, AuditEvent, Claim, DueRow, JobRow, LastFull, Reset
@@ -175,7 +175,7 @@ def _fields(kind: Any) -> tuple[tuple[str, str, Any], ...]:
 def _columns(value: Any, *, leave_out: set[str]) -> Entity:
     """Columns of a dataclass; None is no column at all."""
     entity: Entity = {}
-    for name, column, _ in _fields(type(value)):
+    for name, column, _ in _fields(cast("Any", type(value))):
         found = getattr(value, name)
         if name in leave_out or found is None:
             continue
