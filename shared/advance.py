@@ -239,20 +239,23 @@ class Engine:
         self, x: Reset
     ) -> RestartAnswered | SendPrevented | RestartRejected | AnswerLost:
         """Send the POST of the intent just written, once, or not at all."""
-        graph = await self._graph()
         sent_at, number = x.sent_at, x.number
         if sent_at is None or number is None:
             raise AssertionError("a restart without an intent")
         before = verdict.load(x.before)
         job_id = x.job_id or (before.id if before else "")
-        began = self._clock()
-        if began - sent_at > POST_BEGINS_WITHIN:
-            return SendPrevented(
-                number=number, until=began, reason="too late to begin: it is decided anew"
-            )
+
+        def may_begin() -> bool:
+            return self._clock() - sent_at <= POST_BEGINS_WITHIN
+
         try:
+            graph = await self._graph()
             request_id = await graph.restart(
-                x.service_principal_id, job_id, x.scope, client_request_id=x.client_request_id
+                x.service_principal_id,
+                job_id,
+                x.scope,
+                client_request_id=x.client_request_id,
+                may_begin=may_begin,
             )
         except NotSent as error:
             _failed(x, "restart", error)
@@ -361,7 +364,8 @@ class Engine:
             return ShownNotSent(
                 reason="the restart did not happen: the audit log has none and the job is unchanged"
             )
-        return FateStillUnknown(look_at=now + self._settings.follow_up_interval, expires=expires)
+        look_at = now + max(self._settings.follow_up_interval, trail.retry_after)
+        return FateStillUnknown(look_at=look_at, expires=expires)
 
     async def _trail(self, graph: Graph, x: Reset, *, since: datetime) -> AuditTrail:
         try:
@@ -369,7 +373,7 @@ class Engine:
         except (NotSent, FateUnknown) as error:
             # The job itself may still show it.
             _failed(x, "audit_trail", error)
-            return AuditTrail(readable=False)
+            return AuditTrail(readable=False, retry_after=error.retry_after or timedelta(0))
 
     async def _watch(self, x: Reset) -> CycleEnded | CycleRuns:
         """Rule 8: has the new initial cycle ended?"""
@@ -435,10 +439,13 @@ class Engine:
 
     def _back_off(self, x: Reset, error: GraphError, now: datetime) -> datetime:
         """When Graph says so; without its word exponential, with full jitter and a cap."""
+        doublings = 1 << min(x.tries, 10)
+        # Also under a Retry-After of nothing: tried again and again at once, it would never end.
+        least = min(BACK_OFF_TO, timedelta(seconds=1) * doublings)
         if error.retry_after is not None:
-            return now + error.retry_after
-        ceiling = min(BACK_OFF_TO, BACK_OFF_FROM * (1 << min(x.tries, 10)))
-        return now + max(timedelta(seconds=1), ceiling * self._jitter())
+            return now + max(error.retry_after, least)
+        ceiling = min(BACK_OFF_TO, BACK_OFF_FROM * doublings)
+        return now + max(least, ceiling * self._jitter())
 
 
 def is_due(x: Reset, job: JobRow, *, now: datetime) -> bool:

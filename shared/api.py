@@ -11,6 +11,7 @@ from msgspec import Struct
 from shared.decide import Decisions
 from shared.errors import (
     InvalidRequest,
+    NewerRow,
     NotAllowed,
     NotFound,
     NotPossible,
@@ -101,5 +102,5 @@ async def _replied(work: Awaitable[Reply]) -> Reply:
     except tuple(_STATUSES) as error:
         status = next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
         return problem(status, str(error))
-    except StorageUnavailable:
+    except (StorageUnavailable, NewerRow):
         return problem(503, "storage does not answer; nothing was changed for certain", _LATER)

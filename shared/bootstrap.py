@@ -20,7 +20,7 @@ from shared.advance import Engine
 from shared.api import Api, Reply, problem
 from shared.config import Settings, Storage
 from shared.decide import Decisions
-from shared.errors import SettingsError
+from shared.errors import NotSent, SettingsError
 from shared.guard import answered
 from shared.health import Health, Report
 from shared.intake import Intake
@@ -67,6 +67,9 @@ class GraphOpener:
         self._opening = asyncio.Lock()
 
     async def __call__(self) -> Graph:
+        if self._settings.problems:
+            # A bad endpoint has its default by now: nothing goes there either.
+            raise NotSent(f"a setting must be put right: {self._settings.problems[0]}")
         async with self._opening:
             if self._gateway is None:
                 # In a thread: several hundred modules would hold up every other invocation.
@@ -150,11 +153,15 @@ class Services:
         await answered(self._tick())
 
     async def _tick(self) -> None:
-        """What is due comes first: upkeep that fails must not hold it up."""
-        await self._built(self.sweeping).sweep()
+        """What is due comes first; none of the three holds up another."""
         upkeep = self._built(self.upkeep)
-        await upkeep.empty_poison_queues()
-        await upkeep.forget_outdated()
+        try:
+            await self._built(self.sweeping).sweep()
+        finally:
+            try:
+                await upkeep.empty_poison_queues()
+            finally:
+                await upkeep.forget_outdated()
 
     async def decide(self, reset_id: str, raw: bytes) -> Reply:
         if self.api is None:
@@ -180,7 +187,8 @@ def build(environ: Mapping[str, str], *, app_dir: Path = APP_DIR) -> Services:
             settings=settings, health=Health(store=None, settings=settings, clock=utc_now)
         )
     store, queues = storage_adapters(settings, settings.storage)
-    notifiers = {name: WebhookNotifier(entry.url) for name, entry in settings.notifiers.items()}
+    entries = settings.notifiers or {}
+    notifiers = {name: WebhookNotifier(entry.url) for name, entry in entries.items()}
     return assemble(
         settings,
         store=store,
@@ -206,7 +214,11 @@ def assemble(
     engine_type: type[Engine] = Engine,
 ) -> Services:
     """Put the use cases together over the ports; what the world is made of is the caller's."""
-    listeners = {name: frozenset(entry.on) for name, entry in settings.notifiers.items()}
+    listeners = (
+        None
+        if settings.notifiers is None
+        else {name: frozenset(entry.on) for name, entry in settings.notifiers.items()}
+    )
     engine = engine_type(
         store=store,
         queues=queues,

@@ -10,10 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from shared.errors import SettingsError
-from shared.requests import ALIAS_PATTERN
-
-RESERVED: Final = frozenset({"unreadable", "targets", "budget"})
-"""Partitions of the table that are no target's."""
+from shared.requests import ALIAS_PATTERN, RESERVED
 
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _JOB_ID: Final = re.compile(r"[A-Za-z0-9._-]{0,255}")

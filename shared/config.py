@@ -54,16 +54,15 @@ class Storage:
     client_id: str = ""
 
 
+USUAL_MOMENTS: Final = (AnswerKind.AWAITING_APPROVAL, AnswerKind.UNKNOWN, AnswerKind.END)
+
+
 class NotifierEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Whom to tell, and of what."""
 
     kind: Literal["webhook"]
     url: str
-    on: tuple[AnswerKind, ...] = (
-        AnswerKind.AWAITING_APPROVAL,
-        AnswerKind.UNKNOWN,
-        AnswerKind.END,
-    )
+    on: tuple[AnswerKind, ...] = USUAL_MOMENTS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +81,7 @@ class Settings:
     follow_up_interval: timedelta = timedelta(minutes=5)
     retention: timedelta = timedelta(days=400)
     sweep_schedule: str = DEFAULT_SWEEP
-    notifiers: Mapping[str, NotifierEntry] = field(default_factory=dict)
+    notifiers: Mapping[str, NotifierEntry] | None = field(default_factory=dict)
     health_key: str = ""
     problems: tuple[str, ...] = field(default=())
 
@@ -126,7 +125,7 @@ class Settings:
             sweep_schedule=read(
                 lambda: _schedule(environ, "SWEEP_SCHEDULE", DEFAULT_SWEEP), DEFAULT_SWEEP
             ),
-            notifiers=read(lambda: _notifiers(environ), {}),
+            notifiers=read(lambda: _notifiers(environ), None),
             health_key=text("HEALTH_KEY") or text("LOCAL_FUNCTION_KEY"),
             problems=tuple(problems),
         )

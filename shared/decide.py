@@ -1,5 +1,6 @@
 """A person's word on a reset: approve, reject, cancel, confirm, resend."""
 
+import re
 from typing import Final
 
 from shared.advance import Engine
@@ -7,6 +8,7 @@ from shared.errors import InvalidRequest, NotAllowed, NotFound, NotPossible
 from shared.events import Decided, Event
 from shared.models import Reset, State
 from shared.ports import Store
+from shared.requests import ID_PATTERN
 
 DECISIONS: Final = ("approve", "reject", "cancel", "confirm", "resend")
 NOT_BY_WHO_ASKED: Final = frozenset({"approve", "confirm", "resend"})
@@ -34,7 +36,8 @@ class Decisions:
             raise InvalidRequest(f"decision: must be one of {', '.join(DECISIONS)}")
         if not by.strip() or len(by) > LONGEST_NAME:
             raise InvalidRequest(f"by: must say who decides, in up to {LONGEST_NAME} characters")
-        claim = await self._store.find(reset_id)
+        named = re.fullmatch(ID_PATTERN[1:-1], reset_id)
+        claim = await self._store.find(reset_id) if named else None
         if claim is None:
             raise NotFound(f"there is no reset {reset_id}")
 

@@ -7,7 +7,7 @@ webhook needs none of it and a cold instance pays seconds for it.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -54,6 +54,7 @@ READ_TAKES_AT_MOST: Final = timedelta(seconds=30)
 RESTART_TAKES_AT_MOST: Final = timedelta(seconds=30)
 TOKEN_TAKES_AT_MOST: Final = timedelta(seconds=20)
 LONGEST_WORDS: Final = 500
+LONGEST_RETRY_AFTER: Final = timedelta(days=1)
 
 RESTART_ACTIVITY: Final = "Enable/restart provisioning configuration"
 """https://learn.microsoft.com/entra/identity/monitoring-health/reference-audit-activities"""
@@ -132,7 +133,13 @@ class GraphGateway:
         return _job(job, read_at=_date(seen))
 
     async def restart(
-        self, service_principal_id: str, job_id: str, scope: Scope, *, client_request_id: str
+        self,
+        service_principal_id: str,
+        job_id: str,
+        scope: Scope,
+        *,
+        client_request_id: str,
+        may_begin: Callable[[], bool],
     ) -> str:
         """https://learn.microsoft.com/graph/api/synchronization-synchronizationjob-restart."""
         body = RestartPostRequestBody(criteria=_criteria(scope))
@@ -142,6 +149,8 @@ class GraphGateway:
         job = self._jobs(service_principal_id).by_synchronization_job_id(job_id)
         # A token refused here, after the one at hand, means as well that nothing was sent.
         await self.fetch_token()
+        if not may_begin():
+            raise NotSent("too late to begin: it is decided anew")
         async with _translated(RESTART_TAKES_AT_MOST):
             await job.restart.post(body, asked)
         return _header(seen, "request-id")
@@ -249,12 +258,13 @@ def _retry_after(headers: Mapping[str, Any]) -> timedelta | None:
     """Seconds or an HTTP date, as RFC 9110 allows; anything else is no hint."""
     value = _plain(headers.get("retry-after")).strip()
     if value.isascii() and value.isdigit():
-        return timedelta(seconds=min(int(value), 86_400))
+        return min(timedelta(seconds=int(value[:9])), LONGEST_RETRY_AFTER)
     try:
-        at, date = parsedate_to_datetime(value), parsedate_to_datetime(_plain(headers.get("date")))
-    except ValueError:
+        wait = parsedate_to_datetime(value) - parsedate_to_datetime(_plain(headers.get("date")))
+    except (ValueError, TypeError):
+        # TypeError: one of the two says that its zone is unknown (-0000).
         return None
-    return max(timedelta(0), at - date)
+    return min(max(timedelta(0), wait), LONGEST_RETRY_AFTER)
 
 
 def _plain(value: Any) -> str:

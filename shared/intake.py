@@ -6,11 +6,11 @@ from datetime import datetime
 
 from shared.accept import Acceptance
 from shared.advance import Engine
-from shared.errors import InvalidRequest, NewerRow
+from shared.errors import InvalidRequest, NewerRow, StorageUnavailable
 from shared.models import PRE, Claim
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
 from shared.ports import Clock, Store
-from shared.requests import ID_PATTERN, read_message, unreadable_key
+from shared.requests import EARLIEST_YEAR, ID_PATTERN, read_message, unreadable_key
 from shared.telemetry import emit
 
 
@@ -18,8 +18,8 @@ class Intake:
     """
     The use cases `run_reset` and `follow_up_reset`.
 
-    Both finish the message, whatever becomes of it, and raise StorageUnavailable only: then the
-    host brings it again.
+    Both finish the message, whatever becomes of it. They raise StorageUnavailable, and before a
+    reset is written NewerRow, only: then the host brings it again.
     """
 
     def __init__(
@@ -35,16 +35,30 @@ class Intake:
         try:
             received = read_message(text, message_id=message_id)
             emit("message.received", id=received.id, target=received.request.target, via="queue")
-            accepted = await self.acceptance.accept(received, via="queue", came_at=came_at)
-            reset = accepted.stored.row
-            if accepted.known and reset.state not in PRE:
-                emit("message.repeated", id=reset.id, target=reset.target, state=str(reset.state))
-                return
-            await self.engine.advance(accepted.claim)
+            accepted = await self.acceptance.accept(
+                received, via="queue", came_at=_believable(came_at)
+            )
         except InvalidRequest as error:
             await self._keep(text, message_id, RESETS_QUEUE, str(error))
+            return
+        reset = accepted.stored.row
+        if accepted.known and reset.state not in PRE:
+            emit("message.repeated", id=reset.id, target=reset.target, state=str(reset.state))
+            return
+        await self._first_step(accepted.claim)
+
+    async def _first_step(self, claim: Claim) -> None:
+        """
+        The reset and its due row are written: from here on no failure needs the message again.
+
+        Brought again it would end as poison in the end, although its reset goes on.
+        """
+        try:
+            await self.engine.advance(claim)
         except NewerRow as error:
-            emit("reset.newer_row", why=str(error))
+            emit("reset.newer_row", id=claim.id, target=claim.target, why=str(error))
+        except StorageUnavailable as error:
+            emit("storage.failed", id=claim.id, target=claim.target, what="run", why=str(error))
 
     async def follow_up(self, text: str, *, message_id: str) -> None:
         """Take one step of the reset that the message names."""
@@ -67,6 +81,13 @@ class Intake:
             unreadable_key(message_id, body), body, reason=reason, queue=queue, at=self._clock()
         )
         emit("message.unreadable", key=key, queue=queue, reason=reason)
+
+
+def _believable(came_at: datetime | None) -> datetime | None:
+    """The host lets a property of the body overwrite the time at which the message was queued."""
+    if came_at is None or came_at.tzinfo is None or came_at.year < EARLIEST_YEAR:
+        return None
+    return came_at
 
 
 def _named(text: str) -> str:

@@ -99,10 +99,6 @@ class Reset:
     write_id: str = ""
     version: int = VERSION
 
-    @property
-    def claim_key(self) -> tuple[str, datetime, str]:
-        return self.target, self.requested_at, self.id
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LastFull:
@@ -267,3 +263,4 @@ class AuditTrail:
 
     readable: bool
     restarts: tuple[RestartSeen, ...] = ()
+    retry_after: timedelta = timedelta(0)

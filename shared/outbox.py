@@ -1,13 +1,14 @@
 """What a ticket is told, and which ticket hears it. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from shared.catalogue import Catalogue
+from shared.config import USUAL_MOMENTS
 from shared.models import Answer, AnswerKind, Reset
 
-Listeners = Mapping[str, frozenset[AnswerKind]]
-"""Of each notifier, the moments that it wants to hear of."""
+Listeners = Mapping[str, frozenset[AnswerKind]] | None
+"""Of each notifier, the moments that it wants to hear of; None while NOTIFIERS is unreadable."""
 
 
 def answers(
@@ -22,7 +23,7 @@ def answers(
     if kind is None:
         return ()
     notifier = x.ticket_system or _of_target(x, catalogue)
-    if kind not in listeners.get(notifier, frozenset()):
+    if not notifier or kind not in _wanted(notifier, listeners):
         return ()
     return (
         Answer(
@@ -39,6 +40,13 @@ def answers(
             due_at=now,
         ),
     )
+
+
+def _wanted(notifier: str, listeners: Listeners) -> Collection[AnswerKind]:
+    """While NOTIFIERS is unreadable the usual moments are kept, and told once it is put right."""
+    if listeners is None:
+        return USUAL_MOMENTS
+    return listeners.get(notifier, frozenset())
 
 
 def _of_target(x: Reset, catalogue: Catalogue | None) -> str:

@@ -1,6 +1,6 @@
 """What the engine needs of the world, and what each part promises."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -165,12 +165,19 @@ class Graph(Protocol):
         """
 
     async def restart(
-        self, service_principal_id: str, job_id: str, scope: Scope, *, client_request_id: str
+        self,
+        service_principal_id: str,
+        job_id: str,
+        scope: Scope,
+        *,
+        client_request_id: str,
+        may_begin: Callable[[], bool],
     ) -> str:
         """
         Send one restart, never repeated by the client; return Graph's request id.
 
-        Raise NotSent where it had no effect, FateUnknown where it may have had one, Rejected
+        *may_begin* is asked last, with the token at hand. Raise NotSent where it says no and
+        wherever the restart had no effect, FateUnknown where it may have had one, Rejected
         where Graph refused.
         """
 

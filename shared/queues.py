@@ -1,5 +1,6 @@
 """The queues in Azure Queue Storage: the only module that knows its client."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
@@ -11,6 +12,7 @@ from azure.storage.queue.aio import QueueClient
 from shared.errors import StorageUnavailable
 from shared.models import PoisonMessage
 
+TAKES_AT_MOST: Final = 60.0
 PAGE: Final = 32
 MOST_PAGES: Final = 10
 HIDDEN_SECONDS: Final = 300
@@ -54,10 +56,11 @@ class StorageQueues:
     async def forget(self, message: PoisonMessage) -> None:
         queue = self._poison[message.queue]
         try:
-            await queue.delete_message(message.id, message.receipt)
+            async with asyncio.timeout(TAKES_AT_MOST):
+                await queue.delete_message(message.id, message.receipt)
         except ResourceNotFoundError:
             return
-        except AzureError as error:
+        except (AzureError, TimeoutError) as error:
             raise StorageUnavailable(f"queue {queue.queue_name}: {type(error).__name__}") from error
 
 
@@ -66,16 +69,18 @@ async def _page(queue: QueueClient) -> list[QueueMessage]:
         pages = queue.receive_messages(
             messages_per_page=PAGE, max_messages=PAGE, visibility_timeout=HIDDEN_SECONDS
         )
-        return [message async for message in pages]
+        async with asyncio.timeout(TAKES_AT_MOST):
+            return [message async for message in pages]
     except ResourceNotFoundError:
         # The host makes it with the first poison message.
         return []
-    except AzureError as error:
+    except (AzureError, TimeoutError) as error:
         raise StorageUnavailable(f"queue {queue.queue_name}: {type(error).__name__}") from error
 
 
 async def _send(queue: QueueClient, message: dict[str, str | int]) -> None:
     try:
-        await queue.send_message(json.dumps(message), time_to_live=FOREVER)
-    except AzureError as error:
+        async with asyncio.timeout(TAKES_AT_MOST):
+            await queue.send_message(json.dumps(message), time_to_live=FOREVER)
+    except (AzureError, TimeoutError) as error:
         raise StorageUnavailable(f"queue {queue.queue_name}: {type(error).__name__}") from error

@@ -19,6 +19,9 @@ from shared.models import Scope
 LONGEST_REQUEST: Final = 48 * 1024
 """Bytes of a whole request; a queue message holds 64 KiB, base64 and an envelope take the rest."""
 
+RESERVED: Final = frozenset({"unreadable", "targets", "budget"})
+"""Partitions of the table that are no target's."""
+
 ALIAS_PATTERN: Final = "^[a-z0-9][a-z0-9-]{0,62}$"
 ID_PATTERN: Final = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
@@ -106,6 +109,10 @@ def _check_what_types_cannot(request: ResetRequest) -> None:
     for name, value in (("target", request.target), ("requestId", request.request_id)):
         if value.endswith("\n"):
             raise InvalidRequest(f"{name}: ends with a newline; remove it")
+    if request.target in RESERVED:
+        raise InvalidRequest(
+            f"target: {request.target!r} is reserved; use an alias of the catalogue"
+        )
     if any("\n" in subject for subject in request.subjects):
         raise InvalidRequest("subjects: one of them contains a newline; send a list of users")
     if request.not_before and not EARLIEST_YEAR <= request.not_before.year <= LATEST_YEAR:

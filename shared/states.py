@@ -223,9 +223,7 @@ def _unknown(x: Reset, job: JobRow, event: Event, now: datetime) -> Transition |
         case RestartAnswered(number=number) if number == x.number:
             return _watch(x, event, now)
         case ShownNotSent() if _since_sent(x, now) >= SHOWN_NOT_BEFORE:
-            return _move(
-                x, State.WAITING, now, due_at=now, detail=event.reason, asked=False, tries=x.tries
-            )
+            return _move(x, State.WAITING, now, due_at=now, detail=event.reason, asked=False)
         case FateStillUnknown():
             return _still_unknown(x, job, event, now)
         case Decided(decision="resend") if x.asked:

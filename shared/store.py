@@ -1,5 +1,6 @@
 """Rows and transactions in Azure Table Storage: the only module that knows its client."""
 
+import asyncio
 import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -19,8 +20,11 @@ from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared import rows
-from shared.errors import Conflict, StorageUnavailable
+from shared.errors import Conflict, NewerRow, StorageUnavailable
 from shared.models import Answer, AuditEvent, Budget, Claim, DueRow, JobRow, Reset, Stored
+
+TAKES_AT_MOST: Final = 60.0
+"""Seconds of one call, the client's retries and their Retry-After included."""
 
 _LOST_RACE: Final = frozenset({404, 409, 412})
 _RESERVE_TRIES: Final = 20
@@ -104,7 +108,13 @@ class TableStore:
         elif before.row.due_at is not None:
             operations.append(("delete", rows.due_entity(before.row)))
         if given_up is not None:
-            operations.append(("delete", rows.answer_entity(given_up.row)))
+            operations.append(
+                (
+                    "delete",
+                    rows.answer_entity(given_up.row),
+                    {"etag": given_up.etag, "match_condition": MatchConditions.IfNotModified},
+                )
+            )
         if event is not None:
             operations.append(("create", rows.event_entity(written, event)))
         operations += [("create", rows.answer_entity(answer)) for answer in answers]
@@ -119,14 +129,15 @@ class TableStore:
     async def _transact(self, operations: list[Any], written: Reset) -> Stored[Reset] | None:
         """Return what is there afterwards: ours, or (after a lost race) whatever won it."""
         try:
-            results = await self._resets.submit_transaction(operations)
+            async with asyncio.timeout(TAKES_AT_MOST):
+                results = await self._resets.submit_transaction(operations)
         except TableTransactionError as error:
             if error.status_code not in _LOST_RACE:
                 raise StorageUnavailable(f"transaction: {error.status_code}") from error
         except HttpResponseError as error:
             if error.status_code not in _LOST_RACE and not _ambiguous(error):
                 raise StorageUnavailable(f"transaction: {error.status_code}") from error
-        except AzureError as error:
+        except (AzureError, TimeoutError) as error:
             # The answer was lost: what the row says now decides, below.
             lost = error
             try:
@@ -183,13 +194,24 @@ class TableStore:
         )
         kept: list[Reset] = []
         async for entity in _rows(found):
-            kept.append(rows.reset_from(entity))
+            with contextlib.suppress(NewerRow):
+                kept.append(rows.reset_from(entity))
             if len(kept) == most:
                 break
         return kept
 
     async def forget(self, reset: Reset) -> None:
-        await _asked(self._ids.delete_entity(reset.id, "id"))
+        # The order lets a later run go on after a crash: the rest is found by the reset's row, and
+        # the ids row is deleted after the audit, so that where it is gone (or the id stands for a
+        # younger reset by now) the rows under this id are no longer ours.
+        claim = await self._get(self._ids, reset.id, "id")
+        key = rows.reset_key(reset.requested_at, reset.id)
+        if claim is not None and claim["ResetKey"] == key:
+            await self._forget_audit(reset)
+            await _asked(self._ids.delete_entity(reset.id, "id"))
+        await _asked(self._resets.delete_entity(reset.target, key))
+
+    async def _forget_audit(self, reset: Reset) -> None:
         for kind in ("event", "subject"):
             found = self._resets.query_entities(
                 "PartitionKey eq @target and RowKey ge @first and RowKey lt @last",
@@ -202,9 +224,6 @@ class TableStore:
             )
             for key in [str(entity["RowKey"]) async for entity in _rows(found)]:
                 await _asked(self._resets.delete_entity(reset.target, key))
-        # Last, because it is what a later run finds the rest by.
-        key = rows.reset_key(reset.requested_at, reset.id)
-        await _asked(self._resets.delete_entity(reset.target, key))
 
     async def budget(self, day: str, reset_id: str) -> Budget:
         taken = _spent(await self._get(self._resets, "budget", day))
@@ -329,7 +348,10 @@ class TableStore:
 async def _asked[T](call: Awaitable[T], *expected: type[AzureError]) -> T:
     """Let the *expected* errors through; all else is StorageUnavailable."""
     try:
-        return await call
+        async with asyncio.timeout(TAKES_AT_MOST):
+            return await call
+    except TimeoutError as error:
+        raise StorageUnavailable("table storage did not answer in time") from error
     except HttpResponseError as error:
         if error.status_code == 412 and ResourceModifiedError in expected:
             raise ResourceModifiedError(response=error.response) from error
@@ -342,10 +364,12 @@ async def _asked[T](call: Awaitable[T], *expected: type[AzureError]) -> T:
 
 async def _rows(found: AsyncIterator[Any]) -> AsyncIterator[Any]:
     try:
-        async for entity in found:
-            yield entity
-    except AzureError as error:
+        async with asyncio.timeout(TAKES_AT_MOST):
+            pages = [entity async for entity in found]
+    except (AzureError, TimeoutError) as error:
         raise StorageUnavailable(f"table storage: {type(error).__name__}") from error
+    for entity in pages:
+        yield entity
 
 
 def _guarded(entity: rows.Entity, etag: str) -> Any:

@@ -23,13 +23,23 @@ class Sweep:
         self._clock = clock
 
     async def sweep(self) -> int:
-        """Return how many messages were sent."""
-        sent = 0
+        """
+        Return how many messages were sent.
+
+        One target that cannot be swept holds up no other; its failure is raised in the end, and
+        then there is no heartbeat.
+        """
+        sent, failures = 0, []
         for target in await self._store.targets():
-            sent += await self._sweep_target(target)
-        now = self._clock()
-        await self._store.beat(HEARTBEAT, at=now)
+            try:
+                sent += await self._sweep_target(target)
+            except Exception as error:  # noqa: BLE001 -- one bad row must not stop the clock
+                emit("sweep.failed", target=target, why=f"{type(error).__name__}: {error}")
+                failures.append(error)
         emit("sweep.done", sent=sent)
+        if failures:
+            raise failures[0]
+        await self._store.beat(HEARTBEAT, at=self._clock())
         return sent
 
     async def _sweep_target(self, target: str) -> int:

@@ -40,6 +40,7 @@ EVENTS: Final[dict[str, int]] = {
     "graph.failed": logging.WARNING,
     "settings.bad": logging.ERROR,
     "sweep.done": logging.INFO,
+    "sweep.failed": logging.ERROR,
     "storage.failed": logging.ERROR,
     "invocation.cancelled": logging.ERROR,
 }

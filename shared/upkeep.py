@@ -5,15 +5,16 @@ from datetime import timedelta
 from typing import Final
 
 from shared.accept import Acceptance
-from shared.errors import InvalidRequest
-from shared.models import ENDED, PoisonMessage
+from shared.errors import InvalidRequest, RelinkError
+from shared.models import PoisonMessage
 from shared.names import RESETS_QUEUE
 from shared.ports import Clock, Queues, Store
 from shared.requests import read_message, unreadable_key
 from shared.telemetry import emit
 
-MOST_FORGOTTEN: Final = 20
-RETENTION_MINUTE: Final = 17
+MOST_FORGOTTEN: Final = 100
+RETENTION: Final = "retention"
+RETENTION_EVERY: Final = timedelta(hours=1)
 
 
 class Upkeep:
@@ -38,7 +39,12 @@ class Upkeep:
         """Record each message, then delete it; return how many there were."""
         count = 0
         async for message in self._queues.poisoned():
-            await self._record(message)
+            try:
+                await self._record(message)
+            except RelinkError as error:
+                # It stays where it is and is read again; the others must not wait for it.
+                emit("storage.failed", what="poison", message=message.id, why=str(error))
+                continue
             await self._queues.forget(message)
             count += 1
         return count
@@ -80,17 +86,16 @@ class Upkeep:
     async def forget_outdated(self) -> int:
         """Delete resets that ended before the retention; once an hour, some at a time."""
         now = self._clock()
-        if now.minute != RETENTION_MINUTE:
+        last = await self._store.last_beat(RETENTION)
+        if last is not None and now - last < RETENTION_EVERY:
             return 0
-        count = 0
+        count, limit = 0, now - self._retention
         for target in await self._store.targets():
-            outdated = await self._store.outdated(
-                target, before=now - self._retention, most=MOST_FORGOTTEN
-            )
-            for reset in outdated:
-                if reset.state in ENDED:
+            for reset in await self._store.outdated(target, before=limit, most=MOST_FORGOTTEN):
+                if reset.finished_at is not None and reset.finished_at < limit:
                     await self._store.forget(reset)
                     count += 1
+        await self._store.beat(RETENTION, at=now)
         return count
 
 

@@ -41,7 +41,9 @@ async def fault(emulator: Emulator, **what: Any) -> None:
 
 
 async def restart(graph: GraphGateway, scope: Scope = Scope.FULL) -> str:
-    return await graph.restart(SALESFORCE, JOB, scope, client_request_id="c-1")
+    return await graph.restart(
+        SALESFORCE, JOB, scope, client_request_id="c-1", may_begin=lambda: True
+    )
 
 
 async def test_a_job_is_read_with_graphs_own_clock(graph: GraphGateway) -> None:
@@ -188,6 +190,17 @@ async def test_with_a_credential_its_token_is_sent(emulator: Emulator) -> None:
     assert set(credential.asked) == {f"{emulator.url}/.default"}
     assert emulator.requests[0].authorization
     await gateway.close()
+
+
+async def test_what_may_not_begin_any_more_is_not_sent(
+    emulator: Emulator, graph: GraphGateway
+) -> None:
+    with pytest.raises(NotSent, match="too late to begin"):
+        await graph.restart(
+            SALESFORCE, JOB, Scope.FULL, client_request_id="c", may_begin=lambda: False
+        )
+
+    assert emulator.requests == []
 
 
 async def test_without_a_token_nothing_is_sent(emulator: Emulator) -> None:

@@ -22,7 +22,7 @@ from shared.names import FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, RESETS_QUEUE
 from shared.store import TableStore
 from tests.crash.scenarios import CYCLE, ENVIRON
 from tests.support.faults import KINDS, Crash, Faults
-from tests.support.host import LEASE, MAX_DEQUEUE, RETRY, Host, resets, waits_for_person
+from tests.support.host import EXPECTED, LEASE, MAX_DEQUEUE, RETRY, Host, resets, waits_for_person
 from tests.support.storage import MemoryQueue, Message
 from tests.support.world import TARGET, World
 
@@ -60,6 +60,7 @@ class Simulation:
         self.gates: list[tuple[asyncio.Future[None], Process]] = []
         self.processes = [self._process() for _ in range(PROCESSES)]
         self.asked: list[str] = []
+        self.defects: list[Exception] = []
         self._open_gates(self._pause)
 
     def _process(self) -> Process:
@@ -143,8 +144,11 @@ class Simulation:
                 await app.notify(text)
         except Crash:
             return
-        except Exception:
+        except EXPECTED:
             self._failed(queue, message, receipt)
+            return
+        except Exception as error:
+            self.defects.append(error)
             return
         if message.pop_receipt == receipt:
             queue.messages.pop(message.id, None)
@@ -164,13 +168,14 @@ class Simulation:
         process = self.dice.choice(self.processes)
         self._start(process, self._quietly(process.app.sweep()))
 
-    @staticmethod
-    async def _quietly(work: Any) -> None:
+    async def _quietly(self, work: Any) -> None:
         try:
             await work
-        except (Crash, Exception):
+        except (Crash, *EXPECTED):
             # The timer's next tick comes anyway.
             return
+        except Exception as error:
+            self.defects.append(error)
 
     def _time(self) -> None:
         self.world.clock.forward(seconds=self.dice.choice([1, 5, 20, 60, 200, 700, 2000, 8000]))
@@ -239,6 +244,8 @@ class Simulation:
 
     async def _settle_down(self) -> None:
         """No more faults: everything under way ends, then the host runs until it is quiet."""
+        if self.defects:
+            raise self.defects[0]
         self.world.faults.at = 0
         while self.gates:
             self._release()

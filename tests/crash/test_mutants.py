@@ -154,6 +154,9 @@ async def test_dropping_the_fence_is_noticed() -> None:
     seeds = await asyncio.to_thread(lambda: [s for s in SEEDS_TO_NOTICE if breaks(s)])
 
     assert seeds
+    # With the fence the same seeds pass: it is the fence that is noticed.
+    for seed in seeds:
+        await asyncio.to_thread(asyncio.run, simulate(seed))
 
 
 async def late_429(engine_type: type[Engine]) -> World:

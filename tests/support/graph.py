@@ -46,8 +46,17 @@ class FakeGraph:
         )
 
     async def restart(
-        self, service_principal_id: str, job_id: str, scope: Scope, *, client_request_id: str
+        self,
+        service_principal_id: str,
+        job_id: str,
+        scope: Scope,
+        *,
+        client_request_id: str,
+        may_begin: Callable[[], bool] = lambda: True,
     ) -> str:
+        await self._pause("token")
+        if not may_begin():
+            raise NotSent("too late to begin")
         began = self.clock()
         await self._pause("restart")
         if self.clock() - began > POST_TAKES_AT_MOST:

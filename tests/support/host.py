@@ -9,6 +9,8 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from shared.errors import InvalidRequest, NewerRow, StorageUnavailable
+from shared.guard import InvocationCancelled
 from shared.models import ENDED, OPEN, Reset, State
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
 from shared.rows import reset_from
@@ -21,6 +23,10 @@ LEASE = timedelta(minutes=10)
 RETRY = timedelta(seconds=30)
 MAX_DEQUEUE = 5
 TICK = timedelta(minutes=1)
+
+
+EXPECTED = (StorageUnavailable, NewerRow, InvalidRequest, InvocationCancelled)
+"""After these the host brings a message again. Anything else is a defect, and fails the test."""
 
 
 class NeverQuiet(AssertionError):
@@ -81,7 +87,7 @@ class Host:
             except Crash:
                 self._crashed()
                 continue
-            except Exception:
+            except EXPECTED:
                 continue
             if status != 503:
                 return status
@@ -94,7 +100,7 @@ class Host:
         except Crash:
             self._crashed()
             return None
-        except Exception:
+        except EXPECTED:
             return False
         return True
 
