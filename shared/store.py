@@ -88,7 +88,8 @@ class TableStore:
         ]
         stored = await self._transact(operations, written)
         if stored is None:
-            raise Conflict(f"{reset.id} could not be inserted")
+            # Neither ours nor another's: the write did not take place.
+            raise StorageUnavailable(f"{reset.id} could not be inserted")
         return stored
 
     async def commit(

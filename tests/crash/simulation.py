@@ -88,10 +88,19 @@ class Simulation:
 
     async def run(self) -> int:
         """Return how many different requests there were."""
-        for _ in range(STEPS):
-            await self._step()
-        await self._settle_down()
+        try:
+            for _ in range(STEPS):
+                await self._step()
+            await self._settle_down()
+        finally:
+            await self._abandon()
         return len(set(self.asked))
+
+    async def _abandon(self) -> None:
+        """Whatever is still under way dies; nothing may outlive the run."""
+        while self.processes:
+            self._end(self.processes.pop())
+        await self._settle()
 
     async def _step(self) -> None:
         actions = {
@@ -198,11 +207,13 @@ class Simulation:
         queue.messages[key] = Message(key, json.dumps(body), self.world.clock())
 
     def _kill(self) -> None:
-        dead = self.processes.pop(self.dice.randrange(len(self.processes)))
+        self._end(self.processes.pop(self.dice.randrange(len(self.processes))))
+        self.processes.append(self._process())
+
+    def _end(self, dead: Process) -> None:
         for gate, owner in [g for g in self.gates if g[1] is dead]:
             self.gates.remove((gate, owner))
             gate.set_exception(Crash("killed"))
-        self.processes.append(self._process())
 
     def _double_or_lose(self) -> None:
         """Only what is not the only copy may be lost: a nudge, a follow-up, a notification."""
