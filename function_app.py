@@ -6,6 +6,7 @@ import azure.functions as func
 
 from shared.bootstrap import services, sweep_schedule
 from shared.names import CONNECTION, FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, RESETS_QUEUE
+from shared.principal import HEADER
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -39,7 +40,9 @@ async def sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- late or no
 @app.route(route="resets/{id}/decision", methods=["POST"])
 async def decide_reset(req: func.HttpRequest) -> func.HttpResponse:
     """Approve, reject, cancel, confirm or resend."""
-    reply = await services().decide(req.route_params.get("id", ""), req.get_body())
+    reply = await services().decide(
+        req.route_params.get("id", ""), req.get_body(), principal=req.headers.get(HEADER, "")
+    )
     return func.HttpResponse(
         reply.body, status_code=reply.status, mimetype=reply.content_type, headers=reply.headers
     )

@@ -33,10 +33,10 @@ class Reply:
 
 
 class DecisionBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Body of `POST /api/resets/{id}/decision`."""
+    """Body of `POST /api/resets/{id}/decision`; without a signed-in person `by` is required."""
 
     decision: str
-    by: str
+    by: str = ""
 
 
 class Api:
@@ -45,10 +45,11 @@ class Api:
     def __init__(self, *, decisions: Decisions) -> None:
         self._decisions = decisions
 
-    async def decide(self, reset_id: str, raw: bytes) -> Reply:
-        return await _replied(self._decide(reset_id, raw))
+    async def decide(self, reset_id: str, raw: bytes, *, person: str = "") -> Reply:
+        """A signed-in *person* decides in their own name, whatever the body's `by` says."""
+        return await _replied(self._decide(reset_id, raw, person))
 
-    async def _decide(self, reset_id: str, raw: bytes) -> Reply:
+    async def _decide(self, reset_id: str, raw: bytes, person: str) -> Reply:
         if len(raw) > LONGEST_BODY:
             return problem(413, "request: too long")
         try:
@@ -58,7 +59,9 @@ class Api:
                 'request: not what is expected; send {"decision": "approve", "by": "…"} '
                 f"({str(error)[:200]})"
             ) from error
-        reset = await self._decisions.decide(reset_id, body.decision, by=body.by)
+        reset = await self._decisions.decide(
+            reset_id, body.decision, by=person or body.by, signed_in=bool(person)
+        )
         return ok({"id": reset.id, "state": str(reset.state), "detail": reset.detail})
 
 

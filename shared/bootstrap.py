@@ -5,7 +5,7 @@ import os
 import random
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
@@ -34,6 +34,7 @@ from shared.names import (
 from shared.notifiers import WebhookNotifier
 from shared.notify import Notifications
 from shared.ports import Clock, Graph, Notifier, Queues, Store
+from shared.principal import signed_in
 from shared.queues import StorageQueues
 from shared.store import TableStore
 from shared.sweep import Sweep
@@ -133,6 +134,7 @@ class Services:
 
     settings: Settings
     health: Health
+    environ: Mapping[str, str] = field(default_factory=dict)
     intake: Intake | None = None
     sweeping: Sweep | None = None
     upkeep: Upkeep | None = None
@@ -163,10 +165,11 @@ class Services:
             finally:
                 await upkeep.forget_outdated()
 
-    async def decide(self, reset_id: str, raw: bytes) -> Reply:
+    async def decide(self, reset_id: str, raw: bytes, *, principal: str = "") -> Reply:
         if self.api is None:
             return problem(503, next(iter(self.settings.problems), "storage is not configured"))
-        return await answered(self.api.decide(reset_id, raw))
+        person = signed_in(principal, self.environ)
+        return await answered(self.api.decide(reset_id, raw, person=person))
 
     async def report_health(self, key: str) -> Report:
         return await answered(self.health.report(key))
@@ -198,6 +201,7 @@ def build(environ: Mapping[str, str], *, app_dir: Path = APP_DIR) -> Services:
         clock=utc_now,
         new_id=new_id,
         jitter=random.random,
+        environ=environ,
     )
 
 
@@ -212,6 +216,7 @@ def assemble(
     new_id: Callable[[], str],
     jitter: Callable[[], float],
     engine_type: type[Engine] = Engine,
+    environ: Mapping[str, str] | None = None,
 ) -> Services:
     """Put the use cases together over the ports; what the world is made of is the caller's."""
     listeners = (
@@ -232,6 +237,7 @@ def assemble(
     acceptance = Acceptance(store=store, settings=settings, listeners=listeners, clock=clock)
     return Services(
         settings=settings,
+        environ=environ or {},
         health=Health(store=store, settings=settings, clock=clock),
         intake=Intake(store=store, acceptance=acceptance, engine=engine, clock=clock),
         sweeping=Sweep(store=store, queues=queues, clock=clock),

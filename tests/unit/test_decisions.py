@@ -1,12 +1,15 @@
 """A person's word: who may say it, when it counts, and what it makes of the reset."""
 
+import base64
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from shared.errors import FateUnknown
-from shared.models import State
+from shared.models import Quarantine, State
+from shared.principal import signed_in
 from tests.support.world import SP, START, TARGET, World
 
 
@@ -158,6 +161,67 @@ async def test_storage_that_is_down_is_a_503_that_says_when() -> None:
     reply = await world.app.decide("r1", b'{"decision": "approve", "by": "x"}')
 
     assert (reply.status, reply.headers["Retry-After"]) == (503, "30")
+
+
+def principal(name: str = "boss@contoso.com", typ: str = "preferred_username") -> str:
+    claims = {"claims": [{"typ": "x", "val": 3}, {"typ": typ, "val": name}, "odd"]}
+    return base64.b64encode(json.dumps(claims).encode()).decode()
+
+
+async def test_a_signed_in_person_decides_in_their_own_name() -> None:
+    world = asking()
+    world.rebuild(WEBSITE_AUTH_ENABLED="True")
+    await world.ask(requested_by="ann@contoso.com")
+    body = b'{"decision": "approve", "by": "somebody else"}'
+
+    own = await world.app.decide("r1", body, principal=principal("Ann@contoso.com"))
+    boss = await world.app.decide("r1", b'{"decision": "approve"}', principal=principal())
+
+    approved = await world.row()
+    assert (own.status, boss.status) == (403, 200)
+    assert (approved.approved_by, approved.approver_signed_in) == ("boss@contoso.com", True)
+
+
+@pytest.mark.parametrize("enabled", ["", "true", "1", "False"])
+async def test_the_header_is_believed_only_where_the_platform_puts_it(enabled: str) -> None:
+    world = asking()
+    world.rebuild(WEBSITE_AUTH_ENABLED=enabled)
+    await world.ask()
+    body = b'{"decision": "approve", "by": "claimed"}'
+
+    await world.app.decide("r1", body, principal=principal())
+
+    approved = await world.row()
+    assert (approved.approved_by, approved.approver_signed_in) == ("claimed", False)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "%%%", "bm8=", base64.b64encode(b"[]").decode(), base64.b64encode(b"{}").decode(),
+     principal(""), principal(typ="oid")],
+)  # fmt: skip
+async def test_a_header_that_names_nobody_signs_nobody_in(header: str) -> None:
+    assert signed_in(header, {"WEBSITE_AUTH_ENABLED": "True"}) == ""
+
+
+async def test_only_a_signed_in_person_lets_a_mass_deletion_go() -> None:
+    world = World()
+    world.rebuild(WEBSITE_AUTH_ENABLED="True")
+    world.graph.job = replace(
+        world.graph.job,
+        code="Quarantine",
+        quarantine=Quarantine(reason="TooManyDeletes", began=START),
+    )
+    await world.ask()
+    await world.decide("approve", by="claimed")
+    await world.quiesce()
+    asked_again = await world.row()
+    await world.app.decide("r1", b'{"decision": "approve"}', principal=principal())
+    await world.quiesce()
+
+    assert asked_again.state is State.AWAITING_APPROVAL
+    assert "signed-in person" in asked_again.detail
+    assert (await world.row()).state is State.RESTARTED
 
 
 async def test_the_approval_expires_from_the_setting() -> None:
