@@ -141,6 +141,57 @@ async def test_a_restart_whose_answer_is_lost_is_found_by_looking_and_not_sent_a
     ]  # fmt: skip
 
 
+async def switch(stack: Stack, **switches: object) -> None:
+    """The odd but legal, switched on in the emulator."""
+    state = (await stack.graph.get("/_emulator/state")).json()
+    principal = next(p for p in state["servicePrincipals"] if p["id"] == SALESFORCE)
+    job = {"id": principal["jobs"][0]["id"], **switches}
+    change = {"servicePrincipals": [{"id": SALESFORCE, "jobs": [job]}]}
+    (await stack.graph.put("/_emulator/state", json=change)).raise_for_status()
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        pytest.param({"statusLag": 300}, id="the-status-lags-behind-the-204"),
+        pytest.param({"countsAbsent": "missing"}, id="counts-absent"),
+    ],
+)
+async def test_the_odd_but_legal_does_not_mislead_the_watch(
+    stack: Stack, switches: dict[str, object]
+) -> None:
+    await switch(stack, **switches)
+    await stack.ask("r1")
+
+    ended = await stack.ended("r1")
+
+    assert ended.state is State.COMPLETED
+    assert await link(stack) == NEW
+    assert len(await stack.restarts()) == 1
+
+
+async def test_a_cycle_with_errors_on_entries_is_completed_and_says_so(stack: Stack) -> None:
+    state = (await stack.graph.get("/_emulator/state")).json()
+    failing = {"id": state["users"][3]["id"], "fails": True}
+    await stack.graph.put("/_emulator/state", json={"users": [failing]})
+    await stack.ask("r1")
+
+    ended = await stack.ended("r1")
+
+    assert ended.state is State.COMPLETED
+    assert "errors on some entries" in ended.detail
+
+
+async def test_a_state_that_the_sdk_does_not_know_asks_a_person(stack: Stack) -> None:
+    await switch(stack, unknownCode="Hibernating")
+    await stack.ask("r1")
+
+    waits = await stack.reached("r1", State.AWAITING_APPROVAL)
+
+    assert "does not know" in waits.detail
+    assert await stack.restarts() == []
+
+
 async def test_a_missing_permission_is_refused_and_named(stack: Stack) -> None:
     await stack.graph.put("/_emulator/state", json={"permission": "missing"})
     await stack.ask("r1")

@@ -8,6 +8,7 @@ import pytest
 
 from shared.errors import FateUnknown, IdReused, InvalidRequest, NotSent, Rejected
 from shared.models import AuditTrail, Quarantine, RestartSeen, Scope, State
+from shared.requests import Ticket
 from tests.support.world import SP, START, TARGET, World
 
 
@@ -76,6 +77,22 @@ async def test_a_message_that_comes_twice_restarts_once() -> None:
 
     assert len(world.graph.restarts) == 1
     assert await world.history() == ["accepted", "sending", "restarted"]
+
+
+async def test_the_same_ticket_may_ask_again_after_the_account_was_renamed() -> None:
+    world = World()
+    ticket = Ticket(system="desk", id="INC1")
+    await world.ask("first", ticket=ticket)
+    world.clock.forward(minutes=10)
+    world.graph.end_cycle()
+    await world.look("first")
+    world.clock.forward(days=1)
+    world.graph.incremental_cycle()
+
+    second = await world.ask("second", ticket=ticket)
+
+    assert second.state is State.RESTARTED
+    assert len(world.graph.restarts) == 2
 
 
 async def test_the_same_id_with_other_content_is_kept_and_changes_nothing() -> None:
