@@ -42,6 +42,19 @@ class StatusStore(Protocol):
     async def write(self, timer: str, status: ScheduleStatus) -> None: ...
 
 
+class MemoryStatusStore:
+    """Forgets with the process: for a host without host storage."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, ScheduleStatus] = {}
+
+    async def read(self, timer: str) -> ScheduleStatus | None:
+        return self._kept.get(timer)
+
+    async def write(self, timer: str, status: ScheduleStatus) -> None:
+        self._kept[timer] = status
+
+
 class BlobStatusStore:
     def __init__(self, service: BlobServiceClient, *, host_id: str) -> None:
         self._service = service

@@ -14,13 +14,13 @@ from azure.storage.blob.aio import BlobServiceClient
 from local.host.backoff import Backoff
 from local.host.binding_data import queue_data, queue_metadata
 from local.host.connections import HOST_STORAGE, Connection, find_connection, queue_client
-from local.host.errors import IndexingError, StartError
+from local.host.errors import IndexingError
 from local.host.host_json import HostOptions
 from local.host.listener import QueueListener, Queues, poison_name
 from local.host.ncrontab import parse_schedule
 from local.host.queue_store import Message, QueueStore
 from local.host.routes import Route, make_route
-from local.host.schedule_status import BlobStatusStore
+from local.host.schedule_status import BlobStatusStore, MemoryStatusStore, StatusStore
 from local.host.settings import expand
 from local.host.timers import TimerListener
 from local.host.wire import TypedData
@@ -116,7 +116,7 @@ class Planner:
         except ValueError as error:
             raise IndexingError(f"Error indexing method '{function.name}': {error}") from error
         monitored = trigger.get("useMonitor") is not False and schedule.may_be_monitored
-        store = self._status_store(function.name) if monitored else None
+        store = self._status_store(plan) if monitored else None
 
         async def run(info: dict[str, Any]) -> None:
             await self.worker.invoke(function, TypedData(json=json.dumps(info)))
@@ -145,13 +145,13 @@ class Planner:
         self.closing.push_async_callback(store.aclose)
         return store
 
-    def _status_store(self, timer: str) -> BlobStatusStore:
-        connection = find_connection(HOST_STORAGE, self.environ, wanted_by=f"the timer {timer}")
-        if not connection.connection_string:
-            raise StartError(
-                f"{HOST_STORAGE}: this host keeps timer status with a connection string only; "
-                "set one (UseDevelopmentStorage=true for Azurite)"
+    def _status_store(self, plan: Plan) -> StatusStore:
+        if not self.environ.get(HOST_STORAGE, "").strip():
+            plan.warnings.append(
+                f"{HOST_STORAGE} is no connection string: timers forget when they last ran"
             )
+            return MemoryStatusStore()
+        connection = find_connection(HOST_STORAGE, self.environ, wanted_by="a timer")
         # Two apps on one storage account must not take each other's timers for their own.
         host_id = self.environ.get("AzureFunctionsWebHost__hostid") or (
             f"local-{hashlib.sha256(str(self.app_dir).encode()).hexdigest()[:16]}"

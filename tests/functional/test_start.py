@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from local import processes
 from local.processes import ROOT
-from tests.functional.stack import environ
+from shared.models import State
+from tests.functional.stack import environ, storage_and_graph
 
 NAMES = ["decide_reset", "follow_up_reset", "health", "notify", "run_reset", "sweep"]
 INDEX = Path(__file__).with_name("index_app.py")
@@ -61,3 +63,17 @@ async def test_the_host_stops_with_one_line_that_names_the_setting(
     assert code != 0
     assert len(lines) == 1
     assert said in lines[0]
+
+
+async def test_without_host_storage_the_timers_forget_and_the_app_runs() -> None:
+    async with storage_and_graph() as stack:
+        # Not `*` in every field after the seconds: such a timer is monitored.
+        monitored = {"SWEEP_SCHEDULE": "* 0-59 * * * *"}
+        environ = {**stack.environ, **monitored, "AzureWebJobsStorage": ""}
+        async with processes.host(environ) as (host, _):
+            await stack.ask("r1")
+            ended = await stack.ended("r1")
+            lines = list(host.lines)
+
+    assert ended.state is State.COMPLETED
+    assert any("timers forget when they last ran" in line for line in lines)
