@@ -5,6 +5,8 @@ A setting that stops the functions from being indexed shows in Azure as "0 funct
 gives webhooks a 404; so a bad one only stops restarts, and says so (docs/settings.md).
 """
 
+import base64
+import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -205,7 +207,9 @@ def _storage(environ: Mapping[str, str]) -> Storage:
             "remove the connection string (it would win and switch the identity off)"
         )
     if connection:
-        return Storage(connection_string=development_storage(connection))
+        full = development_storage(connection)
+        _check_connection_string(full)
+        return Storage(connection_string=full)
     if not queue and not table:
         raise SettingsError(
             f"{CONNECTION}: missing; give a connection string (UseDevelopmentStorage=true for "
@@ -223,6 +227,20 @@ def _storage(environ: Mapping[str, str]) -> Storage:
         table_uri=table,
         client_id=_text(environ, f"{CONNECTION}__clientId") or _text(environ, "AZURE_CLIENT_ID"),
     )
+
+
+def _check_connection_string(text: str) -> None:
+    """What the clients would refuse only when they are built or first asked."""
+    parts = dict(part.partition("=")[::2] for part in text.strip(";").split(";"))
+    try:
+        key = base64.b64decode(parts.get("AccountKey", ""), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not (parts.get("AccountName") and key) and not parts.get("SharedAccessSignature"):
+        raise SettingsError(
+            f"{CONNECTION}: is no connection string; give AccountName=…;AccountKey=…, "
+            "UseDevelopmentStorage=true for Azurite, or addresses and an identity"
+        )
 
 
 def development_storage(connection: str) -> str:

@@ -25,6 +25,8 @@ def test_good_settings_have_no_problem() -> None:
     ("changes", "complaint"),
     [
         ({"ResetStorage": ""}, "ResetStorage: missing; give a connection string"),
+        ({"ResetStorage": "foo"}, "ResetStorage: is no connection string"),
+        ({"ResetStorage": "AccountName=a;AccountKey=%"}, "ResetStorage: is no connection string"),
         (
             {"ResetStorage__queueServiceUri": "https://a.queue.core.windows.net"},
             "ResetStorage: given both as a connection string",
