@@ -128,4 +128,6 @@ class Acceptance:
         said = outbox.answers(reset, AnswerKind.ACCEPTED, self._listeners, catalogue, now=now)
         stored = await self._store.insert(reset, event, said)
         emit("reset.accepted", id=reset.id, target=reset.target, via=via, scope=str(reset.scope))
+        if ticket and self._listeners is not None and ticket.system not in self._listeners:
+            emit("answer.unheard", id=reset.id, target=reset.target, notifier=ticket.system)
         return Accepted(stored=stored, claim=claim, known=False)

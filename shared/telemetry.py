@@ -37,6 +37,7 @@ EVENTS: Final[dict[str, int]] = {
     "answer.delivered": logging.INFO,
     "answer.put_off": logging.WARNING,
     "answer.undeliverable": logging.ERROR,
+    "answer.unheard": logging.WARNING,
     "graph.failed": logging.WARNING,
     "settings.bad": logging.ERROR,
     "sweep.done": logging.INFO,

@@ -45,13 +45,17 @@ async def test_without_a_ticket_the_targets_notifier_hears() -> None:
     assert world.told() == [("r1", "accepted")]
 
 
-async def test_a_ticket_of_a_system_that_is_not_configured_costs_nothing() -> None:
+async def test_a_ticket_of_a_system_that_is_not_configured_costs_nothing_and_is_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     world = World()
     await world.ask(ticket=Ticket(system="unknown", id="1"))
     await finished(world)
 
     assert world.told() == []
     assert world.answers() == []
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [line for line in said if line.startswith("answer.unheard") and "unknown" in line]
 
 
 async def test_a_notifier_hears_only_of_the_moments_that_it_wants() -> None:
