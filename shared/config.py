@@ -32,6 +32,8 @@ GRAPH_HOSTS: Final = frozenset(
 )
 """https://learn.microsoft.com/graph/deployments#microsoft-graph-and-graph-explorer-service-root-endpoints"""
 
+GRAPH_DEFAULT: Final = "https://graph.microsoft.com"
+
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 # The account that Azurite documents for everybody; `UseDevelopmentStorage=true` stands for it.
@@ -72,7 +74,7 @@ class Settings:
     """What the app was told. `problems` are one line each: setting, what is wrong, remedy."""
 
     storage: Storage | None = None
-    graph_endpoint: str = "https://graph.microsoft.com"
+    graph_endpoint: str = GRAPH_DEFAULT
     managed_identity: bool = False
     client_id: str = ""
     catalogue: Catalogue | None = None
@@ -112,7 +114,7 @@ class Settings:
 
         return cls(
             storage=read(lambda: _storage(environ), None),
-            graph_endpoint=read(lambda: _graph_endpoint(environ), cls.graph_endpoint_default()),
+            graph_endpoint=read(lambda: _graph_endpoint(environ), GRAPH_DEFAULT),
             managed_identity=bool(environ.get("IDENTITY_ENDPOINT")),
             client_id=text("AZURE_CLIENT_ID"),
             catalogue=read(lambda: _catalogue(environ, app_dir), None),
@@ -131,10 +133,6 @@ class Settings:
             health_key=text("HEALTH_KEY") or text("LOCAL_FUNCTION_KEY"),
             problems=tuple(problems),
         )
-
-    @staticmethod
-    def graph_endpoint_default() -> str:
-        return "https://graph.microsoft.com"
 
 
 def problem(environ: Mapping[str, str], *, app_dir: Path | None = None) -> str | None:
@@ -250,7 +248,7 @@ def development_storage(connection: str) -> str:
 
 
 def _graph_endpoint(environ: Mapping[str, str]) -> str:
-    value = _text(environ, "GRAPH_ENDPOINT", Settings.graph_endpoint_default()).rstrip("/")
+    value = _text(environ, "GRAPH_ENDPOINT", GRAPH_DEFAULT).rstrip("/")
     parts = urlsplit(value)
     plain = not (parts.path or parts.query or parts.fragment or parts.username)
     try:

@@ -152,16 +152,20 @@ class TableStore:
         return await self._read(written.target, rows.reset_key(written.requested_at, written.id))
 
     async def events(self, reset: Reset) -> list[AuditEvent]:
-        found = self._resets.query_entities(
-            "PartitionKey eq @target and RowKey ge @first and RowKey lt @last",
-            parameters={
-                "target": reset.target,
-                "first": f"event:{reset.id}:",
-                # `;` is the character after `:`, so the range is closed.
-                "last": f"event:{reset.id};",
-            },
+        return [rows.event_from(entity) async for entity in self._of(reset, "event")]
+
+    def _of(self, reset: Reset, kind: str) -> AsyncIterator[Any]:
+        """A reset's rows of one kind; `;` is the character after `:`, so the range is closed."""
+        return _rows(
+            self._resets.query_entities(
+                "PartitionKey eq @target and RowKey ge @first and RowKey lt @last",
+                parameters={
+                    "target": reset.target,
+                    "first": f"{kind}:{reset.id}:",
+                    "last": f"{kind}:{reset.id};",
+                },
+            )
         )
-        return [rows.event_from(entity) async for entity in _rows(found)]
 
     async def read_answer(self, target: str, reset_id: str, n: int) -> Stored[Answer] | None:
         entity = await self._get(self._resets, target, rows.answer_key(reset_id, n))
@@ -214,16 +218,7 @@ class TableStore:
 
     async def _forget_audit(self, reset: Reset) -> None:
         for kind in ("event", "subject"):
-            found = self._resets.query_entities(
-                "PartitionKey eq @target and RowKey ge @first and RowKey lt @last",
-                parameters={
-                    "target": reset.target,
-                    "first": f"{kind}:{reset.id}:",
-                    "last": f"{kind}:{reset.id};",
-                },
-                select=["RowKey"],
-            )
-            for key in [str(entity["RowKey"]) async for entity in _rows(found)]:
+            for key in [str(entity["RowKey"]) async for entity in self._of(reset, kind)]:
                 await _asked(self._resets.delete_entity(reset.target, key))
 
     async def budget(self, day: str, reset_id: str) -> Budget:

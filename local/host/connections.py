@@ -7,17 +7,12 @@ from typing import Any, Final
 from azure.storage.queue.aio import QueueClient
 
 from local.host.errors import StartError
+from local.processes import connection_string
 
 HOST_STORAGE: Final = "AzureWebJobsStorage"
 
-# Azurite's documented account; the .NET clients know the shorthand, the Python ones do not.
-DEVELOPMENT_STORAGE: Final = (
-    "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
-    "AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;"
-    "BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1;"
-    "QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;"
-    "TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;"
-)
+# The .NET clients know the shorthand for Azurite on its usual ports, the Python ones do not.
+DEVELOPMENT_STORAGE: Final = connection_string("10000", "10001", "10002")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -62,13 +62,26 @@ async def during_the_cycle(host: Host) -> int:
     return 2
 
 
-async def cooling_down(host: Host) -> int:
-    """The job was restarted an hour ago."""
+async def restarted_an_hour_ago(host: Host) -> None:
     put(host.world, "r0")
     await host.until_quiet()
     await person_decides(host)
     await host.until_quiet()
     host.world.clock.forward(hours=1)
+
+
+async def head_and_one_behind(host: Host) -> None:
+    """r1 waits out the cooldown as Head, r2 behind it."""
+    await restarted_an_hour_ago(host)
+    put(host.world, "r1")
+    await host.deliver()
+    put(host.world, "r2")
+    await host.deliver()
+
+
+async def cooling_down(host: Host) -> int:
+    """The job was restarted an hour ago."""
+    await restarted_an_hour_ago(host)
     put(host.world, "r1")
     put(host.world, "r2", notBefore=(host.world.clock() + timedelta(minutes=30)).isoformat())
     await finish(host)
@@ -98,32 +111,16 @@ async def throttled(host: Host) -> int:
 
 
 async def head_is_cancelled(host: Host) -> int:
-    """r1 waits out the cooldown as Head, r2 behind it; a person cancels r1."""
-    put(host.world, "r0")
-    await host.until_quiet()
-    await person_decides(host)
-    await host.until_quiet()
-    host.world.clock.forward(hours=1)
-    put(host.world, "r1")
-    await host.deliver()
-    put(host.world, "r2")
-    await host.deliver()
+    """A person cancels the Head; the next one asks for itself."""
+    await head_and_one_behind(host)
     await host.decide("cancel", "r1")
     await finish(host)
     return 3
 
 
 async def head_is_refused(host: Host) -> int:
-    """r1 waits out the cooldown as Head, r2 behind it; meanwhile somebody pauses the job."""
-    put(host.world, "r0")
-    await host.until_quiet()
-    await person_decides(host)
-    await host.until_quiet()
-    host.world.clock.forward(hours=1)
-    put(host.world, "r1")
-    await host.deliver()
-    put(host.world, "r2")
-    await host.deliver()
+    """Somebody pauses the job meanwhile: the Head is refused, and so is the next."""
+    await head_and_one_behind(host)
     host.world.graph.job = replace(host.world.graph.job, code="Paused")
     await finish(host)
     return 3

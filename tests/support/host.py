@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from shared.errors import InvalidRequest, NewerRow, StorageUnavailable
 from shared.guard import InvocationCancelled
-from shared.models import ENDED, OPEN, Reset, State
+from shared.models import ENDED, Reset, State
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
 from shared.rows import reset_from
 from shared.sweep import SENT_LATELY
@@ -36,7 +36,6 @@ class NeverQuiet(AssertionError):
 @dataclass
 class Host:
     world: World
-    crashes: int = 0
 
     async def until_quiet(self, *, rounds: int = 400) -> None:
         """Until all resets have ended, or wait for a person, and nothing lies on a queue."""
@@ -105,7 +104,6 @@ class Host:
         return True
 
     def _crashed(self) -> None:
-        self.crashes += 1
         self.world.rebuild()
 
     def _ready(self) -> bool:
@@ -150,10 +148,6 @@ def resets(world: World) -> list[Reset]:
         if key.startswith("reset:"):
             found.append(reset_from({"PartitionKey": partition, "RowKey": key, **values}))
     return found
-
-
-def open_ones(world: World) -> list[str]:
-    return [x.id for x in resets(world) if x.state in OPEN]
 
 
 def target_rows(world: World, prefix: str) -> list[str]:
