@@ -29,6 +29,7 @@ from shared.names import (
     IDS_TABLE,
     NOTIFICATIONS_QUEUE,
     QUEUES,
+    RESETS_QUEUE,
     RESETS_TABLE,
 )
 from shared.notifiers import WebhookNotifier
@@ -122,6 +123,7 @@ def storage_adapters(settings: Settings, storage: Storage) -> tuple[TableStore, 
     )
     poison = {name: queues.get_queue_client(f"{name}-poison") for name in QUEUES}
     return store, StorageQueues(
+        queues.get_queue_client(RESETS_QUEUE),
         queues.get_queue_client(FOLLOW_UPS_QUEUE),
         queues.get_queue_client(NOTIFICATIONS_QUEUE),
         poison,
@@ -260,5 +262,10 @@ def services() -> Services:
 
 
 def sweep_schedule() -> str:
-    """The one setting that a trigger needs at indexing; a bad one is replaced by the default."""
+    """A setting that a trigger needs at indexing; a bad one is replaced by the default."""
     return Settings.from_environ(os.environ, app_dir=APP_DIR).sweep_schedule
+
+
+def remediation_schedule() -> str:
+    """The other one."""
+    return Settings.from_environ(os.environ, app_dir=APP_DIR).remediation_schedule

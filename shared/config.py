@@ -46,6 +46,7 @@ _AZURITE: Final = (
 )
 
 DEFAULT_SWEEP: Final = "0 * * * * *"
+DEFAULT_REMEDIATION: Final = "0 */15 * * * *"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +86,8 @@ class Settings:
     follow_up_interval: timedelta = timedelta(minutes=5)
     retention: timedelta = timedelta(days=400)
     sweep_schedule: str = DEFAULT_SWEEP
+    remediation_schedule: str = DEFAULT_REMEDIATION
+    public_url: str = ""
     notifiers: Mapping[str, NotifierEntry] | None = field(default_factory=dict)
     health_key: str = ""
     problems: tuple[str, ...] = field(default=())
@@ -129,6 +132,11 @@ class Settings:
             sweep_schedule=read(
                 lambda: _schedule(environ, "SWEEP_SCHEDULE", DEFAULT_SWEEP), DEFAULT_SWEEP
             ),
+            remediation_schedule=read(
+                lambda: _schedule(environ, "REMEDIATION_SCHEDULE", DEFAULT_REMEDIATION),
+                DEFAULT_REMEDIATION,
+            ),
+            public_url=read(lambda: _public_url(environ), ""),
             notifiers=read(lambda: _notifiers(environ), None),
             health_key=text("HEALTH_KEY") or text("LOCAL_FUNCTION_KEY"),
             problems=tuple(problems),
@@ -280,6 +288,21 @@ def _catalogue(environ: Mapping[str, str], app_dir: Path) -> Catalogue:
                 f"RESET_TARGETS: file {value[1:]!r} cannot be read beside host.json; deploy it"
             ) from error
     return parse_catalogue(value)
+
+
+def _public_url(environ: Mapping[str, str]) -> str:
+    value = _text(environ, "PUBLIC_URL").rstrip("/")
+    if not value:
+        return ""
+    parts = urlsplit(value)
+    local = parts.scheme == "http" and parts.hostname in LOOPBACK
+    plain = not (parts.query or parts.fragment or parts.username)
+    if not plain or not parts.hostname or not (parts.scheme == "https" or local):
+        raise SettingsError(
+            f"PUBLIC_URL: {value[:100]!r} is no https address of the app; give "
+            "https://APP.azurewebsites.net (http on loopback), without query"
+        )
+    return value
 
 
 def _notifiers(environ: Mapping[str, str]) -> Mapping[str, NotifierEntry]:

@@ -18,6 +18,7 @@ from shared.models import (
     Stored,
     SyncJob,
 )
+from shared.requests import Received
 
 
 class Clock(Protocol):
@@ -122,6 +123,9 @@ class Store(Protocol):
 
 class Queues(Protocol):
     """Messages that never expire. Raises StorageUnavailable."""
+
+    async def request(self, received: Received) -> None:
+        """Send the request, with its id as `requestId`, to where `run_reset` reads."""
 
     async def follow_up(self, reset_id: str) -> None:
         """Ask for one `advance` of this reset."""

@@ -324,6 +324,6 @@ class Storage:
         def queue(name: str) -> QueueClient:
             return cast("QueueClient", self.queues[name])
 
-        _, follow_ups, notifications = QUEUES
+        requests, follow_ups, notifications = QUEUES
         poison = {name: queue(f"{name}-poison") for name in QUEUES}
-        return StorageQueues(queue(follow_ups), queue(notifications), poison)
+        return StorageQueues(queue(requests), queue(follow_ups), queue(notifications), poison)
