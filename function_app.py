@@ -37,6 +37,17 @@ async def sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- late or no
     await services().sweep()
 
 
+@app.route(route="webhooks/{sender}", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+async def receive_webhook(req: func.HttpRequest) -> func.HttpResponse:
+    """Take in what a ticket system asks for; its signature is the key."""
+    reply = await services().receive_webhook(
+        req.route_params.get("sender", ""), req.headers, req.get_body()
+    )
+    return func.HttpResponse(
+        reply.body, status_code=reply.status, mimetype=reply.content_type, headers=reply.headers
+    )
+
+
 @app.route(route="resets/{id}/decision", methods=["POST"])
 async def decide_reset(req: func.HttpRequest) -> func.HttpResponse:
     """Approve, reject, cancel, confirm or resend."""

@@ -17,7 +17,7 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from shared.accept import Acceptance
 from shared.advance import Engine
-from shared.api import Api, Reply, problem
+from shared.api import LATER, Api, Reply, problem
 from shared.config import Settings, Storage
 from shared.decide import Decisions
 from shared.errors import NotSent, SettingsError
@@ -38,9 +38,11 @@ from shared.ports import Clock, Graph, Notifier, Queues, Store
 from shared.principal import signed_in
 from shared.queues import StorageQueues
 from shared.store import TableStore
+from shared.submit import Submission
 from shared.sweep import Sweep
 from shared.telemetry import emit
 from shared.upkeep import Upkeep
+from shared.webhooks import Webhooks
 
 APP_DIR: Final = Path(__file__).resolve().parent.parent
 
@@ -169,9 +171,14 @@ class Services:
 
     async def decide(self, reset_id: str, raw: bytes, *, principal: str = "") -> Reply:
         if self.api is None:
-            return problem(503, next(iter(self.settings.problems), "storage is not configured"))
+            return unsettled(self.settings)
         person = signed_in(principal, self.environ)
         return await answered(self.api.decide(reset_id, raw, person=person))
+
+    async def receive_webhook(self, sender: str, headers: Mapping[str, str], raw: bytes) -> Reply:
+        if self.api is None:
+            return unsettled(self.settings)
+        return await answered(self.api.webhook(sender, headers, raw))
 
     async def report_health(self, key: str) -> Report:
         return await answered(self.health.report(key))
@@ -180,6 +187,10 @@ class Services:
         if service is None:
             raise SettingsError(next(iter(self.settings.problems), "storage is not configured"))
         return service
+
+
+def unsettled(settings: Settings) -> Reply:
+    return problem(503, next(iter(settings.problems), "storage is not configured"), LATER)
 
 
 def build(environ: Mapping[str, str], *, app_dir: Path = APP_DIR) -> Services:
@@ -237,6 +248,8 @@ def assemble(
         jitter=jitter,
     )
     acceptance = Acceptance(store=store, settings=settings, listeners=listeners, clock=clock)
+    submission = Submission(acceptance=acceptance, queues=queues)
+    webhooks = Webhooks(submission=submission, settings=settings, clock=clock)
     return Services(
         settings=settings,
         environ=environ or {},
@@ -251,7 +264,7 @@ def assemble(
             clock=clock,
         ),
         notifications=Notifications(store=store, notifiers=notifiers, clock=clock, jitter=jitter),
-        api=Api(decisions=Decisions(store=store, engine=engine)),
+        api=Api(decisions=Decisions(store=store, engine=engine), webhooks=webhooks),
     )
 
 

@@ -22,6 +22,9 @@ LONGEST_REQUEST: Final = 48 * 1024
 RESERVED: Final = frozenset({"unreadable", "targets", "budget"})
 """Partitions of the table that are no target's."""
 
+LONGEST_REASON: Final = 1000
+LONGEST_TICKET_ID: Final = 128
+
 ALIAS_PATTERN: Final = "^[a-z0-9][a-z0-9-]{0,62}$"
 ID_PATTERN: Final = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
@@ -32,7 +35,7 @@ class Ticket(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rena
     """Which ticket hears of it: `system` names a notifier."""
 
     system: Annotated[str, Meta(min_length=1, max_length=64)]
-    id: Annotated[str, Meta(min_length=1, max_length=128)]
+    id: Annotated[str, Meta(min_length=1, max_length=LONGEST_TICKET_ID)]
     url: Annotated[str, Meta(max_length=2048)] = ""
 
 
@@ -52,7 +55,7 @@ class ResetRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         Scope,
         Meta(description="`full` breaks all links. `quarantine` is only made by the app itself."),
     ] = Scope.FULL
-    reason: Annotated[str, Meta(max_length=1000)] = ""
+    reason: Annotated[str, Meta(max_length=LONGEST_REASON)] = ""
     requested_by: Annotated[str, Meta(max_length=256)] = ""
     ticket: Ticket | None = None
     subjects: Annotated[
@@ -178,16 +181,22 @@ def read_message(text: str, *, message_id: str) -> Received:
     envelope's source and id, or from the message's id.
     https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
     """
-    raw = _unpack(text)
+    request, origin = read_body(_unpack(text))
+    derived = derived_id("cloudevents", *origin) if origin else derived_id("queue", message_id)
+    return Received(id=request.request_id or derived, request=request)
+
+
+def read_body(raw: bytes) -> tuple[ResetRequest, tuple[str, ...]]:
+    """
+    Read JSON, bare or as the data of a CloudEvents envelope; with the envelope's source and id.
+
+    Raise InvalidRequest, naming the field and the remedy, for anything else.
+    """
     envelope = _object(raw)
     if "specversion" not in envelope:
-        request = parse_request(raw)
-        return Received(id=request.request_id or derived_id("queue", message_id), request=request)
+        return parse_request(raw), ()
     source, event_id, data = _open_envelope(envelope)
-    request = parse_request(data)
-    return Received(
-        id=request.request_id or derived_id("cloudevents", source, event_id), request=request
-    )
+    return parse_request(data), (source, event_id)
 
 
 def to_message(received: Received) -> str:
