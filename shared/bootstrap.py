@@ -17,7 +17,7 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from shared.accept import Acceptance
 from shared.advance import Engine
-from shared.api import Api, Reply, problem
+from shared.api import Api
 from shared.config import Settings, Storage
 from shared.decide import Decisions
 from shared.errors import NotSent, SettingsError
@@ -35,9 +35,10 @@ from shared.names import (
 from shared.notifiers import WebhookNotifier
 from shared.notify import Notifications
 from shared.ports import Clock, Graph, Notifier, Queues, Store
-from shared.principal import signed_in
 from shared.queues import StorageQueues
+from shared.replies import AFTER_REPAIR, Call, Reply, problem
 from shared.store import TableStore
+from shared.submit import Submission
 from shared.sweep import Sweep
 from shared.telemetry import emit
 from shared.upkeep import Upkeep
@@ -167,11 +168,17 @@ class Services:
             finally:
                 await upkeep.forget_outdated()
 
-    async def decide(self, reset_id: str, raw: bytes, *, principal: str = "") -> Reply:
+    async def submit(self, call: Call) -> Reply:
+        return await self._ask(call, Api.submit)
+
+    async def decide(self, call: Call) -> Reply:
+        return await self._ask(call, Api.decide)
+
+    async def _ask(self, call: Call, question: Callable[[Api, Call], Awaitable[Reply]]) -> Reply:
         if self.api is None:
-            return problem(503, next(iter(self.settings.problems), "storage is not configured"))
-        person = signed_in(principal, self.environ)
-        return await answered(self.api.decide(reset_id, raw, person=person))
+            why = next(iter(self.settings.problems), "storage is not configured")
+            return problem(503, why, AFTER_REPAIR)
+        return await answered(question(self.api, call))
 
     async def report_health(self, key: str) -> Report:
         return await answered(self.health.report(key))
@@ -251,7 +258,13 @@ def assemble(
             clock=clock,
         ),
         notifications=Notifications(store=store, notifiers=notifiers, clock=clock, jitter=jitter),
-        api=Api(decisions=Decisions(store=store, engine=engine)),
+        api=Api(
+            settings=settings,
+            submission=Submission(acceptance=acceptance, queues=queues),
+            decisions=Decisions(store=store, engine=engine),
+            environ=environ or {},
+            new_id=lambda: uuid.uuid4().hex,
+        ),
     )
 
 

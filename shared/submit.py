@@ -14,14 +14,16 @@ class Submission:
         self._acceptance = acceptance
         self._queues = queues
 
-    async def submit(self, received: Received, *, via: str) -> Accepted:
+    async def submit(
+        self, received: Received, *, via: str, signed_in: bool | None = None
+    ) -> Accepted:
         """
         Return the reset of this request, its rows written.
 
         Raise what `Acceptance.accept` raises. A message that cannot be sent is no failure: the
         due row stands, and the sweep sends one within a minute.
         """
-        accepted = await self._acceptance.accept(received, via=via)
+        accepted = await self._acceptance.accept(received, via=via, signed_in=signed_in)
         if accepted.known:
             return accepted
         row = accepted.stored.row
