@@ -59,6 +59,18 @@ async def submit_reset(req: func.HttpRequest) -> func.HttpResponse:
     return _response(await services().submit(_call(req)))
 
 
+@app.route(route="resets", methods=["GET", "HEAD"])
+async def list_resets(req: func.HttpRequest) -> func.HttpResponse:
+    """What is open, or what a target has seen."""
+    return _response(await services().list_resets(_call(req)))
+
+
+@app.route(route="resets/{id}", methods=["GET", "HEAD"])
+async def get_reset(req: func.HttpRequest) -> func.HttpResponse:
+    """One reset with its history."""
+    return _response(await services().get_reset(_call(req)))
+
+
 @app.route(route="resets/{id}/decision", methods=["POST"])
 async def decide_reset(req: func.HttpRequest) -> func.HttpResponse:
     """Approve, reject, cancel, confirm or resend."""

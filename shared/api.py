@@ -1,5 +1,6 @@
 """The HTTP side of the use cases: a Call in, a Reply out. Knows no HTTP library."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -9,6 +10,8 @@ from shared.accept import Accepted
 from shared.config import Settings
 from shared.decide import Decisions
 from shared.errors import InvalidRequest, StorageUnavailable
+from shared.lookup import MOST_A_PAGE, USUAL_PAGE, Lookup, Question
+from shared.models import State
 from shared.principal import HEADER, signed_in
 from shared.replies import (
     AFTER_REPAIR,
@@ -24,7 +27,7 @@ from shared.replies import (
 )
 from shared.requests import LONGEST_EVENT, LONGEST_REQUEST, Received, parse_request, read_event
 from shared.submit import Submission
-from shared.views import DecisionBody
+from shared.views import DecisionBody, page, whole
 
 VIA: Final = "api"
 CLOUD_EVENT: Final = "application/cloudevents+json"
@@ -40,12 +43,14 @@ class Api:
         settings: Settings,
         submission: Submission,
         decisions: Decisions,
+        lookup: Lookup,
         environ: Mapping[str, str],
         new_id: Callable[[], str],
     ) -> None:
         self._settings = settings
         self._submission = submission
         self._decisions = decisions
+        self._lookup = lookup
         self._environ = environ
         self._new_id = new_id
 
@@ -85,6 +90,22 @@ class Api:
             return read_event(call.body)
         request = parse_request(call.body)
         return Received(id=request.request_id or f"h-{self._new_id()}", request=request)
+
+    async def get_reset(self, call: Call) -> Reply:
+        """`GET /api/resets/{id}`."""
+        return await replied(self._get(call))
+
+    async def _get(self, call: Call) -> Reply:
+        found = await self._lookup.find(call.path.get("id", ""))
+        return ok(whole(found.reset, found.events, found.links))
+
+    async def list_resets(self, call: Call) -> Reply:
+        """`GET /api/resets`."""
+        return await replied(self._list(call))
+
+    async def _list(self, call: Call) -> Reply:
+        found = await self._lookup.page(question(call.query))
+        return ok(page(found.resets, found.continuation))
 
     async def decide(self, call: Call) -> Reply:
         """`POST /api/resets/{id}/decision`; a signed-in person decides in their own name."""
@@ -126,6 +147,21 @@ def accepted_reply(accepted: Accepted, base: str) -> Reply:
         {"id": reset.id, "state": str(reset.state), "location": where},
         200 if accepted.known else 202,
         {"Location": where},
+    )
+
+
+def question(query: Mapping[str, str]) -> Question:
+    """What a list is asked for; a parameter that is not known is left alone."""
+    state, limit = query.get("state", ""), query.get("limit", str(USUAL_PAGE))
+    if state and state not in set(State):
+        raise InvalidRequest(f"state: must be one of {', '.join(State)}")
+    if not re.fullmatch("[0-9]{1,3}", limit) or not 1 <= int(limit) <= MOST_A_PAGE:
+        raise InvalidRequest(f"limit: must be a number from 1 to {MOST_A_PAGE}")
+    return Question(
+        target=query.get("target", ""),
+        state=State(state) if state else None,
+        limit=int(limit),
+        continuation=query.get("continuation", ""),
     )
 
 

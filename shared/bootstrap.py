@@ -24,6 +24,7 @@ from shared.errors import NotSent, SettingsError
 from shared.guard import answered
 from shared.health import Health, Report
 from shared.intake import Intake
+from shared.lookup import Lookup
 from shared.names import (
     FOLLOW_UPS_QUEUE,
     IDS_TABLE,
@@ -171,6 +172,12 @@ class Services:
     async def submit(self, call: Call) -> Reply:
         return await self._ask(call, Api.submit)
 
+    async def get_reset(self, call: Call) -> Reply:
+        return await self._ask(call, Api.get_reset)
+
+    async def list_resets(self, call: Call) -> Reply:
+        return await self._ask(call, Api.list_resets)
+
     async def decide(self, call: Call) -> Reply:
         return await self._ask(call, Api.decide)
 
@@ -262,6 +269,7 @@ def assemble(
             settings=settings,
             submission=Submission(acceptance=acceptance, queues=queues),
             decisions=Decisions(store=store, engine=engine),
+            lookup=Lookup(store=store),
             environ=environ or {},
             new_id=lambda: uuid.uuid4().hex,
         ),

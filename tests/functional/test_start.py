@@ -15,7 +15,9 @@ from tests.functional.stack import environ, storage_and_graph
 NAMES = [
     "decide_reset",
     "follow_up_reset",
+    "get_reset",
     "health",
+    "list_resets",
     "notify",
     "run_reset",
     "submit_reset",
