@@ -17,13 +17,14 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from shared.accept import Acceptance
 from shared.advance import Engine
-from shared.api import LATER, Api, Reply, problem
+from shared.api import Api
 from shared.config import Settings, Storage
 from shared.decide import Decisions
 from shared.errors import NotSent, SettingsError
 from shared.guard import answered
 from shared.health import Health, Report
 from shared.intake import Intake
+from shared.lookup import Lookup
 from shared.names import (
     FOLLOW_UPS_QUEUE,
     IDS_TABLE,
@@ -35,8 +36,8 @@ from shared.names import (
 from shared.notifiers import WebhookNotifier
 from shared.notify import Notifications
 from shared.ports import Clock, Graph, Notifier, Queues, Store
-from shared.principal import signed_in
 from shared.queues import StorageQueues
+from shared.replies import AFTER_REPAIR, Call, Reply, problem
 from shared.store import TableStore
 from shared.submit import Submission
 from shared.sweep import Sweep
@@ -169,16 +170,26 @@ class Services:
             finally:
                 await upkeep.forget_outdated()
 
-    async def decide(self, reset_id: str, raw: bytes, *, principal: str = "") -> Reply:
-        if self.api is None:
-            return unsettled(self.settings)
-        person = signed_in(principal, self.environ)
-        return await answered(self.api.decide(reset_id, raw, person=person))
+    async def submit(self, call: Call) -> Reply:
+        return await self._ask(call, Api.submit)
 
-    async def receive_webhook(self, sender: str, headers: Mapping[str, str], raw: bytes) -> Reply:
+    async def receive_webhook(self, call: Call) -> Reply:
+        return await self._ask(call, Api.receive_webhook)
+
+    async def get_reset(self, call: Call) -> Reply:
+        return await self._ask(call, Api.get_reset)
+
+    async def list_resets(self, call: Call) -> Reply:
+        return await self._ask(call, Api.list_resets)
+
+    async def decide(self, call: Call) -> Reply:
+        return await self._ask(call, Api.decide)
+
+    async def _ask(self, call: Call, question: Callable[[Api, Call], Awaitable[Reply]]) -> Reply:
         if self.api is None:
-            return unsettled(self.settings)
-        return await answered(self.api.webhook(sender, headers, raw))
+            why = next(iter(self.settings.problems), "storage is not configured")
+            return problem(503, why, AFTER_REPAIR)
+        return await answered(question(self.api, call))
 
     async def report_health(self, key: str) -> Report:
         return await answered(self.health.report(key))
@@ -187,10 +198,6 @@ class Services:
         if service is None:
             raise SettingsError(next(iter(self.settings.problems), "storage is not configured"))
         return service
-
-
-def unsettled(settings: Settings) -> Reply:
-    return problem(503, next(iter(settings.problems), "storage is not configured"), LATER)
 
 
 def build(environ: Mapping[str, str], *, app_dir: Path = APP_DIR) -> Services:
@@ -249,7 +256,6 @@ def assemble(
     )
     acceptance = Acceptance(store=store, settings=settings, listeners=listeners, clock=clock)
     submission = Submission(acceptance=acceptance, queues=queues)
-    webhooks = Webhooks(submission=submission, settings=settings, clock=clock)
     return Services(
         settings=settings,
         environ=environ or {},
@@ -264,7 +270,15 @@ def assemble(
             clock=clock,
         ),
         notifications=Notifications(store=store, notifiers=notifiers, clock=clock, jitter=jitter),
-        api=Api(decisions=Decisions(store=store, engine=engine), webhooks=webhooks),
+        api=Api(
+            settings=settings,
+            submission=submission,
+            webhooks=Webhooks(submission=submission, settings=settings, clock=clock),
+            decisions=Decisions(store=store, engine=engine),
+            lookup=Lookup(store=store),
+            environ=environ or {},
+            new_id=lambda: uuid.uuid4().hex,
+        ),
     )
 
 

@@ -16,7 +16,8 @@ Everything that can go wrong, by what the engine does about it.
   * NotPossible           -- the state does not allow the decision
   * NotFound              -- there is no such reset
   * GraphError
-    * NotSent             -- Graph did nothing: throttled, no connection, no token
+    * NotSent             -- Graph did nothing: no connection, no token
+      * Throttled         -- Graph did nothing and says so: 429
     * FateUnknown         -- the answer was lost or says nothing: it may have happened
     * Rejected            -- Graph understood and said no (4xx)
 """
@@ -99,6 +100,10 @@ class GraphError(RelinkError):
 
 class NotSent(GraphError):
     """The request had no effect: 429, no connection, no token."""
+
+
+class Throttled(NotSent):
+    """Graph has had too much of us (429)."""
 
 
 class FateUnknown(GraphError):

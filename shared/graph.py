@@ -40,7 +40,7 @@ from msgraph.graph_request_adapter import GraphRequestAdapter
 from msgraph.graph_service_client import GraphServiceClient
 from msgraph_core import GraphClientFactory
 
-from shared.errors import FateUnknown, NotSent, Rejected
+from shared.errors import FateUnknown, NotSent, Rejected, Throttled
 from shared.models import (
     AuditTrail,
     Execution,
@@ -234,7 +234,7 @@ def _by_status(error: APIError) -> NotSent | FateUnknown | Rejected:
         code, message = error.error.code or "", error.error.message or ""
     said = f"Microsoft Graph answered {status}" + (f" {code}" if code else "")
     if status == _THROTTLED:
-        return NotSent(f"{said} (throttled)", retry_after=_retry_after(headers))
+        return Throttled(f"{said} (throttled)", retry_after=_retry_after(headers))
     if status == _TIMED_OUT or not 400 <= status < 500:
         return FateUnknown(said, retry_after=_retry_after(headers))
     remedy = _REMEDIES.get(status, "")

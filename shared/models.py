@@ -143,6 +143,17 @@ class AuditEvent:
     detail: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Link:
+    """What was found out about one subject's link; empty where nothing was."""
+
+    subject: str
+    verdict: str = ""
+    before: str = ""
+    after: str = ""
+    evidence: str = ""
+
+
 class AnswerKind(StrEnum):
     """The moments of which a ticket may hear."""
 

@@ -12,6 +12,7 @@ from shared.models import (
     Claim,
     DueRow,
     JobRow,
+    Link,
     PoisonMessage,
     Reset,
     Scope,
@@ -78,6 +79,15 @@ class Store(Protocol):
 
     async def events(self, reset: Reset) -> list[AuditEvent]:
         """Return the audit of a reset, oldest first."""
+
+    async def links(self, reset: Reset) -> list[Link]:
+        """Return what was found out about the links of a reset's subjects."""
+
+    async def resets(self, target: str, *, after: str, most: int) -> list[Reset]:
+        """Return the target's resets after the row key *after*, newest first; no other is read."""
+
+    async def open_ids(self, target: str, *, after: str, most: int) -> list[str]:
+        """Return ids of the target's open resets, in their order, after *after*; from the index."""
 
     async def read_answer(self, target: str, reset_id: str, n: int) -> Stored[Answer] | None:
         """Return an answer that is still to be delivered."""

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import codecs
 import hashlib
 import json
 import re
@@ -18,6 +19,9 @@ from shared.models import Scope
 
 LONGEST_REQUEST: Final = 48 * 1024
 """Bytes of a whole request; a queue message holds 64 KiB, base64 and an envelope take the rest."""
+
+LONGEST_EVENT: Final = 2 * LONGEST_REQUEST
+"""Bytes of an envelope over HTTP; base64 of the longest request and the attributes fit."""
 
 RESERVED: Final = frozenset({"unreadable", "targets", "budget"})
 """Partitions of the table that are no target's."""
@@ -97,6 +101,8 @@ def parse_request(raw: bytes) -> ResetRequest:
         raise InvalidRequest(
             f"request: {len(raw):,} bytes, at most {LONGEST_REQUEST:,} are taken; shorten it"
         )
+    if raw.startswith(_BYTE_ORDER_MARKS):
+        raise InvalidRequest("request: begins with a byte order mark; send plain UTF-8 without one")
     try:
         request = msgspec.json.decode(raw, type=ResetRequest)
     except msgspec.ValidationError as error:
@@ -105,6 +111,9 @@ def parse_request(raw: bytes) -> ResetRequest:
         raise InvalidRequest("request: not valid JSON in UTF-8; send one JSON object") from error
     _check_what_types_cannot(request)
     return request
+
+
+_BYTE_ORDER_MARKS: Final = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def _check_what_types_cannot(request: ResetRequest) -> None:
@@ -139,6 +148,8 @@ def _in_words(complaint: str) -> str:
     what, _, where = complaint.partition(" - at `")
     field = where.removesuffix("`").removeprefix("$").removeprefix(".") or "request"
     if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", what, re.DOTALL):
+        if (field, unknown[1]) == ("request", "specversion"):
+            return "specversion: this is an event; send it as application/cloudevents+json"
         inside = Ticket if field == "ticket" else ResetRequest
         known = ", ".join(f.encode_name for f in msgspec.structs.fields(inside))
         name = unknown[1][:64] if field == "request" else f"{field}.{unknown[1][:64]}"
@@ -197,6 +208,18 @@ def read_body(raw: bytes) -> tuple[ResetRequest, tuple[str, ...]]:
         return parse_request(raw), ()
     source, event_id, data = _open_envelope(envelope)
     return parse_request(data), (source, event_id)
+
+
+def read_event(raw: bytes) -> Received:
+    """Read a CloudEvents envelope in structured mode; raise InvalidRequest for anything else."""
+    if len(raw) > LONGEST_EVENT:
+        raise InvalidRequest(
+            f"event: {len(raw):,} bytes, at most {LONGEST_EVENT:,} are taken; shorten it"
+        )
+    if "specversion" not in _object(raw):
+        raise InvalidRequest("specversion: missing; CloudEvents 1.0 requires it")
+    request, origin = read_body(raw)
+    return Received(id=request.request_id or derived_id("cloudevents", *origin), request=request)
 
 
 def to_message(received: Received) -> str:

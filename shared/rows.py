@@ -10,7 +10,17 @@ from types import UnionType
 from typing import Any, Final, cast
 
 from shared.errors import NewerRow
-from shared.models import VERSION, Answer, AuditEvent, Claim, DueRow, JobRow, LastFull, Reset
+from shared.models import (
+    VERSION,
+    Answer,
+    AuditEvent,
+    Claim,
+    DueRow,
+    JobRow,
+    LastFull,
+    Link,
+    Reset,
+)
 
 Entity = dict[str, Any]
 
@@ -97,6 +107,10 @@ def event_from(entity: Mapping[str, Any]) -> AuditEvent:
         sequence=int(str(entity["RowKey"]).rpartition(":")[2]),
         **_values(AuditEvent, entity, leave_out={"sequence"}),
     )
+
+
+def link_from(entity: Mapping[str, Any]) -> Link:
+    return Link(**_values(Link, entity, leave_out=set()))
 
 
 def answer_entity(answer: Answer) -> Entity:

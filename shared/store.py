@@ -21,7 +21,7 @@ from azure.data.tables.aio import TableClient
 
 from shared import rows
 from shared.errors import Conflict, NewerRow, StorageUnavailable
-from shared.models import Answer, AuditEvent, Budget, Claim, DueRow, JobRow, Reset, Stored
+from shared.models import Answer, AuditEvent, Budget, Claim, DueRow, JobRow, Link, Reset, Stored
 
 TAKES_AT_MOST: Final = 60.0
 """Seconds of one call, the client's retries and their Retry-After included."""
@@ -153,6 +153,26 @@ class TableStore:
 
     async def events(self, reset: Reset) -> list[AuditEvent]:
         return [rows.event_from(entity) async for entity in self._of(reset, "event")]
+
+    async def links(self, reset: Reset) -> list[Link]:
+        return [rows.link_from(entity) async for entity in self._of(reset, "subject")]
+
+    async def resets(self, target: str, *, after: str, most: int) -> list[Reset]:
+        found = self._resets.query_entities(
+            "PartitionKey eq @target and RowKey gt @after and RowKey lt 'reset;'",
+            parameters={"target": target, "after": after or "reset:"},
+            results_per_page=most,
+        )
+        return [rows.reset_from(entity) for entity in await _first(found, most)]
+
+    async def open_ids(self, target: str, *, after: str, most: int) -> list[str]:
+        found = self._resets.query_entities(
+            "PartitionKey eq @target and RowKey gt @after and RowKey lt 'due:reset;'",
+            parameters={"target": target, "after": rows.due_key(after)},
+            results_per_page=most,
+            select=["PartitionKey", "RowKey"],
+        )
+        return [str(entity["RowKey"]).split(":")[2] for entity in await _first(found, most)]
 
     def _of(self, reset: Reset, kind: str) -> AsyncIterator[Any]:
         """A reset's rows of one kind; `;` is the character after `:`, so the range is closed."""
@@ -366,6 +386,20 @@ async def _rows(found: AsyncIterator[Any]) -> AsyncIterator[Any]:
         raise StorageUnavailable(f"table storage: {type(error).__name__}") from error
     for entity in pages:
         yield entity
+
+
+async def _first(found: AsyncIterator[Any], most: int) -> list[Any]:
+    """As many as asked for, and no page after that is read."""
+    first: list[Any] = []
+    try:
+        async with asyncio.timeout(TAKES_AT_MOST):
+            async for entity in found:
+                first.append(entity)
+                if len(first) == most:
+                    break
+    except (AzureError, TimeoutError) as error:
+        raise StorageUnavailable(f"table storage: {type(error).__name__}") from error
+    return first
 
 
 def _guarded(entity: rows.Entity, etag: str) -> Any:

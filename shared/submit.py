@@ -21,7 +21,9 @@ class Submission:
         self._acceptance = acceptance
         self._queues = queues
 
-    async def submit(self, received: Received, *, via: str) -> Accepted:
+    async def submit(
+        self, received: Received, *, via: str, signed_in: bool | None = None
+    ) -> Accepted:
         """
         Return the reset of this request, its rows written.
 
@@ -31,7 +33,7 @@ class Submission:
         """
         try:
             async with asyncio.timeout(ANSWERS_WITHIN.total_seconds()):
-                accepted = await self._acceptance.accept(received, via=via)
+                accepted = await self._acceptance.accept(received, via=via, signed_in=signed_in)
                 if not accepted.known:
                     await self._send(received, accepted)
         except TimeoutError as error:

@@ -6,6 +6,7 @@ import pytest
 
 from shared.bootstrap import build
 from shared.health import Health
+from tests.support.calls import call
 from tests.support.world import ENVIRON, World
 
 
@@ -72,7 +73,7 @@ async def test_the_app_is_built_with_no_settings_at_all_and_says_what_is_missing
     services = build({}, app_dir=Path("/nowhere"))
 
     report = await services.report_health("")
-    reply = await services.decide("r1", b"{}")
+    reply = await services.decide(call(b"{}", reset_id="r1"))
 
     assert (report.status, reply.status) == (503, 503)
     assert report.body["problems"][0].startswith("ResetStorage: missing")
