@@ -162,9 +162,10 @@ def verify(
         scheme.prefix + scheme.encode(hmac.digest(scheme.key(secret), content, "sha256"))
         for secret in secrets
     ]
-    offered = given.split(scheme.separator) if scheme.separator else [given]
+    split = given.split(scheme.separator) if scheme.separator else []
+    offered = [part.strip() for part in split] or [given]
     # All of them are compared, so that the time does not tell which fits.
-    found = [_same(mine, theirs.strip()) for mine in expected for theirs in offered]
+    found = [_same(mine, theirs) for mine in expected for theirs in offered]
     if not any(found):
         raise BadSignature(f"{carrier}: does not fit the body and the secret", why="signature")
     if scheme.time:
