@@ -75,6 +75,18 @@ async def decide_reset(req: func.HttpRequest) -> func.HttpResponse:
     return _response(await services().decide(_call(req)))
 
 
+@app.route(route="resets/{id}/page", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
+async def show_reset(req: func.HttpRequest) -> func.HttpResponse:
+    """One reset as a page, for who is signed in."""
+    return _response(await services().show_reset(_call(req)))
+
+
+@app.route(route="openapi.json", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
+async def openapi(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- always the same
+    """Describe the HTTP API."""
+    return _response(await services().describe())
+
+
 @app.route(route="health", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:
     """Say whether the app can do its work."""

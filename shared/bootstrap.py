@@ -17,7 +17,7 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from shared.accept import Acceptance
 from shared.advance import Engine
-from shared.api import Api
+from shared.api import Api, unavailable
 from shared.config import Settings, Storage
 from shared.decide import Decisions
 from shared.errors import NotSent, SettingsError
@@ -35,6 +35,7 @@ from shared.names import (
 )
 from shared.notifiers import WebhookNotifier
 from shared.notify import Notifications
+from shared.openapi import document_text
 from shared.ports import Clock, Graph, Notifier, Queues, Store
 from shared.principal import HEADER, signed_in
 from shared.queues import StorageQueues
@@ -185,6 +186,15 @@ class Services:
 
     async def decide(self, call: Call) -> Reply:
         return await self._ask(call, Api.decide)
+
+    async def show_reset(self, call: Call) -> Reply:
+        if self.api is None:
+            return unavailable()
+        return await answered(self.api.show_reset(call))
+
+    async def describe(self) -> Reply:
+        """The OpenAPI document: the same for everybody, whatever the settings."""
+        return Reply(status=200, body=document_text(), extra={"Cache-Control": "max-age=3600"})
 
     async def _ask(self, call: Call, question: Callable[[Api, Call], Awaitable[Reply]]) -> Reply:
         if self.api is None:

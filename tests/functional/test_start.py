@@ -19,7 +19,9 @@ NAMES = [
     "health",
     "list_resets",
     "notify",
+    "openapi",
     "run_reset",
+    "show_reset",
     "submit_reset",
     "sweep",
 ]
