@@ -1,7 +1,5 @@
 """Every entry point of the app: bytes in, one call, out."""
 
-import json
-
 import azure.functions as func
 
 from shared.bootstrap import services, sweep_schedule
@@ -83,10 +81,19 @@ async def decide_reset(req: func.HttpRequest) -> func.HttpResponse:
     return _response(await services().decide(_call(req)))
 
 
-@app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@app.route(route="resets/{id}/page", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
+async def show_reset(req: func.HttpRequest) -> func.HttpResponse:
+    """One reset as a page, for who is signed in."""
+    return _response(await services().show_reset(_call(req)))
+
+
+@app.route(route="openapi.json", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
+async def openapi(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- always the same
+    """Describe the HTTP API."""
+    return _response(await services().describe())
+
+
+@app.route(route="health", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:
     """Say whether the app can do its work."""
-    report = await services().report_health(req.headers.get("x-functions-key", ""))
-    return func.HttpResponse(
-        json.dumps(report.body), status_code=report.status, mimetype="application/json"
-    )
+    return _response(await services().report_health(_call(req)))

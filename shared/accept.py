@@ -18,6 +18,7 @@ from shared.models import (
 )
 from shared.outbox import Listeners
 from shared.ports import Clock, Store
+from shared.principal import vouched
 from shared.requests import Received, content_hash
 from shared.rows import to_milliseconds
 from shared.telemetry import emit
@@ -80,7 +81,7 @@ class Acceptance:
         there = await self._store.read_reset(claim)
         if there is not None:
             return Accepted(stored=there, claim=claim, known=True)
-        how = {None: "", True: ", signed in", False: ", name as claimed"}[signed_in]
+        how = "" if signed_in is None else f", {vouched(signed_in)}"
         return await self._insert(received, claim, via=via, how=how, now=now)
 
     async def _check(self, received: Received, via: str) -> None:

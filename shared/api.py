@@ -3,17 +3,20 @@
 import re
 from collections.abc import Callable, Mapping
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 
 from shared.accept import Accepted
 from shared.config import Settings
 from shared.decide import Decisions
-from shared.errors import InvalidRequest, StorageUnavailable
+from shared.errors import InvalidRequest, NewerRow, NotFound, StorageUnavailable
 from shared.formats import AsksNothing
+from shared.layout import element, html, notice
 from shared.lookup import MOST_A_PAGE, USUAL_PAGE, Lookup, Question
 from shared.models import State
-from shared.principal import HEADER, signed_in
+from shared.page import render
+from shared.principal import ENABLED, HEADER, signed_in
 from shared.replies import (
     AFTER_REPAIR,
     JSON,
@@ -124,6 +127,37 @@ class Api:
         found = await self._lookup.page(question(call.query))
         return ok(page(found.resets, found.continuation))
 
+    async def show_reset(self, call: Call) -> Reply:
+        """
+        `GET /api/resets/{id}/page`.
+
+        Who is not signed in is told the same of every id, there or not.
+        """
+        if refused := self._signs_nobody_in(call):
+            return refused
+        try:
+            found = await self._lookup.find(call.path.get("id", ""))
+        except NotFound as error:
+            return notice(404, "There is no such reset", element("p", str(error)))
+        except (StorageUnavailable, NewerRow):
+            return unavailable()
+        return html(render(found))
+
+    def _signs_nobody_in(self, call: Call) -> Reply | None:
+        if self._person(call):
+            return None
+        if self._environ.get(ENABLED) != "True":
+            return notice(403, "Nobody can sign in here", element("p", _NO_SIGN_IN))
+        back = quote(f"/api/resets/{quote(call.path.get('id', ''), safe='')}/page", safe="")
+        sign_in = element("a", "Sign in", href=f"{SIGN_IN}?post_login_redirect_uri={back}")
+        return notice(
+            401,
+            "Sign in first",
+            element("p", "This page is for people who are signed in to this organisation."),
+            element("p", sign_in),
+            extra={"WWW-Authenticate": "Bearer"},
+        )
+
     async def decide(self, call: Call) -> Reply:
         """`POST /api/resets/{id}/decision`; a signed-in person decides in their own name."""
         if refused := unsuitable(call, {JSON: LONGEST_REQUEST}):
@@ -149,6 +183,21 @@ class Api:
 
     def _person(self, call: Call) -> str:
         return signed_in(call.headers.get(HEADER, ""), self._environ)
+
+
+SIGN_IN: Final = "/.auth/login/aad"
+"""https://learn.microsoft.com/azure/app-service/configure-authentication-customize-sign-in-out"""
+
+_NO_SIGN_IN: Final = (
+    "The platform's authentication is not switched on for this app, so that nobody can be told "
+    "from anybody. Whoever has a function key can read the reset with GET /api/resets/{id}."
+)
+
+
+def unavailable() -> Reply:
+    """The page's 503; it names no setting to whoever is not signed in."""
+    said = element("p", "Storage does not answer. Try again in a minute.")
+    return notice(503, "Not available just now", said, extra=dict(LATER))
 
 
 def accepted_reply(accepted: Accepted, base: str) -> Reply:

@@ -17,12 +17,12 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from shared.accept import Acceptance
 from shared.advance import Engine
-from shared.api import Api
+from shared.api import Api, unavailable
 from shared.config import Settings, Storage
 from shared.decide import Decisions
 from shared.errors import NotSent, SettingsError
 from shared.guard import answered
-from shared.health import Health, Report
+from shared.health import Health
 from shared.intake import Intake
 from shared.lookup import Lookup
 from shared.names import (
@@ -35,9 +35,12 @@ from shared.names import (
 )
 from shared.notifiers import WebhookNotifier
 from shared.notify import Notifications
+from shared.openapi import document_text
 from shared.ports import Clock, Graph, Notifier, Queues, Store
+from shared.principal import HEADER, signed_in
 from shared.queues import StorageQueues
-from shared.replies import AFTER_REPAIR, Call, Reply, problem
+from shared.replies import AFTER_REPAIR, Call, Reply, ok, problem
+from shared.sightings import Sightings
 from shared.store import TableStore
 from shared.submit import Submission
 from shared.sweep import Sweep
@@ -145,13 +148,16 @@ class Services:
     upkeep: Upkeep | None = None
     notifications: Notifications | None = None
     api: Api | None = None
+    sightings: Sightings | None = None
 
     async def run_reset(self, text: str, *, message_id: str, came_at: datetime | None) -> None:
         intake = self._built(self.intake)
         await answered(intake.run(text, message_id=message_id, came_at=came_at))
+        await answered(self._built(self.sightings).write())
 
     async def follow_up_reset(self, text: str, *, message_id: str) -> None:
         await answered(self._built(self.intake).follow_up(text, message_id=message_id))
+        await answered(self._built(self.sightings).write())
 
     async def notify(self, text: str) -> None:
         await answered(self._built(self.notifications).notify(text))
@@ -185,14 +191,26 @@ class Services:
     async def decide(self, call: Call) -> Reply:
         return await self._ask(call, Api.decide)
 
+    async def show_reset(self, call: Call) -> Reply:
+        if self.api is None:
+            return unavailable()
+        return await answered(self.api.show_reset(call))
+
+    async def describe(self) -> Reply:
+        """The OpenAPI document: the same for everybody, whatever the settings."""
+        return Reply(status=200, body=document_text(), extra={"Cache-Control": "max-age=3600"})
+
     async def _ask(self, call: Call, question: Callable[[Api, Call], Awaitable[Reply]]) -> Reply:
         if self.api is None:
             why = next(iter(self.settings.problems), "storage is not configured")
             return problem(503, why, AFTER_REPAIR)
         return await answered(question(self.api, call))
 
-    async def report_health(self, key: str) -> Report:
-        return await answered(self.health.report(key))
+    async def report_health(self, call: Call) -> Reply:
+        person = signed_in(call.headers.get(HEADER, ""), self.environ)
+        key = call.headers.get("x-functions-key", "")
+        report = await answered(self.health.report(key, signed_in=bool(person)))
+        return ok(report.body, report.status)
 
     def _built[T](self, service: T | None) -> T:
         if service is None:
@@ -207,7 +225,9 @@ def build(environ: Mapping[str, str], *, app_dir: Path = APP_DIR) -> Services:
         emit("settings.bad", why=why)
     if settings.storage is None:
         return Services(
-            settings=settings, health=Health(store=None, settings=settings, clock=utc_now)
+            settings=settings,
+            health=Health(store=None, queues=None, settings=settings, clock=utc_now),
+            environ=environ,
         )
     store, queues = storage_adapters(settings, settings.storage)
     entries = settings.notifiers or {}
@@ -244,10 +264,11 @@ def assemble(
         if settings.notifiers is None
         else {name: frozenset(entry.on) for name, entry in settings.notifiers.items()}
     )
+    sightings = Sightings(store=store, clock=clock)
     engine = engine_type(
         store=store,
         queues=queues,
-        graph=graph,
+        graph=sightings.watching(graph),
         settings=settings,
         listeners=listeners,
         clock=clock,
@@ -259,7 +280,7 @@ def assemble(
     return Services(
         settings=settings,
         environ=environ or {},
-        health=Health(store=store, settings=settings, clock=clock),
+        health=Health(store=store, queues=queues, settings=settings, clock=clock),
         intake=Intake(store=store, acceptance=acceptance, engine=engine, clock=clock),
         sweeping=Sweep(store=store, queues=queues, clock=clock),
         upkeep=Upkeep(
@@ -279,6 +300,7 @@ def assemble(
             environ=environ or {},
             new_id=lambda: uuid.uuid4().hex,
         ),
+        sightings=sightings,
     )
 
 

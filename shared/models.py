@@ -261,6 +261,26 @@ class SyncJob:
         return sum(self.counts.values()) if self.counts else None
 
 
+class GraphMood(StrEnum):
+    """How Graph may be met, as far as the health report tells them apart."""
+
+    ANSWERED = "answered"
+    THROTTLED = "throttled"
+    REFUSED = "refused"
+    FAILED = "failed"
+    AUDIT_LOG_UNREADABLE = "auditLogUnreadable"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sighting:
+    """When Graph was last in this mood, at which call, and what it said."""
+
+    mood: GraphMood
+    at: datetime
+    call: str
+    why: str = ""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RestartSeen:
     """An audit-log row `Enable/restart provisioning configuration`."""

@@ -1,6 +1,6 @@
 """What the engine needs of the world, and what each part promises."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from shared.models import (
     PoisonMessage,
     Reset,
     Scope,
+    Sighting,
     Stored,
     SyncJob,
 )
@@ -127,6 +128,12 @@ class Store(Protocol):
     async def beat(self, timer: str, *, at: datetime) -> None:
         """Record that a timer has run."""
 
+    async def note_graph(self, seen: Sequence[Sighting]) -> None:
+        """Record how Graph was; of each mood the last one given is kept."""
+
+    async def graph_seen(self) -> list[Sighting]:
+        """Return how Graph was last seen, one for each mood that it ever was in."""
+
     async def last_beat(self, timer: str) -> datetime | None:
         """Return when a timer last ran."""
 
@@ -142,6 +149,9 @@ class Queues(Protocol):
 
     async def notification(self, target: str, reset_id: str, n: int) -> None:
         """Ask for the delivery of one answer."""
+
+    async def oldest(self) -> Mapping[str, datetime | None]:
+        """Return of each queue when the oldest message that can be seen was put there."""
 
     def poisoned(self) -> AsyncIterator[PoisonMessage]:
         """Yield what lies on the poison queues, invisible to others for some minutes."""

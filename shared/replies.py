@@ -24,6 +24,7 @@ from shared.errors import (
 
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
+HTML: Final = "text/html"
 
 LATER: Final[Mapping[str, str]] = {"Retry-After": "30"}
 AFTER_REPAIR: Final[Mapping[str, str]] = {"Retry-After": "300"}

@@ -6,7 +6,7 @@ import codecs
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -87,12 +87,21 @@ def json_schema() -> dict[str, Any]:
     """The published JSON Schema, made from the definition that validates."""
     (schema,), parts = msgspec.json.schema_components([ResetRequest], ref_template="#/$defs/{name}")
     schema = parts.pop("ResetRequest") if "$ref" in schema else schema
+    leave_out_empty_defaults([schema, *parts.values()])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Relink reset request",
         **{k: v for k, v in schema.items() if k != "title"},
         "$defs": parts,
     }
+
+
+def leave_out_empty_defaults(schemas: Iterable[dict[str, Any]]) -> None:
+    """An empty string stands for "left out" here; sent, it would often break its own pattern."""
+    for schema in schemas:
+        for part in schema.get("properties", {}).values():
+            if part.get("default") == "":
+                del part["default"]
 
 
 def parse_request(raw: bytes) -> ResetRequest:

@@ -16,10 +16,12 @@ from shared.models import (
     AuditEvent,
     Claim,
     DueRow,
+    GraphMood,
     JobRow,
     LastFull,
     Link,
     Reset,
+    Sighting,
 )
 
 Entity = dict[str, Any]
@@ -168,6 +170,21 @@ def claim_from(entity: Mapping[str, Any]) -> Claim:
         requested_at=as_utc(entity["RequestedAt"]),
         content_hash=entity["ContentHash"],
     )
+
+
+def sighting_columns(seen: Sighting) -> Entity:
+    mood = seen.mood[0].upper() + seen.mood[1:]
+    return {f"{mood}At": seen.at, f"{mood}Call": seen.call, f"{mood}Why": seen.why}
+
+
+def sightings_from(entity: Mapping[str, Any]) -> list[Sighting]:
+    found = []
+    for mood in GraphMood:
+        column = mood[0].upper() + mood[1:]
+        if entity.get(f"{column}At") is not None:
+            at, call = as_utc(entity[f"{column}At"]), entity[f"{column}Call"]
+            found.append(Sighting(mood=mood, at=at, call=call, why=entity[f"{column}Why"]))
+    return found
 
 
 def _check_version(entity: Mapping[str, Any]) -> None:

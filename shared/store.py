@@ -21,13 +21,26 @@ from azure.data.tables.aio import TableClient
 
 from shared import rows
 from shared.errors import Conflict, NewerRow, StorageUnavailable
-from shared.models import Answer, AuditEvent, Budget, Claim, DueRow, JobRow, Link, Reset, Stored
+from shared.models import (
+    Answer,
+    AuditEvent,
+    Budget,
+    Claim,
+    DueRow,
+    JobRow,
+    Link,
+    Reset,
+    Sighting,
+    Stored,
+)
 
 TAKES_AT_MOST: Final = 60.0
 """Seconds of one call, the client's retries and their Retry-After included."""
 
 _LOST_RACE: Final = frozenset({404, 409, 412})
 _RESERVE_TRIES: Final = 20
+_GRAPH_SEEN: Final = "heartbeat:graph"
+"""Among the heartbeats, which `targets` leaves out."""
 
 
 class TableStore:
@@ -329,6 +342,16 @@ class TableStore:
     async def last_beat(self, timer: str) -> datetime | None:
         entity = await self._get(self._resets, "targets", f"heartbeat:{timer}")
         return rows.as_utc(entity["At"]) if entity is not None else None
+
+    async def note_graph(self, seen: Sequence[Sighting]) -> None:
+        entity: rows.Entity = {"PartitionKey": "targets", "RowKey": _GRAPH_SEEN}
+        for each in seen:
+            entity |= rows.sighting_columns(each)
+        await _asked(self._resets.upsert_entity(entity, mode=UpdateMode.MERGE))
+
+    async def graph_seen(self) -> list[Sighting]:
+        entity = await self._get(self._resets, "targets", _GRAPH_SEEN)
+        return rows.sightings_from(entity) if entity is not None else []
 
     async def _read(self, target: str, key: str) -> Stored[Reset] | None:
         entity = await self._get(self._resets, target, key)

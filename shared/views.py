@@ -3,10 +3,10 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared.decide import DECISIONS
 from shared.models import AuditEvent, Link, Reset, Scope, State
@@ -19,6 +19,9 @@ _Job = Annotated[
         "steadyStateLast, lastExecution, quarantine, counts, …); empty where it was not read."
     ),
 ]
+
+
+_Time = Annotated[datetime, Meta(tz=True)]
 
 
 class _View(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -70,7 +73,7 @@ class LinkView(_View, frozen=True, kw_only=True):
 class EventView(_View, frozen=True, kw_only=True):
     """One line of the append-only history."""
 
-    at: datetime
+    at: _Time
     state: State
     by: Annotated[str, Meta(description="Who or what did it; `relink` is the app itself.")]
     detail: str
@@ -91,12 +94,12 @@ class ResetSummary(_View, frozen=True, kw_only=True):
     ticket: Ticket | None
     dry_run: bool
     leader: Annotated[str | None, Meta(description="Whose restart stands for this one.")]
-    requested_at: datetime
+    requested_at: _Time
     expected_minutes: Annotated[
         tuple[int, int] | None, Meta(description="Least and most minutes of the initial cycle.")
     ]
-    restarted_at: datetime | None
-    finished_at: datetime | None
+    restarted_at: _Time | None
+    finished_at: _Time | None
     outcome: str | None
     detail: str
     graph_request_id: str | None
@@ -128,9 +131,44 @@ class ProblemView(_View, frozen=True, kw_only=True):
     status: int
     detail: str
     request_id: Annotated[
-        str | msgspec.UnsetType,
+        str | UnsetType,
         Meta(description="With 503: the id to send the request again under."),
-    ] = msgspec.UNSET
+    ] = UNSET
+
+
+class TimerView(_View, frozen=True, kw_only=True):
+    last_run: _Time | None
+    late: bool
+
+
+class QueueView(_View, frozen=True, kw_only=True):
+    oldest_message_seconds: int | None
+
+
+class SightingView(_View, frozen=True, kw_only=True):
+    """When Graph was last seen so, at which call, and what it said."""
+
+    at: _Time
+    call: str
+    why: str
+
+
+class HealthView(_View, frozen=True, kw_only=True):
+    """Whether the app can do its work; all but the first two only for a key or who is signed in."""
+
+    status: Literal["ok", "unhealthy"]
+    problems: Annotated[list[str], Meta(description="Each names a setting, or storage.")]
+    resets_enabled: bool | UnsetType = UNSET
+    targets: list[str] | UnsetType = UNSET
+    notifiers: list[str] | UnsetType = UNSET
+    graph_endpoint: str | UnsetType = UNSET
+    credential: str | UnsetType = UNSET
+    storage: str | UnsetType = UNSET
+    daily_budget: int | UnsetType = UNSET
+    public_url: str | UnsetType = UNSET
+    graph: dict[str, SightingView] | UnsetType = UNSET
+    timers: dict[str, TimerView] | UnsetType = UNSET
+    queues: dict[str, QueueView] | UnsetType = UNSET
 
 
 def page(found: Sequence[Reset], continuation: str) -> dict[str, Any]:
@@ -217,6 +255,3 @@ def _columns(x: Reset) -> dict[str, Any]:
 def _json(view: Struct) -> dict[str, Any]:
     found: dict[str, Any] = msgspec.to_builtins(view)
     return found
-
-
-ANSWERS: Final = (AcceptedView, DecidedView, ResetView, PageView, ProblemView)

@@ -20,11 +20,13 @@ from shared.models import (
     AuditEvent,
     Claim,
     DueRow,
+    GraphMood,
     JobRow,
     LastFull,
     Link,
     Reset,
     Scope,
+    Sighting,
     State,
     Stored,
 )
@@ -351,6 +353,22 @@ async def test_targets_are_remembered_once_and_heartbeats_are_none(store: Store)
     assert await store.targets() == ["a", "b"]
     assert await store.last_beat("sweep") == NOW
     assert await store.last_beat("other") is None
+
+
+async def test_how_graph_was_is_kept_by_mood_and_is_no_target(store: Store) -> None:
+    def seen(mood: GraphMood, minutes: int, why: str = "") -> Sighting:
+        at = NOW + timedelta(minutes=minutes)
+        return Sighting(mood=mood, at=at, call="read_job", why=why)
+
+    answered, refused = seen(GraphMood.ANSWERED, 0), seen(GraphMood.REFUSED, 0, "403")
+    assert await store.graph_seen() == []
+    await store.note_graph([answered, refused])
+    later = seen(GraphMood.ANSWERED, 5)
+    unreadable = seen(GraphMood.AUDIT_LOG_UNREADABLE, 5, "no")
+    await store.note_graph([later, unreadable])
+
+    assert await store.graph_seen() == [later, refused, unreadable]
+    assert await store.targets() == []
 
 
 async def test_sent_is_merged_under_the_due_rows_etag_alone(store: Store) -> None:

@@ -20,8 +20,10 @@ NAMES = [
     "health",
     "list_resets",
     "notify",
+    "openapi",
     "receive_webhook",
     "run_reset",
+    "show_reset",
     "submit_reset",
     "sweep",
 ]

@@ -202,6 +202,36 @@ async def test_a_header_that_names_nobody_signs_nobody_in(header: str) -> None:
     assert signed_in(header, {"WEBSITE_AUTH_ENABLED": "True"}) == ""
 
 
+@pytest.mark.parametrize(("header", "how"), [(principal(), "signed in"), ("", "name as claimed")])
+@pytest.mark.parametrize("decision", ["approve", "reject", "cancel"])
+async def test_the_history_says_whether_who_decided_was_signed_in(
+    decision: str, header: str, how: str
+) -> None:
+    world = asking()
+    world.rebuild(WEBSITE_AUTH_ENABLED="True")
+    await world.ask()
+    body: dict[str, object] = {"decision": decision, "by": "boss@contoso.com"}
+
+    await world.app.decide(call(body, reset_id="r1", signed_in=header))
+
+    last = (await world.events())[-1]
+    assert last.by == "boss@contoso.com"
+    assert last.detail.endswith(f" ({how})")
+
+
+@pytest.mark.parametrize("decision", ["confirm", "resend", "cancel"])
+async def test_so_does_the_history_of_an_unknown_fate(decision: str) -> None:
+    world = await asked_for_fate()
+    world.rebuild(WEBSITE_AUTH_ENABLED="True")
+    body: dict[str, object] = {"decision": decision}
+
+    await world.app.decide(call(body, reset_id="r1", signed_in=principal()))
+
+    last = (await world.events())[-1]
+    assert last.by == "boss@contoso.com"
+    assert "(signed in)" in last.detail
+
+
 async def test_only_a_signed_in_person_lets_a_mass_deletion_go() -> None:
     world = World()
     world.rebuild(WEBSITE_AUTH_ENABLED="True")
