@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from msgraph.generated.models.provisioning_object_summary import ProvisioningObjectSummary
+import msgspec
 from msgraph.generated.models.synchronization_job import SynchronizationJob
 from msgraph.generated.models.synchronization_job_restart_criteria import (
     SynchronizationJobRestartCriteria,
@@ -12,6 +12,7 @@ from msgraph.generated.models.synchronization_job_restart_criteria import (
 from msgraph.generated.models.synchronization_job_restart_scope import (
     SynchronizationJobRestartScope,
 )
+from msgspec import Struct, field
 
 from shared.errors import FateUnknown, Rejected
 from shared.graph_errors import LONGEST_WORDS
@@ -108,9 +109,41 @@ def _error_words(error: Any) -> str:
     return f"{error.code}: {error.message or ''}"[:LONGEST_WORDS]
 
 
-def newest_are_stale(
-    rows: Iterable[ProvisioningObjectSummary], *, since: datetime
-) -> tuple[StaleLink, ...]:
+class _Identity(Struct):
+    id: str | None = None
+
+
+class _ErrorInformation(Struct, rename="camel"):
+    error_code: str | None = None
+
+
+class _StatusInfo(Struct, rename="camel"):
+    error_information: _ErrorInformation | None = None
+
+
+class LogRow(Struct, rename="camel"):
+    """
+    What is needed of a row.
+
+    https://learn.microsoft.com/graph/api/resources/provisioningobjectsummary
+    """
+
+    activity_date_time: str | None = None
+    source_identity: _Identity | None = None
+    provisioning_status_info: _StatusInfo | None = None
+
+
+class LogPage(Struct):
+    value: list[LogRow]
+    next_link: str = field(default="", name="@odata.nextLink")
+
+
+def log_page(body: bytes) -> LogPage:
+    """Raise msgspec.DecodeError where it is none."""
+    return msgspec.json.decode(body, type=LogPage)
+
+
+def newest_are_stale(rows: Iterable[LogRow], *, since: datetime) -> tuple[StaleLink, ...]:
     """
     The users whose newest row is an InvalidAnchor; *rows* come newest first.
 
@@ -118,7 +151,7 @@ def newest_are_stale(
     """
     newest: dict[str, StaleLink | None] = {}
     for row in rows:
-        at = time_of(row.activity_date_time)
+        at = _moment(row.activity_date_time)
         user = row.source_identity.id if row.source_identity else None
         if at is None or not user or at <= since or user in newest:
             continue
@@ -127,3 +160,11 @@ def newest_are_stale(
         stale = error is not None and error.error_code == STALE
         newest[user] = StaleLink(user_id=user, at=at) if stale else None
     return tuple(link for link in newest.values() if link is not None)
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Microsoft's own samples have rows without a date."""
+    try:
+        return time_of(datetime.fromisoformat(text or ""))
+    except ValueError:
+        return None

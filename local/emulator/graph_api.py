@@ -66,7 +66,9 @@ class GraphApi:
         state = self._emulator.directory.state
         rows = [service_principal_json(sp) for sp in state.service_principals]
         context = _context(request, "servicePrincipals")
-        return answer(page(filter(accepts, rows), request.url, context=context))
+        most = state.largest_page
+        found = filter(accepts, rows)
+        return answer(page(found, request.url, context=context, most=most))
 
     async def get_by_app_id(self, request: web.Request) -> web.Response:
         app_id = request.match_info["app_id"].strip("'").lower()
@@ -139,7 +141,7 @@ class GraphApi:
         told_by = now - timedelta(seconds=state.audit_delay)
         rows = filter(accepts, audit_rows(state, until=told_by))
         context = _context(request, "auditLogs/directoryAudits")
-        return answer(page(rows, request.url, context=context))
+        return answer(page(rows, request.url, context=context, most=state.largest_page))
 
     async def list_provisioning(self, request: web.Request) -> web.Response:
         state, now = self._emulator.directory.state, self._emulator.directory.now
@@ -158,7 +160,7 @@ class GraphApi:
             case _:
                 raise unsupported("$orderby")
         context = _context(request, "auditLogs/provisioning")
-        return answer(page(rows, request.url, context=context))
+        return answer(page(rows, request.url, context=context, most=state.largest_page))
 
     def _entity(self, request: web.Request, row: dict[str, object], of: str) -> web.Response:
         context = _context(request, f"{of}/$entity")

@@ -273,4 +273,10 @@ class State(Value):
     #: Seconds until an evaluated entry shows in the provisioning log, and days until it is gone.
     provisioning_log_delay: float = 120
     provisioning_log_days: float = 30
+    #: A page may be smaller than `$top` asks for.
+    largest_page: int = 999
     events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.largest_page < 1:
+            raise ValueError("largestPage must be at least 1")

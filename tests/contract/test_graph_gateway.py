@@ -1,6 +1,7 @@
 """The Graph gateway: real msgraph-sdk, real HTTP, the emulator on the other side."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,13 +13,14 @@ from azure.core.credentials import AccessToken
 from local.emulator import Clock, Emulator, serve
 from local.emulator.values import Event, ServicePrincipal
 from shared.errors import FateUnknown, GraphError, NotSent, Rejected
-from shared.graph import LOG_PAGE, LOG_PAGES, PRINCIPALS_PAGE, GraphGateway
-from shared.models import Scope
+from shared.graph import LOG_PAGES, GraphGateway
+from shared.models import Scope, StaleLink
 
 START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 SALESFORCE = "8e6c3c1d-4b7a-4c52-9f0e-2a1d5b9c7e31"
 AWS = "c41f7a92-0d6e-4b83-a5f7-6e2c9d1b8f04"
 JOB = "salesforce.b7c2f0a45d1e4f639a8b2c4d6e8f0a1b.3ab45132-d533-54b9-a3e3-5e6c34b7bd5f"
+YESTERDAY = START - timedelta(days=1)
 NO_JOBS = "00000000-1111-4222-8333-444444444444"
 FULL_BODY = '{"criteria": {"resetScope": "Full"}}'
 
@@ -267,6 +269,12 @@ def lose_accounts(emulator: Emulator, count: int) -> list[str]:
     return users
 
 
+def log_rows(emulator: Emulator, user: str, count: int) -> None:
+    detail = {"user": user, "target": "005", "error": "InvalidAnchor"}
+    event = Event(START - timedelta(hours=1), "EntryEvaluated", SALESFORCE, JOB, detail)
+    emulator.directory.state.events += [event] * count
+
+
 async def test_stale_links_are_the_users_whose_accounts_are_gone(
     emulator: Emulator, graph: GraphGateway
 ) -> None:
@@ -309,15 +317,12 @@ async def test_more_rows_than_a_few_pages_hold_are_said_not_to_be_all(
     emulator: Emulator, graph: GraphGateway
 ) -> None:
     (user,) = lose_accounts(emulator, 1)
-    detail = {"user": user, "target": "005", "error": "InvalidAnchor"}
-    event = Event(START, "EntryEvaluated", SALESFORCE, JOB, detail)
-    events = emulator.directory.state.events
-    events += [event] * (LOG_PAGE * LOG_PAGES)
-    emulator.clock.advance(600)
+    log_rows(emulator, user, LOG_PAGES)
+    emulator.directory.state.largest_page = 1
 
-    exactly = await graph.stale_links(SALESFORCE, JOB, since=START - timedelta(hours=1))
-    events.append(event)
-    one_more = await graph.stale_links(SALESFORCE, JOB, since=START - timedelta(hours=1))
+    exactly = await graph.stale_links(SALESFORCE, JOB, since=YESTERDAY)
+    log_rows(emulator, user, 1)
+    one_more = await graph.stale_links(SALESFORCE, JOB, since=YESTERDAY)
 
     assert (exactly.whole, one_more.whole) == (True, False)
     assert [link.user_id for link in one_more.links] == [user]
@@ -328,17 +333,40 @@ async def test_a_later_page_that_fails_leaves_what_was_read(
     emulator: Emulator, graph: GraphGateway
 ) -> None:
     (user,) = lose_accounts(emulator, 1)
-    detail = {"user": user, "target": "005", "error": "InvalidAnchor"}
-    event = Event(START, "EntryEvaluated", SALESFORCE, JOB, detail)
-    emulator.directory.state.events += [event] * (LOG_PAGE + 1)
-    emulator.clock.advance(600)
+    log_rows(emulator, user, 2)
+    emulator.directory.state.largest_page = 1
     # The first that fits applies: a fault without effect stands for the page that succeeds.
     await fault(emulator, path="*/provisioning", times=1, delay=0.001)
     await fault(emulator, path="*/provisioning", times=1, status=429)
 
-    found = await graph.stale_links(SALESFORCE, JOB, since=START - timedelta(hours=1))
+    found = await graph.stale_links(SALESFORCE, JOB, since=YESTERDAY)
 
     assert (found.readable, found.whole, len(found.links)) == (True, False, 1)
+
+
+async def test_rows_without_date_user_or_error_are_passed_over(
+    emulator: Emulator, graph: GraphGateway
+) -> None:
+    stale = {"errorInformation": {"errorCode": "InvalidAnchor"}}
+    row = {
+        "activityDateTime": "2026-11-24T09:00:00Z",
+        "sourceIdentity": {"id": "u1"},
+        "provisioningStatusInfo": stale,
+        "servicePrincipal": [],
+    }
+    rows = [
+        row | {"activityDateTime": ""},
+        row | {"sourceIdentity": None},
+        row | {"sourceIdentity": {"id": "u2"}, "provisioningStatusInfo": None},
+        row | {"sourceIdentity": {"id": "u3"}, "provisioningStatusInfo": {"status": "success"}},
+        row,
+    ]
+    body = json.dumps({"value": rows})
+    await fault(emulator, path="*/provisioning", times=1, status=200, body=body)
+
+    found = await graph.stale_links(SALESFORCE, JOB, since=YESTERDAY)
+
+    assert found.links == (StaleLink(user_id="u1", at=START),)
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -423,25 +451,24 @@ async def test_one_without_synchronization_is_left_out(
 async def test_all_pages_of_service_principals_are_read(
     emulator: Emulator, graph: GraphGateway
 ) -> None:
-    add_principals(emulator, PRINCIPALS_PAGE)
+    emulator.directory.state.largest_page = 1
 
     found = await graph.service_principals_with_jobs(progress=silent)
 
-    assert (found.looked_at, len(found.service_principals)) == (PRINCIPALS_PAGE + 3, 3)
+    assert (found.looked_at, len(found.service_principals)) == (3, 3)
 
 
 async def test_a_list_that_breaks_off_says_so_and_keeps_what_it_has(
     emulator: Emulator, graph: GraphGateway
 ) -> None:
-    add_principals(emulator, PRINCIPALS_PAGE)
+    emulator.directory.state.largest_page = 2
     await fault(emulator, path="/v1.0/servicePrincipals", times=1, delay=0.001)
     await fault(emulator, path="/v1.0/servicePrincipals", times=1, status=429)
 
     found = await graph.service_principals_with_jobs(progress=silent)
 
-    assert found.looked_at == PRINCIPALS_PAGE
+    assert (found.looked_at, len(found.service_principals)) == (2, 2)
     assert "broke off" in found.problem
-    assert len(found.service_principals) == 3
 
 
 async def test_a_list_that_may_not_be_read_names_its_permission(
@@ -455,10 +482,3 @@ async def test_a_list_that_may_not_be_read_names_its_permission(
 
 def silent(done: int, of: int) -> None:
     del done, of
-
-
-def add_principals(emulator: Emulator, count: int) -> None:
-    emulator.directory.state.service_principals += [
-        ServicePrincipal(id=f"{n:08d}-0000-4000-8000-000000000000", app_id="", display_name="x")
-        for n in range(count)
-    ]
