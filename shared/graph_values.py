@@ -80,6 +80,7 @@ def job_of(job: SynchronizationJob | None, *, read_at: datetime) -> SyncJob:
         else Quarantine(
             reason=_text(quarantine.reason),
             began=time_of(quarantine.current_began),
+            series_began=time_of(quarantine.series_began),
             error=_error_words(quarantine.error),
         ),
         counts={
