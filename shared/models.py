@@ -264,3 +264,46 @@ class AuditTrail:
     readable: bool
     restarts: tuple[RestartSeen, ...] = ()
     retry_after: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StaleLink:
+    """A row of the provisioning logs: this user's linked account no longer exists."""
+
+    user_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StaleLinks:
+    """
+    One link a user, newest first. Not `readable` without ProvisioningLog.Read.All; not `whole`
+    where the logs held more than was read: then there may be more of them, never fewer.
+    """
+
+    readable: bool
+    links: tuple[StaleLink, ...] = ()
+    whole: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServicePrincipalJobs:
+    """A service principal and its jobs; `problem` says why they could not be read."""
+
+    id: str
+    app_id: str
+    name: str
+    jobs: tuple[SyncJob, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobsFound:
+    """
+    The service principals that have jobs, or whose jobs could not be read, of the `looked_at`
+    ones in all. `problem` says why the list of service principals broke off.
+    """
+
+    service_principals: tuple[ServicePrincipalJobs, ...]
+    looked_at: int
+    problem: str = ""

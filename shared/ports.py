@@ -12,9 +12,11 @@ from shared.models import (
     Claim,
     DueRow,
     JobRow,
+    JobsFound,
     PoisonMessage,
     Reset,
     Scope,
+    StaleLinks,
     Stored,
     SyncJob,
 )
@@ -187,3 +189,24 @@ class Graph(Protocol):
 
     async def audit_trail(self, service_principal_id: str, *, since: datetime) -> AuditTrail:
         """Return the restarts that the directory audit log shows since then."""
+
+    async def stale_links(
+        self, service_principal_id: str, job_id: str, *, since: datetime
+    ) -> StaleLinks:
+        """
+        Return the users whose links the provisioning logs show as InvalidAnchor after then.
+
+        Not readable where Graph refuses (no ProvisioningLog.Read.All); a read that fails raises
+        NotSent or FateUnknown. *job_id* is the one of the job as read, never empty. A user who
+        succeeded afterwards is left out.
+        """
+
+    async def service_principals_with_jobs(
+        self, *, progress: Callable[[int, int], None]
+    ) -> JobsFound:
+        """
+        Return every service principal of the tenant that has jobs, by name.
+
+        One that cannot be read never hides the others. *progress* hears how many of how many
+        known so far have been looked at.
+        """

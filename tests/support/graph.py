@@ -5,7 +5,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shared.errors import FateUnknown, GraphError, NotSent, Rejected
-from shared.models import AuditTrail, Execution, RestartSeen, Scope, SyncJob
+from shared.models import (
+    AuditTrail,
+    Execution,
+    JobsFound,
+    RestartSeen,
+    Scope,
+    ServicePrincipalJobs,
+    StaleLinks,
+    SyncJob,
+)
 from shared.states import POST_TAKES_AT_MOST
 from tests.support.faults import TAKES_EFFECT, Faults
 
@@ -21,6 +30,8 @@ class FakeGraph:
     reads: int = 0
     failures: dict[str, list[GraphError | None]] = field(default_factory=dict)
     trail: AuditTrail = field(default_factory=lambda: AuditTrail(readable=False))
+    stale: StaleLinks = field(default_factory=lambda: StaleLinks(readable=False))
+    principals: list[ServicePrincipalJobs] = field(default_factory=list)
     faults: Faults = field(default_factory=Faults)
     cycle_takes: timedelta | None = None
     posts: list[tuple[str, bool]] = field(default_factory=list)
@@ -82,6 +93,32 @@ class FakeGraph:
         self._maybe_fail("audit_trail")
         shown = tuple(seen for seen in self.trail.restarts if seen.at >= since)
         return self.faults.meet("graph audit", lambda: replace(self.trail, restarts=shown), broken)
+
+    async def stale_links(
+        self, service_principal_id: str, job_id: str, *, since: datetime
+    ) -> StaleLinks:
+        del service_principal_id
+        if not job_id:
+            raise ValueError("job_id is empty")
+        await self._pause("stale")
+        shown = tuple(link for link in self.stale.links if link.at > since)
+        try:
+            self._maybe_fail("stale_links")
+            return self.faults.meet("graph stale", lambda: replace(self.stale, links=shown), broken)
+        except Rejected:
+            return StaleLinks(readable=False)
+
+    async def service_principals_with_jobs(
+        self, *, progress: Callable[[int, int], None]
+    ) -> JobsFound:
+        await self._pause("principals")
+        self._maybe_fail("service_principals_with_jobs")
+        for done, _ in enumerate(self.principals, start=1):
+            progress(done, len(self.principals))
+        found = sorted(
+            (sp for sp in self.principals if sp.jobs or sp.problem), key=lambda sp: sp.name
+        )
+        return JobsFound(service_principals=tuple(found), looked_at=len(self.principals))
 
     def take_restart(self) -> None:
         """What a restart does to the job, and to a readable audit log."""
