@@ -37,7 +37,9 @@ from shared.notify import Notifications
 from shared.ports import Clock, Graph, Notifier, Queues, Store
 from shared.principal import signed_in
 from shared.queues import StorageQueues
+from shared.remediate import Remediation
 from shared.store import TableStore
+from shared.submit import Submission
 from shared.sweep import Sweep
 from shared.telemetry import emit
 from shared.upkeep import Upkeep
@@ -139,6 +141,7 @@ class Services:
     environ: Mapping[str, str] = field(default_factory=dict)
     intake: Intake | None = None
     sweeping: Sweep | None = None
+    remediation: Remediation | None = None
     upkeep: Upkeep | None = None
     notifications: Notifications | None = None
     api: Api | None = None
@@ -166,6 +169,9 @@ class Services:
                 await upkeep.empty_poison_queues()
             finally:
                 await upkeep.forget_outdated()
+
+    async def remediate(self) -> None:
+        await answered(self._built(self.remediation).remediate())
 
     async def decide(self, reset_id: str, raw: bytes, *, principal: str = "") -> Reply:
         if self.api is None:
@@ -243,6 +249,13 @@ def assemble(
         health=Health(store=store, settings=settings, clock=clock),
         intake=Intake(store=store, acceptance=acceptance, engine=engine, clock=clock),
         sweeping=Sweep(store=store, queues=queues, clock=clock),
+        remediation=Remediation(
+            store=store,
+            submission=Submission(acceptance=acceptance, queues=queues),
+            graph=graph,
+            settings=settings,
+            clock=clock,
+        ),
         upkeep=Upkeep(
             store=store,
             queues=queues,

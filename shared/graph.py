@@ -313,6 +313,7 @@ def _job(job: SynchronizationJob | None, *, read_at: datetime) -> SyncJob:
         code=_text(status.code),
         schedule_state=_text(schedule.state if schedule else None),
         interval=schedule.interval if schedule else None,
+        steady_state_first=_time(status.steady_state_first_achieved_time),
         steady_state_last=_time(status.steady_state_last_achieved_time),
         last_execution=Execution(
             state=_text(last.state) if last else "",

@@ -11,6 +11,7 @@ from shared.models import (
     Budget,
     Claim,
     DueRow,
+    Fleet,
     JobRow,
     JobsFound,
     PoisonMessage,
@@ -19,6 +20,7 @@ from shared.models import (
     StaleLinks,
     Stored,
     SyncJob,
+    Watch,
 )
 from shared.requests import Received
 
@@ -115,6 +117,18 @@ class Store(Protocol):
 
     async def mark_sent(self, row: DueRow, *, at: datetime) -> None:
         """Merge `Sent` alone under the row's ETag; gone or changed rows are left alone."""
+
+    async def read_watch(self, target: str) -> Stored[Watch]:
+        """Return what `remediate` last saw of the job; one not there yet has no ETag."""
+
+    async def write_watch(self, before: Stored[Watch], after: Watch) -> Stored[Watch]:
+        """Insert or replace the row; raise Conflict where it has changed since it was read."""
+
+    async def note_fleet(self, fleet: Fleet, *, at: datetime) -> None:
+        """Keep the sum of what was last seen of all targets, so that it is one row to read."""
+
+    async def fleet(self) -> Fleet:
+        """Return that sum; nothing seen where it was never noted."""
 
     async def beat(self, timer: str, *, at: datetime) -> None:
         """Record that a timer has run."""
