@@ -12,10 +12,10 @@ from local.host.settings import load_values
 from local.processes import ROOT
 from shared.bootstrap import identity_credential, new_id, storage_clients
 from shared.config import Settings
-from shared.errors import GraphError, NotSent, SettingsError
+from shared.errors import GraphError, NotSent, RelinkError, SettingsError
 from shared.graph import GraphGateway
 from shared.models import SyncJob
-from shared.names import IDS_TABLE, RESETS_TABLE
+from shared.names import CONNECTION, IDS_TABLE, RESETS_TABLE
 from shared.ports import Graph, Store
 from shared.store import TableStore
 
@@ -123,6 +123,8 @@ def run(command: Callable[[Settings, bool], Awaitable[None]]) -> int:
         note(str(error))
     except GraphError as error:
         note(f"GRAPH_ENDPOINT: {settings.graph_endpoint}: {error.reason}{_remedy(settings, error)}")
+    except RelinkError as error:
+        note(f"{CONNECTION}: {error}")
     except KeyboardInterrupt:
         return 130
     else:

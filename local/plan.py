@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from typing import Any, Final
 
 from local.commands import Progress, note, open_graph, open_store, run, size_of, state_of, table
@@ -10,31 +11,48 @@ from shared.config import Settings
 from shared.errors import Rejected
 from shared.plan import Planner, Plans, TargetPlan
 from shared.policy import Ask, Decision, Go, Refuse, Wait
+from shared.remediation import Asked, Left
 
-HEADER: Final = ("TARGET", "JOB", "ENTRIES", "A FULL RESET NOW", "WHY")
+HEADER: Final = ("TARGET", "JOB", "ENTRIES", "ASKED BY", "WOULD", "WHY")
+
+REQUEST: Final = "a request"
+TIMER: Final = "the timer"
 
 
 def words(decision: Decision) -> tuple[str, str]:
-    """What would be done, and why."""
+    """What would become of a request, and why."""
     match decision:
         case Go():
-            return "would be sent", "nothing stands against it"
+            return "be sent", "nothing stands against it"
         case Wait():
-            return "waits", decision.reason
+            return "wait", decision.reason
         case Ask():
-            return "asks a person", decision.reason
+            return "ask a person", decision.reason
         case Refuse():
-            return "is refused", decision.reason
+            return "be refused", decision.reason
+
+
+def timer_words(found: Asked | Left) -> tuple[str, str]:
+    """What the timer would do, and why."""
+    if isinstance(found, Left):
+        return "do nothing", f"{found.cause}: {found.why}"
+    request = found.received.request
+    rehearsal = " (a dry run)" if request.dry_run else ""
+    return f"ask for {request.scope}{rehearsal}", f"{found.why}"
 
 
 def as_table(plans: Plans) -> str:
-    rows: list[tuple[str, ...]] = []
-    for plan in plans.targets:
-        first, *others = map(words, plan.decisions)
-        job = state_of(plan.job) if plan.job else "cannot be read"
-        rows.append((plan.alias, job, size_of(plan.job) if plan.job else "", *first))
-        rows += [("", "", "", f"  then {what}", why) for what, why in others]
-    return table(HEADER, rows)
+    return table(HEADER, [row for plan in plans.targets for row in _rows(plan)])
+
+
+def _rows(plan: TargetPlan) -> Iterator[tuple[str, ...]]:
+    job = state_of(plan.job) if plan.job else "cannot be read"
+    first, *others = map(words, plan.request)
+    yield (plan.alias, job, size_of(plan.job) if plan.job else "", REQUEST, *first)
+    for what, why in others:
+        yield ("", "", "", "", f"then {what}", why)
+    for what, why in map(timer_words, plan.timer):
+        yield ("", "", "", TIMER, what, why)
 
 
 def as_json(plans: Plans) -> str:
@@ -59,7 +77,21 @@ def _target(plan: TargetPlan) -> dict[str, Any]:
             "quarantine": job.quarantine.reason if job.quarantine else None,
             "entries": job.size,
         },
-        "fullReset": [_decision(decision) for decision in plan.decisions],
+        "request": [_decision(decision) for decision in plan.request],
+        "timer": [_wish(found) for found in plan.timer],
+    }
+
+
+def _wish(found: Asked | Left) -> dict[str, Any]:
+    if isinstance(found, Left):
+        return {"does": "nothing", "cause": found.cause, "why": found.why}
+    request = found.received.request
+    return {
+        "does": "ask",
+        "id": found.received.id,
+        "scope": request.scope,
+        "dryRun": request.dry_run,
+        "why": found.why,
     }
 
 

@@ -29,6 +29,7 @@ from shared.names import (
     IDS_TABLE,
     NOTIFICATIONS_QUEUE,
     QUEUES,
+    RESETS_QUEUE,
     RESETS_TABLE,
 )
 from shared.notifiers import WebhookNotifier
@@ -36,7 +37,9 @@ from shared.notify import Notifications
 from shared.ports import Clock, Graph, Notifier, Queues, Store
 from shared.principal import signed_in
 from shared.queues import StorageQueues
+from shared.remediate import Remediation
 from shared.store import TableStore
+from shared.submit import Submission
 from shared.sweep import Sweep
 from shared.telemetry import emit
 from shared.upkeep import Upkeep
@@ -122,6 +125,7 @@ def storage_adapters(settings: Settings, storage: Storage) -> tuple[TableStore, 
     )
     poison = {name: queues.get_queue_client(f"{name}-poison") for name in QUEUES}
     return store, StorageQueues(
+        queues.get_queue_client(RESETS_QUEUE),
         queues.get_queue_client(FOLLOW_UPS_QUEUE),
         queues.get_queue_client(NOTIFICATIONS_QUEUE),
         poison,
@@ -137,6 +141,7 @@ class Services:
     environ: Mapping[str, str] = field(default_factory=dict)
     intake: Intake | None = None
     sweeping: Sweep | None = None
+    remediation: Remediation | None = None
     upkeep: Upkeep | None = None
     notifications: Notifications | None = None
     api: Api | None = None
@@ -164,6 +169,9 @@ class Services:
                 await upkeep.empty_poison_queues()
             finally:
                 await upkeep.forget_outdated()
+
+    async def remediate(self) -> None:
+        await answered(self._built(self.remediation).remediate())
 
     async def decide(self, reset_id: str, raw: bytes, *, principal: str = "") -> Reply:
         if self.api is None:
@@ -241,6 +249,13 @@ def assemble(
         health=Health(store=store, settings=settings, clock=clock),
         intake=Intake(store=store, acceptance=acceptance, engine=engine, clock=clock),
         sweeping=Sweep(store=store, queues=queues, clock=clock),
+        remediation=Remediation(
+            store=store,
+            submission=Submission(acceptance=acceptance, queues=queues),
+            graph=graph,
+            settings=settings,
+            clock=clock,
+        ),
         upkeep=Upkeep(
             store=store,
             queues=queues,
@@ -260,5 +275,10 @@ def services() -> Services:
 
 
 def sweep_schedule() -> str:
-    """The one setting that a trigger needs at indexing; a bad one is replaced by the default."""
+    """A setting that a trigger needs at indexing; a bad one is replaced by the default."""
     return Settings.from_environ(os.environ, app_dir=APP_DIR).sweep_schedule
+
+
+def remediation_schedule() -> str:
+    """The other one."""
+    return Settings.from_environ(os.environ, app_dir=APP_DIR).remediation_schedule

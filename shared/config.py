@@ -46,6 +46,7 @@ _AZURITE: Final = (
 )
 
 DEFAULT_SWEEP: Final = "0 * * * * *"
+DEFAULT_REMEDIATION: Final = "0 */15 * * * *"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +86,8 @@ class Settings:
     follow_up_interval: timedelta = timedelta(minutes=5)
     retention: timedelta = timedelta(days=400)
     sweep_schedule: str = DEFAULT_SWEEP
+    remediation_schedule: str = DEFAULT_REMEDIATION
+    public_url: str = ""
     notifiers: Mapping[str, NotifierEntry] | None = field(default_factory=dict)
     health_key: str = ""
     problems: tuple[str, ...] = field(default=())
@@ -118,7 +121,7 @@ class Settings:
             managed_identity=bool(environ.get("IDENTITY_ENDPOINT")),
             client_id=text("AZURE_CLIENT_ID"),
             catalogue=read(lambda: _catalogue(environ, app_dir), None),
-            enabled=environ.get("RESETS_ENABLED", "") == "true",
+            enabled=read(lambda: _switch(environ, "RESETS_ENABLED"), False),
             daily_budget=read(lambda: _number(environ, "RESET_DAILY_BUDGET", 10, most=1000), 0),
             max_age=span("RESET_MAX_AGE", timedelta(days=3), timedelta(minutes=1)),
             approval_expiry=span("APPROVAL_EXPIRY", timedelta(days=1), timedelta(minutes=1)),
@@ -129,6 +132,11 @@ class Settings:
             sweep_schedule=read(
                 lambda: _schedule(environ, "SWEEP_SCHEDULE", DEFAULT_SWEEP), DEFAULT_SWEEP
             ),
+            remediation_schedule=read(
+                lambda: _schedule(environ, "REMEDIATION_SCHEDULE", DEFAULT_REMEDIATION),
+                DEFAULT_REMEDIATION,
+            ),
+            public_url=read(lambda: _public_url(environ), ""),
             notifiers=read(lambda: _notifiers(environ), None),
             health_key=text("HEALTH_KEY") or text("LOCAL_FUNCTION_KEY"),
             problems=tuple(problems),
@@ -153,6 +161,12 @@ def _text(environ: Mapping[str, str], name: str, default: str = "") -> str:
             "that the app's identity may read it (Key Vault Secrets User)"
         )
     return value or default
+
+
+def _switch(environ: Mapping[str, str], name: str) -> bool:
+    """On by exactly `true`; what cannot be read is off, and reported."""
+    _text(environ, name)
+    return environ.get(name) == "true"
 
 
 def _duration(
@@ -280,6 +294,21 @@ def _catalogue(environ: Mapping[str, str], app_dir: Path) -> Catalogue:
                 f"RESET_TARGETS: file {value[1:]!r} cannot be read beside host.json; deploy it"
             ) from error
     return parse_catalogue(value)
+
+
+def _public_url(environ: Mapping[str, str]) -> str:
+    value = _text(environ, "PUBLIC_URL").rstrip("/")
+    if not value:
+        return ""
+    parts = urlsplit(value)
+    local = parts.scheme == "http" and parts.hostname in LOOPBACK
+    plain = not (parts.query or parts.fragment or parts.username)
+    if not plain or not parts.hostname or not (parts.scheme == "https" or local):
+        raise SettingsError(
+            f"PUBLIC_URL: {value[:100]!r} is no https address of the app; give "
+            "https://APP.azurewebsites.net (http on loopback), without query"
+        )
+    return value
 
 
 def _notifiers(environ: Mapping[str, str]) -> Mapping[str, NotifierEntry]:

@@ -67,6 +67,7 @@ def job_of(job: SynchronizationJob | None, *, read_at: datetime) -> SyncJob:
         code=_text(status.code),
         schedule_state=_text(schedule.state if schedule else None),
         interval=schedule.interval if schedule else None,
+        steady_state_first=time_of(status.steady_state_first_achieved_time),
         steady_state_last=time_of(status.steady_state_last_achieved_time),
         last_execution=Execution(
             state=_text(last.state) if last else "",

@@ -11,6 +11,7 @@ from shared.models import (
     Budget,
     Claim,
     DueRow,
+    Fleet,
     JobRow,
     JobsFound,
     PoisonMessage,
@@ -19,7 +20,9 @@ from shared.models import (
     StaleLinks,
     Stored,
     SyncJob,
+    Watch,
 )
+from shared.requests import Received
 
 
 class Clock(Protocol):
@@ -115,6 +118,18 @@ class Store(Protocol):
     async def mark_sent(self, row: DueRow, *, at: datetime) -> None:
         """Merge `Sent` alone under the row's ETag; gone or changed rows are left alone."""
 
+    async def read_watch(self, target: str) -> Stored[Watch]:
+        """Return what `remediate` last saw of the job; one not there yet has no ETag."""
+
+    async def write_watch(self, before: Stored[Watch], after: Watch) -> Stored[Watch]:
+        """Insert or replace the row; raise Conflict where it has changed since it was read."""
+
+    async def note_fleet(self, fleet: Fleet, *, at: datetime) -> None:
+        """Keep the sum of what was last seen of all targets, so that it is one row to read."""
+
+    async def fleet(self) -> Fleet:
+        """Return that sum; nothing seen where it was never noted."""
+
     async def beat(self, timer: str, *, at: datetime) -> None:
         """Record that a timer has run."""
 
@@ -124,6 +139,9 @@ class Store(Protocol):
 
 class Queues(Protocol):
     """Messages that never expire. Raises StorageUnavailable."""
+
+    async def request(self, received: Received) -> None:
+        """Send the request, with its id as `requestId`, to where `run_reset` reads."""
 
     async def follow_up(self, reset_id: str) -> None:
         """Ask for one `advance` of this reset."""

@@ -190,6 +190,12 @@ def read_message(text: str, *, message_id: str) -> Received:
     )
 
 
+def to_message(received: Received) -> str:
+    """The request as `read_message` reads it, under its own id."""
+    request = msgspec.structs.replace(received.request, request_id=received.id)
+    return msgspec.json.encode(request).decode()
+
+
 def _unpack(text: str) -> bytes:
     bare = text.strip().removeprefix("\ufeff")
     if bare.startswith("{"):

@@ -10,7 +10,17 @@ from types import UnionType
 from typing import Any, Final, cast
 
 from shared.errors import NewerRow
-from shared.models import VERSION, Answer, AuditEvent, Claim, DueRow, JobRow, LastFull, Reset
+from shared.models import (
+    VERSION,
+    Answer,
+    AuditEvent,
+    Claim,
+    DueRow,
+    JobRow,
+    LastFull,
+    Reset,
+    Watch,
+)
 
 Entity = dict[str, Any]
 
@@ -134,6 +144,16 @@ def job_from(entity: Mapping[str, Any]) -> JobRow:
         last_full=last,
         **_values(JobRow, entity, leave_out={"target", "last_full"}),
     )
+
+
+def watch_entity(row: Watch) -> Entity:
+    entity = _columns(row, leave_out={"target"})
+    return {"PartitionKey": row.target, "RowKey": "watch", **entity}
+
+
+def watch_from(entity: Mapping[str, Any]) -> Watch:
+    _check_version(entity)
+    return Watch(target=entity["PartitionKey"], **_values(Watch, entity, leave_out={"target"}))
 
 
 def claim_entity(claim: Claim) -> Entity:

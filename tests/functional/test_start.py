@@ -12,7 +12,7 @@ from local.processes import ROOT
 from shared.models import State
 from tests.functional.stack import environ, storage_and_graph
 
-NAMES = ["decide_reset", "follow_up_reset", "health", "notify", "run_reset", "sweep"]
+NAMES = ["decide_reset", "follow_up_reset", "health", "notify", "remediate", "run_reset", "sweep"]
 INDEX = Path(__file__).with_name("index_app.py")
 NOWHERE = "http://127.0.0.1:9"
 SETTINGS = environ("UseDevelopmentStorage=true", NOWHERE)

@@ -28,7 +28,8 @@ async def test_the_detail_needs_the_key(key: str) -> None:
     assert "targets" not in (await health(world).report(key)).body
     detail = (await health(world).report("key")).body
     assert (detail["targets"], detail["resetsEnabled"]) == (["salesforce-prod"], True)
-    assert detail["timers"] == {"sweep": {"lastRun": None, "late": True}}
+    never = {"lastRun": None, "late": True}
+    assert detail["timers"] == {"sweep": never, "remediate": never}
 
 
 async def test_without_a_key_set_nobody_sees_the_detail() -> None:
