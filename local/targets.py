@@ -47,11 +47,22 @@ def _lines(found: JobsFound, catalogue: Catalogue, taken: set[str]) -> Iterator[
 
 
 def _alias_of(principal: ServicePrincipalJobs, job: SyncJob, catalogue: Catalogue) -> str:
+    named = {job.id, ""} if len(principal.jobs) == 1 else {job.id}
     for alias, target in catalogue.items():
         same = target.service_principal_id.lower() == principal.id.lower()
-        if same and target.job_id in {"", job.id}:
+        if same and target.job_id in named:
             return alias
     return ""
+
+
+def ambiguous(found: JobsFound, catalogue: Catalogue) -> list[str]:
+    """Aliases without a jobId, whose service principal has several jobs."""
+    several = {sp.id.lower() for sp in found.service_principals if len(sp.jobs) > 1}
+    return [
+        alias
+        for alias, target in catalogue.items()
+        if not target.job_id and target.service_principal_id.lower() in several
+    ]
 
 
 def _new_alias(name: str, taken: set[str]) -> str:
@@ -157,6 +168,11 @@ def _notes(settings: Settings, found: JobsFound, unread: list[ServicePrincipalJo
         note(f"{principal.name} ({principal.id}) cannot be read: {principal.problem}")
     if found.problem:
         note(f"Not all are shown: {found.problem}")
+    for alias in ambiguous(found, settings.catalogue or {}):
+        note(
+            f"RESET_TARGETS: {alias} names a service principal with several jobs, so that it is "
+            "refused; give it a jobId"
+        )
     for why in settings.problems:
         if why.startswith("RESET_TARGETS") and "missing" not in why:
             note(f"LISTED is not known: {why}")
