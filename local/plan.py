@@ -35,10 +35,10 @@ def words(decision: Decision) -> tuple[str, str]:
 def timer_words(found: Asked | Left) -> tuple[str, str]:
     """What the timer would do, and why."""
     if isinstance(found, Left):
-        return "do nothing", f"{found.cause}: {found.why}"
+        return "ask for nothing", f"{found.cause}: {found.why}"
     request = found.received.request
     rehearsal = " (a dry run)" if request.dry_run else ""
-    return f"ask for {request.scope}{rehearsal}", f"{found.why}"
+    return f"ask for a {request.scope} restart{rehearsal}", found.why
 
 
 def as_table(plans: Plans) -> str:
