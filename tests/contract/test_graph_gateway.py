@@ -14,7 +14,7 @@ from local.emulator import Clock, Emulator, serve
 from local.emulator.values import Event, ServicePrincipal
 from shared.errors import FateUnknown, GraphError, NotSent, Rejected
 from shared.graph import LOG_PAGES, GraphGateway
-from shared.models import Scope, StaleLink
+from shared.models import ON_THE_WIRE, Scope, StaleLink
 
 START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 SALESFORCE = "8e6c3c1d-4b7a-4c52-9f0e-2a1d5b9c7e31"
@@ -59,6 +59,8 @@ async def test_a_job_is_read_with_graphs_own_clock(graph: GraphGateway) -> None:
     assert job.size
     assert job.last_execution.state == "Succeeded"
     assert job.steady_state_last is not None
+    assert job.steady_state_first is not None
+    assert job.steady_state_first < job.steady_state_last
     assert job.quarantine is None
 
 
@@ -90,6 +92,25 @@ async def test_a_quarantine_restart_leaves_with_the_other_body(
 
     (sent,) = emulator.requests
     assert sent.body == {"criteria": {"resetScope": "Watermark, Escrows, QuarantineState"}}
+
+
+@pytest.mark.parametrize("scope", ON_THE_WIRE)
+async def test_what_a_dry_run_says_would_be_sent_is_what_is_sent(
+    emulator: Emulator, graph: GraphGateway, scope: Scope
+) -> None:
+    await restart(graph, scope)
+
+    (sent,) = emulator.requests
+    assert json.loads(ON_THE_WIRE[scope]) == sent.body
+
+
+async def test_a_restart_takes_the_first_steady_state_away(graph: GraphGateway) -> None:
+    before = await graph.read_job(SALESFORCE, JOB)
+    await restart(graph)
+    after = await graph.read_job(SALESFORCE, JOB)
+
+    assert before.steady_state_first is not None
+    assert (after.code, after.steady_state_first) == ("NotRun", None)
 
 
 @pytest.mark.parametrize("scope", ["full", "Full", ["full"], None, Scope.SUBJECTS])

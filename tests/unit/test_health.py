@@ -1,11 +1,12 @@
 """Health: good or not for everybody, the detail for who has the key."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from shared.bootstrap import build
-from shared.health import Health
+from shared.health import Health, longest_gap
 from tests.support.world import ENVIRON, World
 
 
@@ -86,3 +87,58 @@ async def test_a_kill_switch_that_is_off_is_no_fault() -> None:
     report = await services.report_health("key")
 
     assert (report.status, report.body["resetsEnabled"]) == (200, False)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "gap"),
+    [
+        ("0 */15 * * * *", timedelta(minutes=15)),
+        ("* * * * * *", timedelta(minutes=1)),
+        ("0 5 * * * *", timedelta(hours=1)),
+        ("0 0,30 * * * *", timedelta(hours=1)),
+        ("0 0 */6 * * *", timedelta(hours=6)),
+        ("0 30 2 * * *", timedelta(days=1)),
+        ("0 0 8-18 * * *", timedelta(days=1)),
+        ("0 0 8 * * 1-5", timedelta(days=7)),
+        ("0 0 8 1 * *", timedelta(days=31)),
+        ("0 0 8 1 1 *", timedelta(days=366)),
+    ],
+)
+def test_how_far_apart_two_runs_may_lie(schedule: str, gap: timedelta) -> None:
+    assert longest_gap(schedule) == gap
+
+
+async def test_the_other_timer_is_late_after_two_runs_that_did_not_come() -> None:
+    world = World()
+    world.rebuild(HEALTH_KEY="key")
+    await world.app.remediate()
+    late = []
+    for minutes in (0, 30, 1):
+        world.clock.forward(minutes=minutes)
+        shown = (await health(world).report("key")).body["timers"]["remediate"]
+        late.append(shown["late"])
+
+    assert late == [False, False, True]
+
+
+async def test_an_empty_catalogue_is_503_and_named() -> None:
+    world = World()
+    world.rebuild(RESET_TARGETS="{}")
+
+    report = await health(world).report("")
+
+    assert (report.status, report.body["problems"]) == (
+        503,
+        ["RESET_TARGETS: empty; nothing may be reset: list the targets"],
+    )
+
+
+async def test_the_detail_shows_the_fleet_as_last_seen() -> None:
+    world = World()
+    world.rebuild(HEALTH_KEY="key")
+    world.graph.quarantine("Unknown")
+    await world.app.remediate()
+
+    detail = (await health(world).report("key")).body
+
+    assert detail["fleet"] == {"seen": 1, "quarantined": 1, "stopped": False}
