@@ -2,7 +2,7 @@
 
 import azure.functions as func
 
-from shared.bootstrap import services, sweep_schedule
+from shared.bootstrap import remediation_schedule, services, sweep_schedule
 from shared.names import CONNECTION, FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, RESETS_QUEUE
 from shared.replies import Call, Reply
 
@@ -49,6 +49,12 @@ async def notify(message: func.QueueMessage) -> None:
 async def sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- late or not, it is the same
     """Send what is due."""
     await services().sweep()
+
+
+@app.timer_trigger(arg_name="timer", schedule=remediation_schedule(), run_on_startup=False)
+async def remediate(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- late or not, it is the same
+    """Look at every target and ask for what is due."""
+    await services().remediate()
 
 
 @app.route(route="resets", methods=["POST"])

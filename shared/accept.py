@@ -16,14 +16,13 @@ from shared.models import (
     State,
     Stored,
 )
+from shared.names import REMEDIATE
 from shared.outbox import Listeners
 from shared.ports import Clock, Store
 from shared.principal import vouched
 from shared.requests import Received, content_hash
 from shared.rows import to_milliseconds
 from shared.telemetry import emit
-
-REMEDIATE = "remediate"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,7 +132,10 @@ class Acceptance:
             by=request.requested_by or via,
             detail=reset.detail,
         )
-        said = outbox.answers(reset, AnswerKind.ACCEPTED, self._listeners, catalogue, now=now)
+        said = outbox.answers(
+            reset, AnswerKind.ACCEPTED, self._listeners, catalogue, now=now,
+            public_url=self._settings.public_url,
+        )  # fmt: skip
         stored = await self._store.insert(reset, event, said)
         emit("reset.accepted", id=reset.id, target=reset.target, via=via, scope=str(reset.scope))
         if ticket and self._listeners is not None and ticket.system not in self._listeners:

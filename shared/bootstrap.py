@@ -39,6 +39,7 @@ from shared.openapi import document_text
 from shared.ports import Clock, Graph, Notifier, Queues, Store
 from shared.principal import HEADER, signed_in
 from shared.queues import StorageQueues
+from shared.remediate import Remediation
 from shared.replies import AFTER_REPAIR, Call, Reply, ok, problem
 from shared.sightings import Sightings
 from shared.store import TableStore
@@ -145,6 +146,7 @@ class Services:
     environ: Mapping[str, str] = field(default_factory=dict)
     intake: Intake | None = None
     sweeping: Sweep | None = None
+    remediation: Remediation | None = None
     upkeep: Upkeep | None = None
     notifications: Notifications | None = None
     api: Api | None = None
@@ -175,6 +177,10 @@ class Services:
                 await upkeep.empty_poison_queues()
             finally:
                 await upkeep.forget_outdated()
+
+    async def remediate(self) -> None:
+        await answered(self._built(self.remediation).remediate())
+        await answered(self._built(self.sightings).write())
 
     async def submit(self, call: Call) -> Reply:
         return await self._ask(call, Api.submit)
@@ -265,10 +271,11 @@ def assemble(
         else {name: frozenset(entry.on) for name, entry in settings.notifiers.items()}
     )
     sightings = Sightings(store=store, clock=clock)
+    watched = sightings.watching(graph)
     engine = engine_type(
         store=store,
         queues=queues,
-        graph=sightings.watching(graph),
+        graph=watched,
         settings=settings,
         listeners=listeners,
         clock=clock,
@@ -283,6 +290,13 @@ def assemble(
         health=Health(store=store, queues=queues, settings=settings, clock=clock),
         intake=Intake(store=store, acceptance=acceptance, engine=engine, clock=clock),
         sweeping=Sweep(store=store, queues=queues, clock=clock),
+        remediation=Remediation(
+            store=store,
+            submission=submission,
+            graph=watched,
+            settings=settings,
+            clock=clock,
+        ),
         upkeep=Upkeep(
             store=store,
             queues=queues,

@@ -124,7 +124,7 @@ class Settings:
             managed_identity=bool(environ.get("IDENTITY_ENDPOINT")),
             client_id=text("AZURE_CLIENT_ID"),
             catalogue=read(lambda: _catalogue(environ, app_dir), None),
-            enabled=environ.get("RESETS_ENABLED", "") == "true",
+            enabled=read(lambda: _switch(environ, "RESETS_ENABLED"), False),
             daily_budget=read(lambda: _number(environ, "RESET_DAILY_BUDGET", 10, most=1000), 0),
             max_age=span("RESET_MAX_AGE", timedelta(days=3), timedelta(minutes=1)),
             approval_expiry=span("APPROVAL_EXPIRY", timedelta(days=1), timedelta(minutes=1)),
@@ -165,6 +165,12 @@ def _text(environ: Mapping[str, str], name: str, default: str = "") -> str:
             "that the app's identity may read it (Key Vault Secrets User)"
         )
     return value or default
+
+
+def _switch(environ: Mapping[str, str], name: str) -> bool:
+    """On by exactly `true`; what cannot be read is off, and reported."""
+    _text(environ, name)
+    return environ.get(name) == "true"
 
 
 def _duration(

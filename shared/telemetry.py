@@ -45,6 +45,10 @@ EVENTS: Final[dict[str, int]] = {
     "settings.bad": logging.ERROR,
     "sweep.done": logging.INFO,
     "sweep.failed": logging.ERROR,
+    "remediate.asked": logging.INFO,
+    "remediate.left": logging.INFO,
+    "remediate.done": logging.INFO,
+    "remediate.failed": logging.ERROR,
     "storage.failed": logging.ERROR,
     "invocation.cancelled": logging.ERROR,
 }

@@ -22,6 +22,7 @@ NAMES = [
     "notify",
     "openapi",
     "receive_webhook",
+    "remediate",
     "run_reset",
     "show_reset",
     "submit_reset",

@@ -55,6 +55,10 @@ class Host:
                 for message in queue.take(LEASE, most=10_000):
                     await self.bring(name, queue, message)
 
+    async def remediate(self) -> None:
+        """One tick of the other timer."""
+        await self._survive(self.world.app.remediate())
+
     async def bring(self, name: str, queue: MemoryQueue, message: Message) -> None:
         """One delivery, to its end."""
         app, text = self.world.app, message.content
@@ -97,6 +101,12 @@ class Host:
         try:
             await work
         except Crash:
+            self._crashed()
+            return None
+        except BaseExceptionGroup as group:
+            # The process died in one of several tasks.
+            if group.subgroup(Crash) is None:
+                raise
             self._crashed()
             return None
         except EXPECTED:

@@ -269,7 +269,11 @@ async def test_a_dry_run_is_previewed_and_sends_nothing() -> None:
 
     preview = await world.ask(dry_run=True)
 
-    assert (preview.state, preview.detail) == (State.PREVIEWED, "dry run: would be sent now")
+    assert (preview.state, preview.detail) == (
+        State.PREVIEWED,
+        'dry run: would be sent now. The restart: {"criteria":{"resetScope":"Full"}} to job job-1',
+    )
+    assert json.loads(preview.before)["code"] == "Active"
     assert world.graph.restarts == []
     assert "job" not in world.keys(TARGET)
 

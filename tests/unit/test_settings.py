@@ -124,6 +124,13 @@ def test_only_true_switches_resets_on(value: str) -> None:
     assert not settings(RESETS_ENABLED=value).enabled
 
 
+def test_a_kill_switch_that_cannot_be_read_is_off_and_named() -> None:
+    found = settings(RESETS_ENABLED="@Microsoft.KeyVault(SecretUri=https://v/s/x)")
+
+    assert not found.enabled
+    assert found.problems[0].startswith("RESETS_ENABLED: the Key Vault reference is not resolved")
+
+
 def test_an_empty_catalogue_is_good_and_allows_nothing() -> None:
     assert settings(RESET_TARGETS="{}").catalogue == {}
 
