@@ -16,21 +16,18 @@ from tests.support.world import SP, START, TARGET, World
 
 CYCLE = timedelta(minutes=20)
 COOLDOWN = timedelta(hours=2)
+ENTRY = {
+    "servicePrincipalId": SP,
+    "jobId": "job-1",
+    "cooldown": "PT2H",
+    "notify": "desk",
+    "remediate": {"after": "PT15M", "staleLinks": 2},
+}
 ENVIRON = {
     **ordinary.ENVIRON,
     # Long steps keep a life short: fewer looks, the same kinds of I/O.
     "FOLLOW_UP_INTERVAL": "PT11M",
-    "RESET_TARGETS": json.dumps(
-        {
-            TARGET: {
-                "servicePrincipalId": SP,
-                "jobId": "job-1",
-                "cooldown": "PT2H",
-                "notify": "desk",
-                "remediate": {"after": "PT15M", "staleLinks": 2},
-            }
-        }
-    ),
+    "RESET_TARGETS": json.dumps({TARGET: ENTRY}),
 }
 
 

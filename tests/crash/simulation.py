@@ -22,7 +22,7 @@ from shared.models import AuditTrail, State
 from shared.names import FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, REMEDIATE, RESETS_QUEUE
 from shared.quarantine import MATRIX
 from shared.store import TableStore
-from tests.crash.scenarios import CYCLE, ENVIRON
+from tests.crash.scenarios import CYCLE, ENTRY, ENVIRON
 from tests.support.faults import KINDS, Crash, Faults
 from tests.support.host import EXPECTED, LEASE, MAX_DEQUEUE, RETRY, Host, resets, waits_for_person
 from tests.support.storage import MemoryQueue, Message
@@ -33,6 +33,7 @@ SKEW = 30
 STEPS = 900
 REQUESTS = 7
 REASONS = [*MATRIX, "EncounteredEscrowProportionThreshold", "EncounteredEscrowProportionThreshold"]
+SIMULATED = {**ENVIRON, "RESET_TARGETS": json.dumps({TARGET: {**ENTRY, "schedule": "PT5H"}})}
 BREAKS = [kind for kind in KINDS if not kind.startswith("crash")]
 
 
@@ -59,7 +60,7 @@ class Simulation:
         self.seed = seed
         self.dice = random.Random(seed)
         self.world = World(
-            environ=dict(ENVIRON), faults=Faults(), engine_type=engine_type, store_type=store_type
+            environ=dict(SIMULATED), faults=Faults(), engine_type=engine_type, store_type=store_type
         )
         self.world.graph.cycle_takes = CYCLE
         self.world.graph.trail = AuditTrail(readable=self.dice.random() < 0.7)
