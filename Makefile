@@ -12,7 +12,7 @@ AZURITE_READY := local/node_modules/.ready
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup check test unit soak month demo host azurite emulator request docs clean
+.PHONY: help setup check test unit soak month demo host azurite emulator request targets plan docs clean
 
 help: ## What there is to run
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,12 @@ emulator: $(READY) ## The Graph emulator alone (GRAPH_EMULATOR_PORT, default 707
 
 request: $(READY) ## Put a request on the queue (TARGET, REASON, BY, REQUEST_ID, DRY_RUN=1)
 	@$(RUN) -m local.request
+
+targets: $(READY) ## Every service principal with provisioning jobs, and entries for RESET_TARGETS (JSON=1)
+	@$(RUN) -m local.targets
+
+plan: $(READY) ## What would be done now for every target, and why; sends nothing (JSON=1)
+	@$(RUN) -m local.plan
 
 docs: $(READY) ## Write what the documentation takes from the code (schema, state diagram)
 	@$(RUN) -m local.documents

@@ -258,10 +258,14 @@ class Execution:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Quarantine:
-    """`reason` is empty where Graph's value is unknown to the SDK."""
+    """
+    `reason` is empty where Graph's value is unknown to the SDK. `began` is when it was last
+    imposed, which each retry that fails does anew; `series_began` when it first was.
+    """
 
     reason: str = ""
     began: datetime | None = None
+    series_began: datetime | None = None
     error: str = ""
 
 
