@@ -12,7 +12,7 @@ AZURITE_READY := local/node_modules/.ready
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup check test unit soak demo host azurite emulator request targets plan docs clean
+.PHONY: help setup check test unit soak month demo host azurite emulator request targets plan docs clean
 
 help: ## What there is to run
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ unit: $(READY) ## The fast tests alone
 soak: $(READY) ## The seeded simulation, long (SEEDS, default 5000; FROM, default 1000)
 	@SOAK_FROM=$(or $(FROM),1000) SOAK_TO=$$(( $(or $(FROM),1000) + $(or $(SEEDS),5000) )) \
 	  $(RUN) -m pytest -q tests/crash/test_many_at_once.py -k interleaved
+
+month: $(READY) ## A simulated month of fifty targets (TARGETS, DAYS, SEED)
+	@MONTH_TARGETS=$(or $(TARGETS),50) MONTH_DAYS=$(or $(DAYS),30) MONTH_SEED=$(or $(SEED),1) \
+	  $(RUN) -m pytest -q tests/month
 
 demo: setup ## The main job for real: a request in, a Full restart, the result in Table Storage
 	@$(RUN) -m local.demo

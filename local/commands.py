@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from local.host.errors import StartError
 from local.host.settings import load_values
@@ -97,9 +98,26 @@ def state_of(job: SyncJob) -> str:
     words = job.code or UNKNOWN
     if job.quarantine is not None:
         words = f"Quarantine: {job.quarantine.reason or 'unknown reason'}"
+        if job.quarantine.series_began is not None:
+            words += f" since {job.quarantine.series_began:%Y-%m-%d %H:%M} UTC"
     if job.schedule_state != "Active":
         words += f", schedule {job.schedule_state or UNKNOWN}"
     return words
+
+
+def job_document(job: SyncJob) -> dict[str, Any]:
+    """The same for machines."""
+    quarantine = job.quarantine
+    since = quarantine.series_began if quarantine else None
+    return {
+        "id": job.id,
+        "templateId": job.template_id,
+        "state": job.code,
+        "scheduleState": job.schedule_state,
+        "quarantine": quarantine.reason if quarantine else None,
+        "quarantinedSince": since.isoformat() if since else None,
+        "entries": job.size,
+    }
 
 
 def size_of(job: SyncJob) -> str:

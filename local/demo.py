@@ -198,7 +198,7 @@ def _desk_environ(key: bytes, comments: str) -> Mapping[str, str]:
 
 
 def _environ(storage: str, graph_url: str) -> Mapping[str, str]:
-    # A restart by hand, as the comparison makes one, counts for the cooldown like any other.
+    # The portal's restart, to compare, counts for the cooldown like any other.
     catalogue = {TARGET: {"servicePrincipalId": SERVICE_PRINCIPAL, "cooldown": "PT0S"}}
     return {
         "AzureWebJobsStorage": storage,

@@ -5,7 +5,17 @@ import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
-from local.commands import Progress, note, open_graph, open_store, run, size_of, state_of, table
+from local.commands import (
+    Progress,
+    job_document,
+    note,
+    open_graph,
+    open_store,
+    run,
+    size_of,
+    state_of,
+    table,
+)
 from shared.bootstrap import utc_now
 from shared.config import Settings
 from shared.errors import Rejected
@@ -70,13 +80,7 @@ def _target(plan: TargetPlan) -> dict[str, Any]:
         "target": plan.alias,
         "servicePrincipalId": plan.target.service_principal_id,
         "jobId": job.id if job else plan.target.job_id,
-        "job": job
-        and {
-            "state": job.code,
-            "scheduleState": job.schedule_state,
-            "quarantine": job.quarantine.reason if job.quarantine else None,
-            "entries": job.size,
-        },
+        "job": job_document(job) if job else None,
         "request": [_decision(decision) for decision in plan.request],
         "timer": [_wish(found) for found in plan.timer],
     }

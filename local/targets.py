@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from local.commands import Progress, note, open_graph, run, size_of, state_of, table
+from local.commands import Progress, job_document, note, open_graph, run, size_of, state_of, table
 from shared.catalogue import Catalogue
 from shared.config import Settings
 from shared.errors import Rejected
@@ -111,25 +111,15 @@ def _document(found: JobsFound, shown: list[Line]) -> dict[str, Any]:
                 "appId": principal.app_id,
                 "name": principal.name,
                 "problem": principal.problem,
-                "jobs": [_job(line) for line in shown if line.principal is principal],
+                "jobs": [
+                    job_document(line.job) | {"alias": line.alias, "listed": line.listed}
+                    for line in shown
+                    if line.principal is principal
+                ],
             }
             for principal in found.service_principals
         ],
         "catalogue": entries(shown),
-    }
-
-
-def _job(line: Line) -> dict[str, Any]:
-    job = line.job
-    return {
-        "id": job.id,
-        "templateId": job.template_id,
-        "state": job.code,
-        "scheduleState": job.schedule_state,
-        "quarantine": job.quarantine.reason if job.quarantine else None,
-        "entries": job.size,
-        "alias": line.alias,
-        "listed": line.listed,
     }
 
 

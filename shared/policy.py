@@ -274,14 +274,16 @@ def _restarted_elsewhere(
     was earlier, nobody knows how much: the cooldown is counted from the end of its cycle.
     """
     first = snapshot.steady_state_first
-    if first is None or now >= first + target.cooldown or first == job.last_steady_at:
+    # Both by Graph's clock, which need not be ours.
+    left = timedelta(0) if first is None else first + target.cooldown - snapshot.read_at
+    if first is None or left <= timedelta(0) or first == job.last_steady_at:
         return None
     if job.last_restart_at is not None and first <= job.last_restart_at:
         return None
-    return _cooling(
-        f"an initial cycle that is not ours ended at {_at(first)}: somebody restarted the job "
-        "outside this tool",
-        first + target.cooldown,
+    return Wait(
+        until=now + left,
+        reason=f"an initial cycle that is not ours ended at {_at(first)}: somebody restarted the "
+        f"job outside this tool; the cooldown ends at {_at(first + target.cooldown)}",
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from azure.core.credentials import AccessToken
 
 from local.emulator import Clock, Emulator, serve
-from local.emulator.values import Event, ServicePrincipal
+from local.emulator.values import Event, JobError, ServicePrincipal
 from shared.errors import FateUnknown, GraphError, NotSent, Rejected
 from shared.graph import LOG_PAGES, GraphGateway
 from shared.models import ON_THE_WIRE, Scope, StaleLink
@@ -247,6 +247,24 @@ async def test_a_value_unknown_to_the_sdk_is_never_taken_for_healthy(
     state.service_principals[0].jobs[0].unknown_code = "Hibernating"
 
     assert (await graph.read_job(SALESFORCE, JOB)).code == ""
+
+
+async def test_a_quarantine_tells_when_it_was_imposed_last_and_first(
+    emulator: Emulator, graph: GraphGateway
+) -> None:
+    job = emulator.directory.state.service_principals[0].jobs[0]
+    job.sign_in_fails = JobError(code="SalesforceInvalidCredentials", message="Wrong password.")
+    emulator.clock.advance(8 * 3600)
+    emulator.present()
+
+    found = (await graph.read_job(SALESFORCE, JOB)).quarantine
+
+    assert found is not None
+    assert found.reason == "EncounteredQuarantineException"
+    assert found.error == "SalesforceInvalidCredentials: Wrong password."
+    assert found.began is not None
+    assert found.series_began is not None
+    assert found.began - found.series_began == timedelta(hours=6)
 
 
 async def test_the_audit_log_shows_our_restart_and_no_other_applications(

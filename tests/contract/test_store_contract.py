@@ -533,5 +533,9 @@ async def test_a_row_of_a_newer_version_is_left_alone(tables: Tables) -> None:
     store = tables.store()
     await store.insert(reset(version=2), event(), ())
 
+    await store.write_watch(await store.read_watch("sales"), Watch(target="sales", version=2))
+
     with pytest.raises(NewerRow):
         await store.read_reset(claim())
+    with pytest.raises(NewerRow):
+        await store.read_watch("sales")

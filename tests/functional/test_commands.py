@@ -6,7 +6,7 @@ import os
 import pty
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +18,7 @@ from azure.data.tables.aio import TableServiceClient
 from local import processes
 from shared.names import IDS_TABLE, RESETS_TABLE
 from shared.store import TableStore
+from tests.azurite import start_emulator
 from tests.functional.stack import AWS, SALESFORCE, SERVICENOW
 
 AWS_JOB = "aws.b7c2f0a45d1e4f639a8b2c4d6e8f0a1b.b0a43127-9b44-5d81-aaff-d7510ac2b027"
@@ -30,12 +31,28 @@ SAMPLE = {
 OURS = ("ResetStorage", "GRAPH_", "RESET", "IDENTITY_ENDPOINT", "JSON", "AZURE_CLIENT_ID")
 
 
+@dataclass(frozen=True)
+class Seeded:
+    """An emulator for all of these tests, and its state as it started."""
+
+    url: str
+    state: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Seeded]:
+    with start_emulator(GRAPH_EMULATOR_SPEED="1") as url:
+        yield Seeded(url=url, state=httpx.get(f"{url}/_emulator/state").json())
+
+
 @pytest.fixture
-async def graph() -> AsyncIterator[httpx.AsyncClient]:
-    async with (
-        processes.emulator({"GRAPH_EMULATOR_SPEED": "1"}) as url,
-        httpx.AsyncClient(base_url=url, timeout=10) as client,
-    ):
+async def graph(emulator: Seeded) -> AsyncIterator[httpx.AsyncClient]:
+    """The emulator as new."""
+    async with httpx.AsyncClient(base_url=emulator.url, timeout=10) as client:
+        seed = emulator.state | {"clock": {"speed": 1}}
+        (await client.put("/_emulator/state?replace=true", json=seed)).raise_for_status()
+        await client.delete("/_emulator/faults")
+        await client.delete("/_emulator/requests")
         yield client
 
 

@@ -145,8 +145,10 @@ class FakeGraph:
 
     def lift_quarantine(self) -> None:
         """Somebody has put right what was wrong: the next try succeeded."""
-        self.job = replace(self.job, code="Active", quarantine=None)
-        self.incremental_cycle()
+        never = self.job.steady_state_last is None
+        self.job = replace(self.job, code="NotRun" if never else "Active", quarantine=None)
+        if not never:
+            self.incremental_cycle()
 
     def end_cycle(self, *, state: str = "Succeeded", entries: int = 50) -> None:
         """The initial cycle ends now."""
@@ -176,7 +178,7 @@ class FakeGraph:
         if self.job.code == "NotRun":
             if self.restarted_at is not None and now >= self.restarted_at + self.cycle_takes:
                 self.end_cycle()
-        elif self.job.steady_state_last is not None:
+        elif self.job.code == "Active":
             ended = self.job.last_execution.ended or now
             if now - ended > timedelta(hours=1):
                 self.incremental_cycle()

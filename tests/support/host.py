@@ -41,8 +41,8 @@ class Host:
         """Until all resets have ended, or wait for a person, and nothing lies on a queue."""
         for _ in range(rounds):
             await self.deliver()
-            await self._survive(self.world.app.sweep())
-            if self._ready():
+            await self.sweep()
+            if self.ready():
                 continue
             if self.is_quiet():
                 return
@@ -58,6 +58,9 @@ class Host:
     async def remediate(self) -> None:
         """One tick of the other timer."""
         await self._survive(self.world.app.remediate())
+
+    async def sweep(self) -> None:
+        await self._survive(self.world.app.sweep())
 
     async def bring(self, name: str, queue: MemoryQueue, message: Message) -> None:
         """One delivery, to its end."""
@@ -116,7 +119,7 @@ class Host:
     def _crashed(self) -> None:
         self.world.rebuild()
 
-    def _ready(self) -> bool:
+    def ready(self) -> bool:
         """A message can be brought at this moment, poison apart (the sweep reads that)."""
         now = self.world.clock()
         return any(

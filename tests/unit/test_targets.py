@@ -131,6 +131,7 @@ def test_the_document_for_machines_has_what_the_table_has() -> None:
         "state": "Active",
         "scheduleState": "Active",
         "quarantine": None,
+        "quarantinedSince": None,
         "entries": 50,
         "alias": "app",
         "listed": False,
@@ -152,6 +153,10 @@ JOB = healthy(START)
         (
             replace(JOB, code="Quarantine", quarantine=Quarantine(reason="TooManyDeletes")),
             "Quarantine: TooManyDeletes",
+        ),
+        (
+            replace(JOB, quarantine=Quarantine(reason="Unknown", series_began=START)),
+            "Quarantine: Unknown since 2026-11-24 09:00 UTC",
         ),
         (
             replace(JOB, code="Quarantine", quarantine=Quarantine()),
