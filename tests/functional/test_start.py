@@ -25,6 +25,7 @@ NAMES = [
     "submit_reset",
     "sweep",
 ]
+HEAVY = ("msgraph", "msgraph_core", "kiota_", "azure.identity", "msal", "httpx", "shared.graph")
 INDEX = Path(__file__).with_name("index_app.py")
 NOWHERE = "http://127.0.0.1:9"
 SETTINGS = environ("UseDevelopmentStorage=true", NOWHERE)
@@ -53,8 +54,36 @@ async def test_indexing_imports_neither_the_graph_sdk_nor_azure_identity() -> No
 
     modules = json.loads(out)["modules"]
     assert "shared.bootstrap" in modules
-    heavy = ("msgraph", "msgraph_core", "kiota_", "azure.identity", "msal", "httpx", "shared.graph")
-    assert [name for name in modules if name.startswith(heavy)] == []
+    assert [name for name in modules if name.startswith(HEAVY)] == []
+
+
+HTTP = """
+import asyncio, json, sys
+sys.path.insert(0, ".")
+from tests.support.calls import call, principal
+from tests.support.world import World
+
+async def ask():
+    world = World()
+    world.rebuild(WEBSITE_AUTH_ENABLED="True", RESETS_ENABLED="no")
+    app, body = world.app, {"requestId": "r1", "target": "salesforce-prod"}
+    cancel = call({"decision": "cancel"}, reset_id="r1", signed_in=principal())
+    one = call(reset_id="r1", signed_in=principal())
+    replies = [await app.submit(call(body)), await app.list_resets(one), await app.get_reset(one)]
+    replies += [await app.show_reset(one), await app.report_health(one), await app.describe()]
+    return [reply.status for reply in [*replies, await app.decide(cancel)]]
+
+print(json.dumps({"statuses": asyncio.run(ask()), "modules": sorted(sys.modules)}))
+"""
+
+
+async def test_no_http_function_imports_the_graph_sdk() -> None:
+    _, out, err = await run("-c", HTTP, env={})
+
+    assert err.count("Traceback") == 0, err
+    found = json.loads(out.splitlines()[-1])
+    assert found["statuses"] == [202, 200, 200, 200, 200, 200, 200]
+    assert [name for name in found["modules"] if name.startswith(HEAVY)] == []
 
 
 @pytest.mark.parametrize(
