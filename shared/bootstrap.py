@@ -17,7 +17,7 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from shared.accept import Acceptance
 from shared.advance import Engine
-from shared.api import Api, unavailable
+from shared.api import Api
 from shared.config import Settings, Storage
 from shared.decide import Decisions
 from shared.errors import NotSent, SettingsError
@@ -36,6 +36,7 @@ from shared.names import (
 from shared.notifiers import WebhookNotifier
 from shared.notify import Notifications
 from shared.openapi import document_text
+from shared.pages import Pages, unavailable
 from shared.ports import Clock, Graph, Notifier, Queues, Store
 from shared.principal import HEADER, signed_in
 from shared.queues import StorageQueues
@@ -147,6 +148,7 @@ class Services:
     upkeep: Upkeep | None = None
     notifications: Notifications | None = None
     api: Api | None = None
+    pages: Pages | None = None
     sightings: Sightings | None = None
 
     async def run_reset(self, text: str, *, message_id: str, came_at: datetime | None) -> None:
@@ -188,9 +190,9 @@ class Services:
         return await self._ask(call, Api.decide)
 
     async def show_reset(self, call: Call) -> Reply:
-        if self.api is None:
+        if self.pages is None:
             return unavailable()
-        return await answered(self.api.show_reset(call))
+        return await answered(self.pages.show(call))
 
     async def describe(self) -> Reply:
         """The OpenAPI document: the same for everybody, whatever the settings."""
@@ -272,6 +274,7 @@ def assemble(
         jitter=jitter,
     )
     acceptance = Acceptance(store=store, settings=settings, listeners=listeners, clock=clock)
+    lookup = Lookup(store=store)
     return Services(
         settings=settings,
         environ=environ or {},
@@ -290,10 +293,11 @@ def assemble(
             settings=settings,
             submission=Submission(acceptance=acceptance, queues=queues),
             decisions=Decisions(store=store, engine=engine),
-            lookup=Lookup(store=store),
+            lookup=lookup,
             environ=environ or {},
             new_id=lambda: uuid.uuid4().hex,
         ),
+        pages=Pages(lookup=lookup, environ=environ or {}),
         sightings=sightings,
     )
 
