@@ -1,22 +1,17 @@
 """The HTTP side of the use cases: a Call in, a Reply out. Knows no HTTP library."""
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Final
-from urllib.parse import quote
 
 import msgspec
 
 from shared.accept import Accepted
 from shared.config import Settings
 from shared.decide import Decisions
-from shared.errors import InvalidRequest, NewerRow, NotFound, StorageUnavailable
+from shared.errors import InvalidRequest, StorageUnavailable
 from shared.formats import AsksNothing
-from shared.layout import element, html, notice
-from shared.lookup import MOST_A_PAGE, USUAL_PAGE, Lookup, Question
-from shared.models import State
-from shared.page import render
-from shared.principal import ENABLED, HEADER, signed_in
+from shared.lookup import Lookup, Question
+from shared.principal import HEADER, signed_in
 from shared.replies import (
     AFTER_REPAIR,
     JSON,
@@ -28,6 +23,7 @@ from shared.replies import (
     origin,
     problem,
     replied,
+    unsuitable,
 )
 from shared.requests import LONGEST_EVENT, LONGEST_REQUEST, Received, parse_request, read_event
 from shared.submit import Submission
@@ -124,39 +120,8 @@ class Api:
         return await replied(self._list(call))
 
     async def _list(self, call: Call) -> Reply:
-        found = await self._lookup.page(question(call.query))
+        found = await self._lookup.page(Question.from_query(call.query))
         return ok(page(found.resets, found.continuation))
-
-    async def show_reset(self, call: Call) -> Reply:
-        """
-        `GET /api/resets/{id}/page`.
-
-        Who is not signed in is told the same of every id, there or not.
-        """
-        if refused := self._signs_nobody_in(call):
-            return refused
-        try:
-            found = await self._lookup.find(call.path.get("id", ""))
-        except NotFound as error:
-            return notice(404, "There is no such reset", element("p", str(error)))
-        except (StorageUnavailable, NewerRow):
-            return unavailable()
-        return html(render(found))
-
-    def _signs_nobody_in(self, call: Call) -> Reply | None:
-        if self._person(call):
-            return None
-        if self._environ.get(ENABLED) != "True":
-            return notice(403, "Nobody can sign in here", element("p", _NO_SIGN_IN))
-        back = quote(f"/api/resets/{quote(call.path.get('id', ''), safe='')}/page", safe="")
-        sign_in = element("a", "Sign in", href=f"{SIGN_IN}?post_login_redirect_uri={back}")
-        return notice(
-            401,
-            "Sign in first",
-            element("p", "This page is for people who are signed in to this organisation."),
-            element("p", sign_in),
-            extra={"WWW-Authenticate": "Bearer"},
-        )
 
     async def decide(self, call: Call) -> Reply:
         """`POST /api/resets/{id}/decision`; a signed-in person decides in their own name."""
@@ -185,21 +150,6 @@ class Api:
         return signed_in(call.headers.get(HEADER, ""), self._environ)
 
 
-SIGN_IN: Final = "/.auth/login/aad"
-"""https://learn.microsoft.com/azure/app-service/configure-authentication-customize-sign-in-out"""
-
-_NO_SIGN_IN: Final = (
-    "The platform's authentication is not switched on for this app, so that nobody can be told "
-    "from anybody. Whoever has a function key can read the reset with GET /api/resets/{id}."
-)
-
-
-def unavailable() -> Reply:
-    """The page's 503; it names no setting to whoever is not signed in."""
-    said = element("p", "Storage does not answer. Try again in a minute.")
-    return notice(503, "Not available just now", said, extra=dict(LATER))
-
-
 def accepted_reply(accepted: Accepted, base: str) -> Reply:
     """
     What whoever asked is told, by `POST /api/resets` and by a webhook alike.
@@ -214,44 +164,3 @@ def accepted_reply(accepted: Accepted, base: str) -> Reply:
         200 if accepted.known else 202,
         {"Location": where},
     )
-
-
-def question(query: Mapping[str, str]) -> Question:
-    """What a list is asked for; a parameter that is not known is left alone."""
-    state, limit = query.get("state", ""), query.get("limit", str(USUAL_PAGE))
-    if state and state not in set(State):
-        raise InvalidRequest(f"state: must be one of {', '.join(State)}")
-    if not re.fullmatch("[0-9]{1,3}", limit) or not 1 <= int(limit) <= MOST_A_PAGE:
-        raise InvalidRequest(f"limit: must be a number from 1 to {MOST_A_PAGE}")
-    return Question(
-        target=query.get("target", ""),
-        state=State(state) if state else None,
-        limit=int(limit),
-        continuation=query.get("continuation", ""),
-    )
-
-
-def unsuitable(call: Call, longest: Mapping[str, int]) -> Reply | None:
-    """The problem with a body's type or size; *longest* has the bytes that each type may have."""
-    most = longest.get(call.media_type)
-    known = " or ".join(longest)
-    if most is None or not _is_utf8(call.headers.get("content-type", "")):
-        return problem(
-            415,
-            f"content-type: send JSON in UTF-8, as {known}",
-            {"Accept-Post": ", ".join(longest)},
-        )
-    if len(call.body) > most:
-        return problem(
-            413, f"request: {len(call.body):,} bytes, at most {most:,} are taken; shorten it"
-        )
-    return None
-
-
-def _is_utf8(content_type: str) -> bool:
-    """JSON has no other encoding (RFC 8259); a charset that says so does no harm."""
-    for parameter in content_type.lower().split(";")[1:]:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "charset" and value.strip(' "') not in {"utf-8", "utf8", "us-ascii"}:
-            return False
-    return True

@@ -17,7 +17,7 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from shared.accept import Acceptance
 from shared.advance import Engine
-from shared.api import Api, unavailable
+from shared.api import Api
 from shared.config import Settings, Storage
 from shared.decide import Decisions
 from shared.errors import NotSent, SettingsError
@@ -36,6 +36,7 @@ from shared.names import (
 from shared.notifiers import WebhookNotifier
 from shared.notify import Notifications
 from shared.openapi import document_text
+from shared.pages import Pages, unavailable
 from shared.ports import Clock, Graph, Notifier, Queues, Store
 from shared.principal import HEADER, signed_in
 from shared.queues import StorageQueues
@@ -150,6 +151,7 @@ class Services:
     upkeep: Upkeep | None = None
     notifications: Notifications | None = None
     api: Api | None = None
+    pages: Pages | None = None
     sightings: Sightings | None = None
 
     async def run_reset(self, text: str, *, message_id: str, came_at: datetime | None) -> None:
@@ -198,9 +200,9 @@ class Services:
         return await self._ask(call, Api.decide)
 
     async def show_reset(self, call: Call) -> Reply:
-        if self.api is None:
+        if self.pages is None:
             return unavailable()
-        return await answered(self.api.show_reset(call))
+        return await answered(self.pages.show(call))
 
     async def describe(self) -> Reply:
         """The OpenAPI document: the same for everybody, whatever the settings."""
@@ -284,6 +286,7 @@ def assemble(
     )
     acceptance = Acceptance(store=store, settings=settings, listeners=listeners, clock=clock)
     submission = Submission(acceptance=acceptance, queues=queues)
+    lookup = Lookup(store=store)
     return Services(
         settings=settings,
         environ=environ or {},
@@ -310,10 +313,11 @@ def assemble(
             submission=submission,
             webhooks=Webhooks(submission=submission, settings=settings, clock=clock),
             decisions=Decisions(store=store, engine=engine),
-            lookup=Lookup(store=store),
+            lookup=lookup,
             environ=environ or {},
             new_id=lambda: uuid.uuid4().hex,
         ),
+        pages=Pages(lookup=lookup, environ=environ or {}),
         sightings=sightings,
     )
 

@@ -42,7 +42,7 @@ table { width: 100%; border-collapse: collapse; }
 caption { margin-bottom: .5rem; text-align: left; font-size: 1.05rem; font-weight: 700; }
 th, td { padding: .45rem .9rem .45rem 0; text-align: left; vertical-align: top;
   border-top: 1px solid var(--line); overflow-wrap: anywhere; }
-thead th { border-top: 0; color: var(--quiet); font-weight: 500; }
+thead th { border-top: 0; color: var(--quiet); font-weight: 500; overflow-wrap: normal; }
 tbody th { font-weight: 500; }
 ol { margin: 0; padding: 0; list-style: none; }
 li { position: relative; padding: 0 0 1rem 1.5rem; border-left: 2px solid var(--line);

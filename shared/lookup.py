@@ -5,7 +5,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,6 +42,21 @@ class Question:
     state: State | None = None
     limit: int = USUAL_PAGE
     continuation: str = ""
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str]) -> "Question":
+        """Raise InvalidRequest naming the parameter; one that is not known is left alone."""
+        state, limit = query.get("state", ""), query.get("limit", str(USUAL_PAGE))
+        if state and state not in set(State):
+            raise InvalidRequest(f"state: must be one of {', '.join(State)}")
+        if not re.fullmatch("[0-9]{1,3}", limit) or not 1 <= int(limit) <= MOST_A_PAGE:
+            raise InvalidRequest(f"limit: must be a number from 1 to {MOST_A_PAGE}")
+        return cls(
+            target=query.get("target", ""),
+            state=State(state) if state else None,
+            limit=int(limit),
+            continuation=query.get("continuation", ""),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

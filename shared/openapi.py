@@ -319,7 +319,14 @@ def _parameter(name: str, schema: _Part, description: str) -> _Part:
 
 
 def _query(name: str, schema: _Part, description: str) -> _Part:
-    return {"name": name, "in": "query", "description": description, "schema": schema}
+    # The platform drops empty values: an empty one is one that is left out.
+    return {
+        "name": name,
+        "in": "query",
+        "description": description,
+        "allowEmptyValue": True,
+        "schema": schema,
+    }
 
 
 _ID: Final = _parameter("id", {"type": "string", "pattern": ID_PATTERN}, "Id of a reset.")

@@ -132,3 +132,29 @@ def origin(url: str) -> str:
     except ValueError:
         return ""
     return f"{parts.scheme}://{parts.netloc}" if parts.scheme and parts.netloc else ""
+
+
+def unsuitable(call: Call, longest: Mapping[str, int]) -> Reply | None:
+    """The problem with a body's type or size; *longest* has the bytes that each type may have."""
+    most = longest.get(call.media_type)
+    if most is None or not _is_utf8(call.headers.get("content-type", "")):
+        known = " or ".join(longest)
+        return problem(
+            415,
+            f"content-type: send JSON in UTF-8, as {known}",
+            {"Accept-Post": ", ".join(longest)},
+        )
+    if len(call.body) > most:
+        return problem(
+            413, f"request: {len(call.body):,} bytes, at most {most:,} are taken; shorten it"
+        )
+    return None
+
+
+def _is_utf8(content_type: str) -> bool:
+    """JSON has no other encoding (RFC 8259); a charset that says so does no harm."""
+    for parameter in content_type.lower().split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "charset" and value.strip(' "') not in {"utf-8", "utf8", "us-ascii"}:
+            return False
+    return True

@@ -84,6 +84,35 @@ async def test_answering_a_webhook_imports_neither_and_does_without_graph() -> N
     assert [name for name in found["modules"] if name.startswith(HEAVY)] == []
 
 
+HTTP = """
+import asyncio, json, sys
+sys.path.insert(0, ".")
+from tests.support.calls import call, principal
+from tests.support.world import World
+
+async def ask():
+    world = World()
+    world.rebuild(WEBSITE_AUTH_ENABLED="True", RESETS_ENABLED="no")
+    app, body = world.app, {"requestId": "r1", "target": "salesforce-prod"}
+    cancel = call({"decision": "cancel"}, reset_id="r1", signed_in=principal())
+    one = call(reset_id="r1", signed_in=principal())
+    replies = [await app.submit(call(body)), await app.list_resets(one), await app.get_reset(one)]
+    replies += [await app.show_reset(one), await app.report_health(one), await app.describe()]
+    return [reply.status for reply in [*replies, await app.decide(cancel)]]
+
+print(json.dumps({"statuses": asyncio.run(ask()), "modules": sorted(sys.modules)}))
+"""
+
+
+async def test_no_http_function_imports_the_graph_sdk() -> None:
+    _, out, err = await run("-c", HTTP, env={})
+
+    assert err.count("Traceback") == 0, err
+    found = json.loads(out.splitlines()[-1])
+    assert found["statuses"] == [202, 200, 200, 200, 200, 200, 200]
+    assert [name for name in found["modules"] if name.startswith(HEAVY)] == []
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
