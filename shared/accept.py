@@ -20,7 +20,7 @@ from shared.names import REMEDIATE
 from shared.outbox import Listeners
 from shared.ports import Clock, Store
 from shared.principal import vouched
-from shared.requests import Received, content_hash
+from shared.requests import Received, content_hash, is_automatic
 from shared.rows import to_milliseconds
 from shared.telemetry import emit
 
@@ -87,13 +87,19 @@ class Acceptance:
         catalogue = self._settings.catalogue
         unlisted = catalogue is not None and received.request.target not in catalogue
         made_up = received.request.scope is Scope.QUARANTINE and via != REMEDIATE
-        if not unlisted and not made_up:
+        taken = via != REMEDIATE and is_automatic(received.id)
+        if not unlisted and not made_up and not taken:
             return
         # A known id is answered whatever the catalogue says by now.
         if await self._store.find(received.id) is not None:
             return
         if unlisted:
             raise InvalidRequest(unknown_target(received.request.target, catalogue or {}))
+        if taken:
+            raise InvalidRequest(
+                "requestId: schedule-, quarantine- and stale- with a digest are the app's own; "
+                "choose another id"
+            )
         raise InvalidRequest("scope: `quarantine` is made by the app itself only; send `full`")
 
     async def _insert(

@@ -321,7 +321,7 @@ def _public_url(environ: Mapping[str, str]) -> str:
     plain = not (parts.query or parts.fragment or parts.username)
     if not plain or not parts.hostname or not (parts.scheme == "https" or local):
         raise SettingsError(
-            f"PUBLIC_URL: {value[:100]!r} is no https address of the app; give "
+            "PUBLIC_URL: is no https address of the app, or has more than that in it; give "
             "https://APP.azurewebsites.net (http on loopback), without query"
         )
     return value

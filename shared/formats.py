@@ -5,8 +5,10 @@ Pure. The body has been shown to come from its sender before anything here looks
 is only ever an alias of the catalogue, and whether this sender may reach it is asked elsewhere.
 """
 
+import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -43,6 +45,7 @@ class AsksNothing:
 def read_event(sender: Sender, raw: bytes, catalogue: Catalogue | None) -> Asked | AsksNothing:
     """Raise InvalidRequest where the body asks for something, and not as its format wants."""
     layout = sender.entry.format
+    _refuse_twins(raw)
     if layout is FormatName.RELINK:
         request, origin = read_body(raw)
         return Asked(request=request, delivery="\n".join(origin))
@@ -52,6 +55,25 @@ def read_event(sender: Sender, raw: bytes, catalogue: Catalogue | None) -> Asked
     if layout is FormatName.GITHUB:
         return _github(event, system=sender.name)
     return _azure_monitor(event, system=sender.name, reach=_reach(sender, catalogue))
+
+
+def _refuse_twins(raw: bytes) -> None:
+    """
+    A name given twice is how text in a template changes what stands before it.
+
+    Templates put text between quotation marks without always escaping it, and of two the last
+    would count.
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise InvalidRequest("body: a name is given twice in one object; give it once")
+        return found
+
+    # What is no JSON is told by whoever reads it next.
+    with suppress(ValueError, RecursionError):
+        json.loads(raw, object_pairs_hook=once)
 
 
 def _object(raw: bytes) -> dict[str, Any]:
@@ -139,7 +161,7 @@ LABEL: Final = "reset:"
 """A label `reset:salesforce-prod` asks for a reset of that target."""
 
 MEMBERS: Final = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
-"""Only people with rights on a repository can label; opening an issue may be anybody's."""
+"""Opening an issue may be anybody's; these have rights on the repository."""
 
 _HEADING: Final = re.compile(r"^### (.{1,100})$", re.MULTILINE)
 _NO_RESPONSE: Final = "_No response_"
@@ -154,9 +176,15 @@ def _github(event: dict[str, Any], *, system: str) -> Asked | AsksNothing:
     issue = event.get("issue")
     if not isinstance(issue, dict) or "comment" in event or "pull_request" in issue:
         return AsksNothing(reason="only events of issues ask for anything")
-    form = _form(issue.get("body"))
-    action = event.get("action")
+    member = issue.get("author_association") in MEMBERS
+    action, form = event.get("action"), _form(issue.get("body"))
     if action == "labeled":
+        opener = look_up(issue, "/user/login")
+        if not member and opener is not None and opener == look_up(event, "/sender/login"):
+            # A template with labels gives them in the name of whoever opens the issue.
+            return AsksNothing(reason="whoever opened the issue is no member or collaborator")
+        # What a stranger has written says nothing of what the one with the label wants.
+        form = form if member else {}
         label = look_up(event, "/label/name")
         if not isinstance(label, str) or not label.startswith(LABEL):
             return AsksNothing(reason=f"the label does not begin with {LABEL}")
@@ -165,7 +193,7 @@ def _github(event: dict[str, Any], *, system: str) -> Asked | AsksNothing:
         target = form.get("target", "")
         if not target:
             return AsksNothing(reason="the issue has no section `Target`")
-        if issue.get("author_association") not in MEMBERS:
+        if not member:
             return AsksNothing(reason="whoever opened the issue is no member or collaborator")
     else:
         return AsksNothing(reason="only `opened` and `labeled` ask for anything")
@@ -181,10 +209,26 @@ def _github(event: dict[str, Any], *, system: str) -> Asked | AsksNothing:
                 "url": issue.get("html_url"),
             },
             "subjects": [user for user in re.split(r"[\s,]+", users) if user],
-            "dryRun": form.get("dry run", "").lower() in {"- [x] yes", "yes", "true"},
+            "dryRun": _ticked("Dry run", form.get("dry run", "")),
         }
     )
     return Asked(request=request)
+
+
+_BOX: Final = re.compile(r"- \[(x| )\].*", re.IGNORECASE)
+
+
+def _ticked(heading: str, answer: str) -> bool:
+    """A check box that is ticked, or yes; what is neither yes nor no must not be taken for no."""
+    boxes = [_BOX.fullmatch(line.strip()) for line in answer.splitlines() if line.strip()]
+    if boxes and all(boxes):
+        return any(box[1] != " " for box in boxes if box)
+    word = answer.strip().lower()
+    if word in {"yes", "true"}:
+        return True
+    if word in {"", "no", "false"}:
+        return False
+    raise InvalidRequest(f"{heading}: neither yes nor no; answer Yes or No, or tick a box")
 
 
 def _issue_id(repository: Any, number: Any) -> str:

@@ -11,6 +11,8 @@ def check_pointer(pointer: str) -> str:
     """What is wrong with it; empty where nothing is."""
     if not pointer.startswith("/"):
         return "is no JSON Pointer; start it with /"
+    if not pointer.isprintable():
+        return "has characters that cannot be printed"
     if _ESCAPES.search(pointer):
         return "has a ~ that is neither ~0 (a tilde) nor ~1 (a slash)"
     return ""

@@ -115,7 +115,8 @@ async def replied(work: Awaitable[Reply]) -> Reply:
         status = next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
         return problem(status, str(error))
     except SettingsError as error:
-        return problem(503, str(error), AFTER_REPAIR)
+        # Soon: Zendesk gives up where it is to wait a minute or more.
+        return problem(503, str(error), LATER)
     except (StorageUnavailable, NewerRow):
         return problem(503, "storage does not answer; nothing was changed for certain", LATER)
 
@@ -137,7 +138,7 @@ def origin(url: str) -> str:
 def unsuitable(call: Call, longest: Mapping[str, int]) -> Reply | None:
     """The problem with a body's type or size; *longest* has the bytes that each type may have."""
     most = longest.get(call.media_type)
-    if most is None or not _is_utf8(call.headers.get("content-type", "")):
+    if most is None or not is_utf8(call.headers.get("content-type", "")):
         known = " or ".join(longest)
         return problem(
             415,
@@ -151,7 +152,7 @@ def unsuitable(call: Call, longest: Mapping[str, int]) -> Reply | None:
     return None
 
 
-def _is_utf8(content_type: str) -> bool:
+def is_utf8(content_type: str) -> bool:
     """JSON has no other encoding (RFC 8259); a charset that says so does no harm."""
     for parameter in content_type.lower().split(";")[1:]:
         name, _, value = parameter.partition("=")

@@ -294,6 +294,19 @@ def derived_id(*parts: str) -> str:
     return "h-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
+_AUTOMATIC: Final = re.compile(r"(?:schedule|quarantine|stale)-[0-9a-f]{32}(?:-dry)?")
+
+
+def is_automatic(reset_id: str) -> bool:
+    """Whether only `remediate` makes such ids: known beforehand, others could use them up."""
+    return _AUTOMATIC.fullmatch(reset_id) is not None
+
+
+def is_derived(reset_id: str) -> bool:
+    """Whether it looks like an id that stands for where a request came from."""
+    return re.fullmatch(r"h-[0-9a-f]{32}", reset_id) is not None
+
+
 def content_hash(request: ResetRequest) -> str:
     """What makes two requests with one id the same: target, scope, dryRun, sorted subjects."""
     subjects: Sequence[str] = sorted(request.subjects)

@@ -18,6 +18,9 @@ PLATFORM_HEADERS: Final = "x-ms-client-principal"
 """Set by the platform's authentication, which also strips what a caller sends under the name."""
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_OTHERWISE_USED: Final = frozenset(
+    {"content-type", "content-length", "host", "webhook-id", "x-forwarded-for", "x-functions-key"}
+)
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 
 Words = str | int | bool
@@ -95,10 +98,11 @@ def parse_senders(entries: str, secrets: str, *, signed_in_front: bool) -> Sende
     for name, entry in found.items():
         _check_entry(name, entry, signed_in_front)
         _check_secrets(name, entry.scheme, known.get(name, ()))
-    if stray := sorted(set(known) - set(found)):
+    if set(known) - set(found):
+        # Not by name: where name and secret are swapped, the name is the secret.
         raise SettingsError(
-            f"WEBHOOK_SECRETS: {stray[0][:64]!r} is no sender of WEBHOOK_SENDERS; remove it there "
-            "or list it here"
+            "WEBHOOK_SECRETS: has secrets of a sender that WEBHOOK_SENDERS does not list; its "
+            f"senders are: {', '.join(sorted(found)) or 'none'}"
         )
     return {
         name: Sender(name=name, entry=_lower(entry), secrets=known[name])
@@ -132,21 +136,29 @@ def _check_entry(name: str, entry: SenderEntry, signed_in_front: bool) -> None:
             f"WEBHOOK_SENDERS: {name}.header: scheme {entry.scheme} has a header of its own "
             f"({SCHEMES[entry.scheme].header}); remove it"
         )
-    if entry.scheme is SchemeName.HEADER and not _HEADER_NAME.fullmatch(entry.header):
+    needed = entry.scheme is SchemeName.HEADER or entry.header
+    if needed and not _HEADER_NAME.fullmatch(entry.header):
         raise SettingsError(
             f"WEBHOOK_SENDERS: {name}.header: missing or no header's name; give the one that "
             "carries the secret, like x-relink-secret"
         )
-    if entry.header.lower().startswith(PLATFORM_HEADERS) and not signed_in_front:
+    header = entry.header.lower()
+    if header in _OTHERWISE_USED or (
+        header.startswith("x-ms-") and not header.startswith(PLATFORM_HEADERS)
+    ):
+        raise SettingsError(
+            f"WEBHOOK_SENDERS: {name}.header: {entry.header} means something else; choose another"
+        )
+    if header.startswith(PLATFORM_HEADERS) and not signed_in_front:
         raise SettingsError(
             f"WEBHOOK_SENDERS: {name}.header: {entry.header} can be believed only behind the "
             "platform's authentication (WEBSITE_AUTH_ENABLED); switch that on, or choose another"
         )
     if isinstance(entry.format, FieldMap):
-        _check_map(name, entry.format)
+        _check_map(name, entry.format, entry.targets)
 
 
-def _check_map(name: str, fields: FieldMap) -> None:
+def _check_map(name: str, fields: FieldMap, targets: tuple[str, ...]) -> None:
     for pointer in fields.when:
         if not pointer.startswith("/"):
             raise SettingsError(
@@ -159,6 +171,13 @@ def _check_map(name: str, fields: FieldMap) -> None:
     if isinstance(fields.dry_run, str) and not fields.dry_run.startswith("/"):
         raise SettingsError(
             f"WEBHOOK_SENDERS: {name}.format.dryRun: must be true, false or a JSON Pointer"
+        )
+    if fields.not_before and not fields.not_before.startswith("/"):
+        raise SettingsError(f"WEBHOOK_SENDERS: {name}.format.notBefore: must be a JSON Pointer")
+    if fields.target and not fields.target.startswith("/") and fields.target not in targets:
+        raise SettingsError(
+            f"WEBHOOK_SENDERS: {name}.format.target: {fields.target[:64]!r} is none of the "
+            "sender's targets; list it there"
         )
     if not fields.target:
         raise SettingsError(

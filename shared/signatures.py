@@ -179,18 +179,22 @@ def delivery_key(
     What makes a delivery the same when it comes again.
 
     The delivery id counts only where the scheme signs a time, so that a replay comes too late
-    anyway: elsewhere it is outside the signature and anybody's choice, and the body's hash stands
-    for it. For a secret in a header nothing is signed at all: the sender's word (`webhook-id`, or
-    *named* by the body) is taken, else the hash and a slot of ten minutes.
+    after five minutes: elsewhere it is outside the signature and anybody's choice, and the body's
+    hash stands for it. (Zendesk signs the time alone: within those minutes whoever has seen a
+    delivery can make it another one. Its retries are told by no other means.) For a secret in a
+    header nothing is signed at all: the sender's word (`webhook-id`, or *named* by the body) is
+    taken, else the hash and a slot of ten minutes.
     """
     scheme, digest = SCHEMES.get(name), hashlib.sha256(raw).hexdigest()
     if scheme is None:
         if given := headers.get(DELIVERY, "") or named:
             return ("delivery", given)
         return ("body", digest, str(int(now.timestamp() // WITHOUT_ID.total_seconds())))
-    if scheme.time and (given := headers.get(scheme.delivery, "")):
+    if not scheme.time:
+        return ("body", digest)
+    if given := headers.get(scheme.delivery, ""):
         return ("delivery", given)
-    return ("body", digest)
+    return ("body", digest, headers.get(scheme.time, ""))
 
 
 _HEADERS: Final = ("utf-8", "surrogatepass")

@@ -18,7 +18,8 @@ from shared.errors import (
 )
 from shared.formats import AsksNothing, read_event
 from shared.ports import Clock
-from shared.requests import LONGEST_REQUEST, Received, derived_id
+from shared.replies import is_utf8
+from shared.requests import LONGEST_REQUEST, Received, derived_id, is_derived
 from shared.senders import FormatName, Sender
 from shared.signatures import delivery_key, verify
 from shared.submit import Submission
@@ -47,7 +48,9 @@ class Webhooks:
         NotReachable, and StorageUnavailable where it should be sent again.
         """
         if self._settings.problems:
-            raise SettingsError(self._settings.problems[0])
+            # By name only: it may be anybody who asks.
+            setting = self._settings.problems[0].partition(":")[0]
+            raise SettingsError(f"{setting}: must be put right; GET /api/health says how")
         sender = self._settings.senders.get(name)
         if sender is None:
             emit("webhook.refused", why="sender")
@@ -82,6 +85,8 @@ class Webhooks:
             return event
         request = event.request
         self._check_reach(sender, request.target)
+        if is_derived(request.request_id):
+            raise InvalidRequest("requestId: h- with a digest is the app's own; choose another id")
         key = delivery_key(entry.scheme, lower, raw, named=event.delivery, now=now)
         received = Received(
             id=request.request_id or derived_id("webhook", sender.name, *key), request=request
@@ -103,7 +108,8 @@ class Webhooks:
 def _check_type(content_type: str) -> None:
     """Nothing said is taken for JSON, which every format here is."""
     media = content_type.partition(";")[0].strip().lower()
-    if media and media != "application/json" and not media.endswith("+json"):
+    json = media in {"", "application/json"} or media.endswith("+json")
+    if not json or media.endswith("-batch+json") or not is_utf8(content_type):
         raise NotJson("Content-Type: only JSON is read; set it to application/json at the sender")
 
 

@@ -25,10 +25,15 @@ def guarded(*texts: str) -> str:
     return texts[0]
 
 
+def holds(text: str) -> bool:
+    """Whether there is a canary, or something guarded, in it."""
+    return WORD in text or any(token in _guarded for token in _TOKEN.findall(text))
+
+
 def look_at(source: str, line: str) -> None:
     global seen  # noqa: PLW0603 -- one count for the whole run
     seen += 1
-    if WORD in line or any(token in _guarded for token in _TOKEN.findall(line)):
+    if holds(line):
         leaks.append(f"{source}: {line[:60]}…")
 
 

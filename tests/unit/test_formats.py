@@ -275,6 +275,7 @@ def test_an_issue_form_of_a_member_asks(newline: str) -> None:
         (issue("labeled", label={"name": "bug"}), "label"),
         (issue("labeled"), "label"),
         (issue("closed", issue={"body": FORM, "author_association": "OWNER"}), "only `opened`"),
+        (issue("reopened", issue={"body": FORM, "author_association": "OWNER"}), "only `opened`"),
         (issue("edited", issue={"body": FORM, "author_association": "OWNER"}), "only `opened`"),
         (issue("created", comment={"body": FORM}), "only events of issues"),
         (issue("labeled", label={"name": "reset:aws"}, comment={}), "only events of issues"),
@@ -287,6 +288,48 @@ def test_an_issue_form_of_a_member_asks(newline: str) -> None:
 )  # fmt: skip
 def test_other_events_of_github_ask_for_nothing(event: dict[str, Any], why: str) -> None:
     assert why in nothing("github", event)
+
+
+@pytest.mark.parametrize(
+    ("answer", "dry_run"),
+    [
+        ("- [X] Yes", True), ("- [x] Only tell me what would happen", True), ("yes", True),
+        ("- [ ] a\n- [x] b", True), ("- [ ] Yes", False), ("No", False), ("_No response_", False),
+    ],
+)  # fmt: skip
+def test_a_box_that_is_ticked_is_a_dry_run(answer: str, dry_run: bool) -> None:
+    body = f"### Target\n\n{TARGET}\n\n### Dry run\n\n{answer}\n"
+    event = issue("opened", issue={"body": body, "author_association": "OWNER"})
+    assert asked("github", event).dry_run is dry_run
+
+
+@pytest.mark.parametrize("answer", ["Yes, dry run", "ja", "x", "- [x] yes\nplease"])
+def test_a_dry_run_that_is_not_understood_is_no_real_one(answer: str) -> None:
+    body = f"### Target\n\n{TARGET}\n\n### Dry run\n\n{answer}\n"
+    event = issue("opened", issue={"body": body, "author_association": "OWNER"})
+    with pytest.raises(InvalidRequest, match="Dry run: neither yes nor no"):
+        read("github", event)
+
+
+def test_a_label_that_a_template_gives_a_stranger_asks_for_nothing() -> None:
+    label = {"name": f"reset:{TARGET}"}
+    stranger, member = (
+        issue("labeled", label=label, issue={"user": {"login": "ann"}, "author_association": a})
+        for a in ("NONE", "MEMBER")
+    )
+    assert "no member" in nothing("github", stranger)
+    assert asked("github", member).target == TARGET
+
+
+def test_what_a_stranger_wrote_is_not_what_the_one_with_the_label_wants() -> None:
+    label = {"name": f"reset:{TARGET}"}
+    theirs = issue("labeled", label=label, issue={"body": FORM, "user": {"login": "eve"}})
+    assert (asked("github", theirs).subjects, asked("github", theirs).dry_run) == ((), False)
+    ours = issue(
+        "labeled", label=label,
+        issue={"body": FORM, "user": {"login": "bob"}, "author_association": "OWNER"},
+    )  # fmt: skip
+    assert len(asked("github", ours).subjects) == 3
 
 
 def test_a_label_without_an_alias_is_no_request() -> None:
@@ -408,6 +451,19 @@ def test_of_two_jobs_of_one_service_principal_the_alert_must_name_one() -> None:
 def test_what_is_no_json_object_in_utf_8_is_refused(sender: str, raw: bytes) -> None:
     with pytest.raises(InvalidRequest):
         read_event(SENDERS[sender], raw, CATALOGUE)
+
+
+def test_a_byte_order_mark_does_no_harm_to_a_native_body() -> None:
+    raw = b"\xef\xbb\xbf" + webhooks.body(JIRA)
+    assert isinstance(read_event(SENDERS["jira"], raw, CATALOGUE), Asked)
+
+
+@pytest.mark.parametrize("sender", ["services", "jira", "github"])
+def test_a_name_given_twice_is_refused(sender: str) -> None:
+    raw = b'{"target": "salesforce-prod", "by": {"a": 1, "a": 2}, "target": "aws"}'
+    for twice in (raw, raw.replace(b', "target": "aws"', b"")):
+        with pytest.raises(InvalidRequest, match="given twice"):
+            read_event(SENDERS[sender], twice, CATALOGUE)
 
 
 def test_the_relink_format_takes_an_envelope_and_its_id() -> None:

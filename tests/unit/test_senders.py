@@ -45,19 +45,28 @@ def test_none_is_needed_and_none_reaches_anything_unless_listed() -> None:
         ({**GOOD, "targets": ["Sales"]}, "targets"),
         ({**GOOD, "targets": "salesforce-prod"}, "targets"),
         ({**GOOD, "header": "x-own"}, r"has a header of its own \(x-hub-signature-256\)"),
+        ({"scheme": "servicenow-hmac", "header": "bad header"}, "no header's name"),
+        ({"scheme": "header", "header": "Webhook-Id"}, "means something else"),
+        ({"scheme": "header", "header": "x-ms-token-aad-id-token"}, "means something else"),
         ({"scheme": "header"}, "header: missing or no header's name"),
         ({"scheme": "header", "header": "x secret"}, "no header's name"),
         (
-            {"scheme": "header", "header": "X-MS-Client-Principal-Id"},
+            {"scheme": "header", "header": "x-MS-Client-Principal-Id"},
             "believed only behind the platform's authentication",
         ),
         ({"scheme": "jira", "format": {"target": ""}}, "format.target: empty"),
+        ({"scheme": "jira", "format": {"target": "/a\nb"}}, "cannot be printed"),
+        ({"scheme": "jira", "format": {"target": "aws"}}, "none of the sender's targets"),
+        (
+            {"scheme": "jira", "format": {"target": "/a", "notBefore": "never"}},
+            "notBefore: must be a JSON Pointer",
+        ),
         ({"scheme": "jira", "format": {"reason": "x"}}, "missing required field `target`"),
         ({"scheme": "jira", "format": {"target": "/a~x"}}, "neither ~0 .* nor ~1"),
-        ({"scheme": "jira", "format": {"target": "a", "when": {"b": 1}}}, "no JSON Pointer"),
-        ({"scheme": "jira", "format": {"target": "a", "when": {"/b": {}}}}, "when"),
-        ({"scheme": "jira", "format": {"target": "a", "dryRun": "yes"}}, "dryRun: must be true"),
-        ({"scheme": "jira", "format": {"target": "a", "script": "x"}}, "unknown field `script`"),
+        ({"scheme": "jira", "format": {"target": "/a", "when": {"b": 1}}}, "no JSON Pointer"),
+        ({"scheme": "jira", "format": {"target": "/a", "when": {"/b": {}}}}, "when"),
+        ({"scheme": "jira", "format": {"target": "/a", "dryRun": "yes"}}, "dryRun: must be true"),
+        ({"scheme": "jira", "format": {"target": "/a", "script": "x"}}, "unknown field `script`"),
     ],
 )
 def test_a_bad_entry_is_named(entry: dict[str, Any], complaint: str) -> None:
@@ -95,7 +104,7 @@ def test_behind_the_platforms_authentication_its_headers_may_carry_the_secret() 
         ({"WEBHOOK_SENDERS": "@absent.json"}, "WEBHOOK_SENDERS: file 'absent.json' cannot be read"),
         ({"WEBHOOK_SENDERS": '{"A b": {"scheme": "jira"}}'}, "WEBHOOK_SENDERS: name 'A b'"),
         ({"WEBHOOK_SECRETS": "nonsense"}, "WEBHOOK_SECRETS: not valid JSON"),
-        ({"WEBHOOK_SECRETS": '{"desk": []}'}, "WEBHOOK_SECRETS: 'desk' is no sender"),
+        ({"WEBHOOK_SECRETS": '{"desk": []}'}, "WEBHOOK_SECRETS: has secrets of a sender that"),
         (
             {"WEBHOOK_SECRETS": "@Microsoft.KeyVault(SecretUri=https://v/s)"},
             "WEBHOOK_SECRETS: the Key Vault reference is not resolved",
@@ -106,6 +115,7 @@ def test_a_bad_setting_is_a_problem_and_no_exception(
     changes: dict[str, str], complaint: str
 ) -> None:
     found: Settings = settings(**changes)
+    assert not [p for p in found.problems if "desk" in p]
 
     assert found.senders == {}
     assert [p for p in found.problems if p.startswith(complaint)], found.problems
