@@ -13,8 +13,6 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-import msgspec
-
 from shared import policy, quarantine
 from shared.catalogue import Remediate, Target
 from shared.models import JobRow, Reset, Scope, StaleLinks, SyncJob, Watch
@@ -112,7 +110,7 @@ def wishes(sight: Sight, *, now: datetime) -> Iterator[Wish | Left]:
             cause=Cause.SCHEDULE,
             key=str((now - _EPOCH) // every),
             scope=_scope(sight.target.remediate),
-            reason=f"the periodic restart of this target (every {msgspec.to_builtins(every)})",
+            reason=f"the periodic restart of this target (every {_in_words(every)})",
         )
 
 
@@ -249,3 +247,16 @@ def _as_reset(wish: Wish, sight: Sight, now: datetime) -> Reset:
 def _scope(remediate: Remediate | None) -> Scope:
     """`quarantine` unless the target says otherwise: it is the portal's restart, links survive."""
     return Scope(str(remediate.scope)) if remediate is not None else Scope.QUARANTINE
+
+
+def _in_words(span: timedelta) -> str:
+    units = (
+        (timedelta(days=1), "day"),
+        (timedelta(hours=1), "hour"),
+        (timedelta(minutes=1), "minute"),
+    )
+    for unit, name in units:
+        if span % unit == timedelta(0):
+            count = span // unit
+            return f"{count} {name}{'' if count == 1 else 's'}"
+    return str(span)

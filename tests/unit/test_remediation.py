@@ -178,8 +178,24 @@ def test_a_schedule_is_due_in_each_of_its_slots_and_waits_while_in_quarantine() 
 
     assert isinstance(found, Wish)
     assert (found.cause, found.key, found.scope) == (Cause.SCHEDULE, str(slot), Scope.QUARANTINE)
-    assert "every P7D" in found.reason
+    assert "every 7 days" in found.reason
     assert is_left(held, "TooManyDeletes")
+
+
+@pytest.mark.parametrize(
+    ("every", "words"),
+    [
+        (timedelta(days=1), "every 1 day)"),
+        (timedelta(hours=36), "every 36 hours)"),
+        (timedelta(minutes=90), "every 90 minutes)"),
+        (timedelta(hours=1, seconds=1), "every 1:00:01)"),
+    ],
+)
+def test_a_schedule_is_told_in_words(every: timedelta, words: str) -> None:
+    found = due(seen(healthy(START), entry(schedule=every)))
+
+    assert isinstance(found, Wish)
+    assert words in found.reason
 
 
 @pytest.mark.parametrize("scope", list(RemediateScope))
