@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from shared import policy, remediation
 from shared.catalogue import Target
 from shared.config import Settings
-from shared.errors import Conflict, GraphError, NewerRow
+from shared.errors import Conflict, GraphError, NewerRow, NotSent
 from shared.models import Fleet, Stored, Watch
 from shared.names import REMEDIATE
 from shared.ports import Clock, Graph, Store
@@ -24,6 +24,9 @@ AT_ONCE: Final = 8
 LOGS_A_RUN: Final = 4
 """Provisioning logs read in one run, the longest unread first: Graph allows 5 in 10 seconds."""
 
+
+LOOKS_FOR: Final = timedelta(minutes=5)
+"""After that a tick begins no more looks: a Graph that hangs must not outlast functionTimeout."""
 
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -105,6 +108,8 @@ class Remediation:
         watch = await self._store.read_watch(alias)
         job = (await self._store.read_job(alias)).row
         try:
+            if self._clock() - run.now > LOOKS_FOR:
+                raise NotSent("the others took too long; it is looked at in the next tick")
             graph = await self._graph()
             snapshot = await graph.read_job(target.service_principal_id, target.job_id)
         except GraphError as error:

@@ -255,6 +255,24 @@ async def test_one_job_that_cannot_be_read_hides_no_other(
     assert await made._spectator().fleet() == Fleet(seen=3)
 
 
+async def test_a_graph_that_hangs_does_not_hold_a_tick_for_ever(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    made = world(20)
+
+    async def hang(what: str) -> None:
+        made.clock.forward(seconds=29)
+
+    for alias in made.settings.catalogue or {}:
+        made.graph_of(alias).pause = hang
+    await made.app.remediate()
+
+    (done,) = said(caplog, "remediate.done")
+    # 29 s each: eleven have begun within five minutes.
+    assert (done["targets"], done["failed"]) == (11, 9)
+    assert made.graph_of("app-19").reads == 0
+
+
 async def test_a_fault_of_the_whole_fleet_restarts_nothing_and_is_over_by_itself() -> None:
     made = world(10)
     for n in range(1, 6):
