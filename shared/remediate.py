@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from shared import policy, remediation
 from shared.catalogue import Target
 from shared.config import Settings
-from shared.errors import Conflict, GraphError, NewerRow
+from shared.errors import Conflict, GraphError, NewerRow, NotSent
 from shared.models import Fleet, Stored, Watch
 from shared.names import REMEDIATE
 from shared.ports import Clock, Graph, Store
@@ -24,6 +24,9 @@ AT_ONCE: Final = 8
 LOGS_A_RUN: Final = 4
 """Provisioning logs read in one run, the longest unread first: Graph allows 5 in 10 seconds."""
 
+
+LOOKS_FOR: Final = timedelta(minutes=5)
+"""After that a tick begins no more looks: a Graph that hangs must not outlast functionTimeout."""
 
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -94,10 +97,15 @@ class Remediation:
         return "" if self._rules.catalogue else "RESET_TARGETS is empty"
 
     async def _go_round(self, run: Run) -> None:
-        looks = await _each(run, self._rules.catalogue or {}, self._look)
-        # Noted before anything is asked for: the policy finds it there.
+        catalogue = self._rules.catalogue or {}
+        looks = await _each(run, catalogue, self._look)
         fleet = policy.fleet_of(look.watch.row for look in looks.values())
-        await self._store.note_fleet(fleet, at=run.now)
+        if unread := len(catalogue) - len(looks):
+            # The sum of a part is no sum: the last one stands, and here the rest counts as ill.
+            fleet = Fleet(seen=fleet.seen + unread, quarantined=fleet.quarantined + unread)
+        else:
+            # Noted before anything is asked for: the policy finds it there.
+            await self._store.note_fleet(fleet, at=run.now)
         idle = await _each(run, looks, lambda run, _, look: self._act(run, look, fleet))
         await self._read_logs(run, [looks[alias] for alias, free in idle.items() if free], fleet)
 
@@ -105,6 +113,8 @@ class Remediation:
         watch = await self._store.read_watch(alias)
         job = (await self._store.read_job(alias)).row
         try:
+            if self._clock() - run.now > LOOKS_FOR:
+                raise NotSent("the others took too long; it is looked at in the next tick")
             graph = await self._graph()
             snapshot = await graph.read_job(target.service_principal_id, target.job_id)
         except GraphError as error:
@@ -184,8 +194,10 @@ class Remediation:
             _left(run, sight, found)
             return
         request = found.received.request
+        # Counted first: the others' wishes are judged meanwhile, under the same budget.
+        run.asked += 1
         accepted = await self._submission.submit(found.received, via=REMEDIATE)
-        run.asked += not accepted.known
+        run.asked -= accepted.known
         emit(
             "remediate.asked", id=found.received.id, target=sight.alias, cause=str(wish.cause),
             scope=str(request.scope), why=found.why, dryRun=request.dry_run,
@@ -193,6 +205,8 @@ class Remediation:
 
     async def _judge(self, run: Run, wish: Wish, sight: Sight, fleet: Fleet) -> Asked | Left:
         budget = await self._store.budget(f"{run.now:%Y-%m-%d}", "")
+        # What this tick has asked for is spent soon.
+        budget = replace(budget, spent=budget.spent + run.asked)
         history = policy.History(job=sight.job, budget=budget, fleet=fleet, watch=sight.watch)
         return remediation.judge(wish, sight, history, self._rules, now=run.now)
 

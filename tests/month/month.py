@@ -206,7 +206,7 @@ class Month:
                 graph.lift_quarantine()
         if graph.job.code == "Active":
             graph.incremental_cycle()
-        elif graph.job.code == "NotRun" and self._now_and_then(per_day=1.5):
+        elif graph.job.code == "NotRun" and self._now_and_then(per_day=0.5):
             # What was wrong is still wrong: the restart did not help.
             self._fall_ill(alias, CURABLE)
 

@@ -255,6 +255,54 @@ async def test_one_job_that_cannot_be_read_hides_no_other(
     assert await made._spectator().fleet() == Fleet(seen=3)
 
 
+async def test_a_graph_that_hangs_does_not_hold_a_tick_for_ever(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    made = world(20)
+
+    async def hang(what: str) -> None:
+        made.clock.forward(seconds=29)
+
+    for alias in made.settings.catalogue or {}:
+        made.graph_of(alias).pause = hang
+    await made.app.remediate()
+
+    (done,) = said(caplog, "remediate.done")
+    # 29 s each: eleven have begun within five minutes.
+    assert (done["targets"], done["failed"]) == (11, 9)
+    assert made.graph_of("app-19").reads == 0
+
+
+async def test_one_tick_asks_for_no_more_than_the_day_allows() -> None:
+    made = world(20, environ={"RESET_DAILY_BUDGET": "3"}, schedule="P7D")
+    await ticks(made, 0)
+    first = len(resets(made))
+    await ticks(made, 10)
+    same_day = len(resets(made))
+    await ticks(made, 14)
+
+    # Nothing of the timer's waits for the budget at the head of a job, in front of a ticket.
+    assert (first, same_day, len(resets(made))) == (3, 3, 6)
+    assert State.WAITING not in {x.state for x in resets(made)}
+
+
+async def test_what_could_not_be_read_at_all_counts_as_ill_and_is_not_summed_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    made = world(5)
+    await made.app.remediate()
+    made.rebuild(RESET_TARGETS=catalogue(5, schedule="P7D"))
+    for alias in ("app-1", "app-2", "app-3"):
+        # A later version of the app wrote them.
+        values, etag = made.storage.resets.cells[alias, "watch"]
+        made.storage.resets.cells[alias, "watch"] = ({**values, "Version": 99}, etag)
+    await made.app.remediate()
+
+    assert resets(made) == []
+    assert {line["target"] for line in said(caplog, "remediate.left")} == {TARGET, "app-4"}
+    assert await made._spectator().fleet() == Fleet(seen=5)
+
+
 async def test_a_fault_of_the_whole_fleet_restarts_nothing_and_is_over_by_itself() -> None:
     made = world(10)
     for n in range(1, 6):

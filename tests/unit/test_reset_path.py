@@ -65,6 +65,9 @@ async def test_the_cost_from_message_to_204_is_two_graph_calls_one_insert_three_
         "graph restart",
         "table transaction",
     ]
+    # Reset and job twice (accepted, then its step), the day's budget twice (asked, reserved), the
+    # fleet's sum and the watch row.
+    assert world.faults.log.count("table read") == 8
     assert world.waiting() == []
 
 
