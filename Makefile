@@ -12,7 +12,7 @@ AZURITE_READY := local/node_modules/.ready
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup check test unit soak demo host azurite emulator request docs clean
+.PHONY: help setup check test unit soak demo host azurite emulator request docs package lock bench clean
 
 help: ## What there is to run
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,15 @@ emulator: $(READY) ## The Graph emulator alone (GRAPH_EMULATOR_PORT, default 707
 
 request: $(READY) ## Put a request on the queue (TARGET, REASON, BY, REQUEST_ID, DRY_RUN=1)
 	@$(RUN) -m local.request
+
+package: $(READY) ## dist/functionapp.zip: what is deployed without a remote build
+	@$(RUN) -m local.package
+
+lock: $(READY) ## Ask the registry anew for the wheels of the package
+	@$(RUN) -m local.package.lock
+
+bench: $(READY) ## Measure starting and the package, beside a baseline (ROUNDS, default 5)
+	@$(RUN) -m bench
 
 docs: $(READY) ## Write what the documentation takes from the code (schema, state diagram)
 	@$(RUN) -m local.documents
