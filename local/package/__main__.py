@@ -11,7 +11,6 @@ from local.package.errors import PackageError
 from local.package.parts import LISTED, table
 
 
-
 def main(target: Path) -> int:
     started = time.perf_counter()
     try:

@@ -17,7 +17,9 @@ from pathlib import Path
 SITE = Path(".python_packages") / "lib" / "site-packages"
 
 
-def command(package: Path, guests: Path, module: str, *arguments: str, report: str = "") -> list[str]:
+def command(
+    package: Path, guests: Path, module: str, *arguments: str, report: str = ""
+) -> list[str]:
     """
     The command that runs *module* (or a file) over the package unpacked at *package*.
 

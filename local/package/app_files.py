@@ -16,7 +16,9 @@ def collect(root: Path) -> Iterator[tuple[str, bytes]]:
     yield from _walk(root, "", patterns)
 
 
-def _walk(folder: Path, prefix: str, patterns: list[re.Pattern[str]]) -> Iterator[tuple[str, bytes]]:
+def _walk(
+    folder: Path, prefix: str, patterns: list[re.Pattern[str]]
+) -> Iterator[tuple[str, bytes]]:
     for entry in sorted(folder.iterdir()):
         name = f"{prefix}{entry.name}" + ("/" if entry.is_dir() else "")
         if name == IGNORE_FILE or any(pattern.search(name) for pattern in patterns):

@@ -37,7 +37,9 @@ _HEADER: Final = (
     "# Written by `make lock` from requirements.txt: the wheels of dist/functionapp.zip.\n"
     "# Not what a remote build takes: that one reads requirements.txt alone.\n"
 )
-_LINE: Final = re.compile(r"(?P<name>[\w.-]+)==(?P<version>\S+) --hash=sha256:(?P<hash>[0-9a-f]{64})")
+_LINE: Final = re.compile(
+    r"(?P<name>[\w.-]+)==(?P<version>\S+) --hash=sha256:(?P<hash>[0-9a-f]{64})"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

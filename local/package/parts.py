@@ -40,8 +40,10 @@ def table(measure: Measure, *, at_least: int) -> str:
         unpacked=sum(part.unpacked for part in light),
     )
     lines = ["| part | MB zipped | MB unpacked |", "|---|---|---|"]
-    for part in (*heavy, rest):
-        lines.append(f"| {part.name} | {part.zipped / 1e6:.2f} | {part.unpacked / 1e6:.2f} |")
+    lines += [
+        f"| {part.name} | {part.zipped / 1e6:.2f} | {part.unpacked / 1e6:.2f} |"
+        for part in (*heavy, rest)
+    ]
     return "\n".join(lines)
 
 

@@ -140,12 +140,16 @@ class Reach:
         for name, bases in source.bases.items():
             if self._builders & set(bases):
                 self._builders.add(name)
+        awake = []
         for function in source.functions:
             dunder = function.name.startswith("__")
             if function.owner not in self._builders or dunder or function.name in self._mentioned:
-                self._run(module, function)
+                awake.append(function)
             else:
                 self._dormant.setdefault(function.name, []).append((module, function))
+        # Only now, or one could ask for a method of its module that is not yet known.
+        for function in awake:
+            self._run(module, function)
 
     def _run(self, module: str, function: Function) -> None:
         idle = self._library.idle(module)
@@ -172,14 +176,13 @@ def trimmed(library: Library, module: str) -> bytes:
 
     Every line that stays keeps its number, so that a traceback fits the SDK as published.
     """
-    lines = library.text(module).split(b"\n")
     source = library.source(module)
-    blank = {n for i in library.idle(module) for n in range(i.line, i.last_line + 1)}
-    blank.update(number for words in source.docstrings for number in words)
-    for number, line in enumerate(lines, start=1):
-        if number in blank or (line.lstrip().startswith(b"#") and number not in source.in_strings):
-            lines[number - 1] = b""
-    return b"\n".join(lines)
+    idle = {n for i in library.idle(module) for n in range(i.line, i.last_line + 1)}
+    blank, kept = idle | source.docstrings, source.in_strings
+    return b"\n".join(
+        b"" if n in blank or (line.lstrip().startswith(b"#") and n not in kept) else line
+        for n, line in enumerate(library.text(module).split(b"\n"), start=1)
+    )
 
 
 def _names(path: str) -> Iterator[str]:

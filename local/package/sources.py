@@ -49,7 +49,7 @@ class Source:
     """For each class, the names of its bases."""
     quiet: bool
     """Importing it does no more than import and define classes."""
-    docstrings: tuple[range, ...]
+    docstrings: frozenset[int]
     """The lines of docstrings, but of those that are all of a body."""
     in_strings: frozenset[int]
     """Lines that a string goes on over: what looks like a comment there is none."""
@@ -62,67 +62,77 @@ class _Reader:
     functions: list[Function] = field(default_factory=list)
     bases: dict[str, tuple[str, ...]] = field(default_factory=dict)
     quiet: bool = True
+    docstrings: set[int] = field(default_factory=set)
+    in_strings: set[int] = field(default_factory=set)
 
     def module(self, body: list[ast.stmt]) -> None:
+        self._words(body)
         for statement in _that_run(body):
-            self.imports += _imports([statement], self.package)
-            if isinstance(statement, ast.ClassDef):
-                self._class(statement)
-            elif isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
-                self.functions.append(self._function(statement, ""))
-            elif not isinstance(statement, ast.Import | ast.ImportFrom) and not _is_words(statement):
+            self.imports += _imports([statement], self.package, functions=False)
+            if not self._definition(statement, "") and not _does_nothing(statement):
                 self.quiet = False
 
     def _class(self, found: ast.ClassDef) -> None:
         self.bases[found.name] = tuple(ast.unparse(base) for base in found.bases)
+        self._words(found.body)
         for statement in found.body:
-            if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
-                self.functions.append(self._function(statement, found.name))
-            elif isinstance(statement, ast.ClassDef):
-                self._class(statement)
-            elif not isinstance(statement, ast.Assign | ast.AnnAssign | ast.Pass) and not _is_words(
-                statement
-            ):
-                self.quiet = False
+            if not self._definition(statement, found.name):
+                self._strings(list(ast.walk(statement)))
+                plain = isinstance(statement, ast.Assign | ast.AnnAssign | ast.Pass)
+                if not plain and not _is_docstring(statement):
+                    self.quiet = False
+
+    def _definition(self, statement: ast.stmt, owner: str) -> bool:
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            self.functions.append(self._function(statement, owner))
+        elif isinstance(statement, ast.ClassDef):
+            self._class(statement)
+        else:
+            return False
+        return True
 
     def _function(self, found: ast.FunctionDef | ast.AsyncFunctionDef, owner: str) -> Function:
+        self._words(found.body)
         nodes = [node for statement in found.body for node in ast.walk(statement)]
+        self._strings(nodes)
         taken = [node for node in nodes if isinstance(node, ast.Attribute)]
-        own = {node.attr for node in taken if _is_self(node.value)}
         return Function(
             name=found.name,
             owner=owner,
-            imports=tuple(_imports(found.body, self.package)),
+            imports=tuple(_imports(found.body, self.package, functions=True)),
             names=frozenset(node.id for node in nodes if isinstance(node, ast.Name)),
             attributes=frozenset(node.attr for node in taken if not _is_self(node.value)),
-            own_attributes=frozenset(own),
+            own_attributes=frozenset(node.attr for node in taken if _is_self(node.value)),
         )
+
+    def _words(self, body: list[ast.stmt]) -> None:
+        """A docstring that is all of a body must stay, or there would be no body."""
+        if len(body) > 1 and _is_docstring(body[0]):
+            self.docstrings.update(_lines(body[0]))
+
+    def _strings(self, nodes: list[ast.AST]) -> None:
+        for node in nodes:
+            if isinstance(node, ast.Constant | ast.JoinedStr) and node.lineno != node.end_lineno:
+                self.in_strings.update(_lines(node))
 
 
 def read(text: bytes, *, package: str) -> Source:
     """Read a module that stands in *package*."""
     reader = _Reader(package)
-    tree = ast.parse(text)
-    reader.module(tree.body)
-    nodes = list(ast.walk(tree))
+    reader.module(ast.parse(text).body)
     return Source(
         imports=tuple(reader.imports),
         functions=tuple(reader.functions),
         bases=reader.bases,
         quiet=reader.quiet,
-        docstrings=tuple(_docstrings(nodes)),
-        in_strings=frozenset(
-            number
-            for node in nodes
-            if isinstance(node, ast.Constant | ast.JoinedStr)
-            for number in range(node.lineno + 1, (node.end_lineno or 0) + 1)
-        ),
+        docstrings=frozenset(reader.docstrings),
+        in_strings=frozenset(reader.in_strings),
     )
 
 
 def all_imports(text: bytes, *, package: str) -> tuple[Import, ...]:
     """Every import of a module, whatever runs it."""
-    return tuple(_imports(ast.parse(text).body, package))
+    return tuple(_imports(ast.parse(text).body, package, functions=True))
 
 
 def mentions(text: bytes) -> frozenset[str]:
@@ -149,14 +159,6 @@ def strings(text: bytes) -> frozenset[str]:
     )
 
 
-def _docstrings(nodes: list[ast.AST]) -> Iterator[range]:
-    for node in nodes:
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if len(node.body) > 1 else None
-            if first is not None and _is_words(first) and ast.get_docstring(node) is not None:
-                yield range(first.lineno, (first.end_lineno or 0) + 1)
-
-
 def _that_run(body: list[ast.stmt]) -> Iterator[ast.stmt]:
     for statement in body:
         if isinstance(statement, ast.If) and ast.unparse(statement.test).endswith("TYPE_CHECKING"):
@@ -165,11 +167,9 @@ def _that_run(body: list[ast.stmt]) -> Iterator[ast.stmt]:
             yield statement
 
 
-def _imports(body: list[ast.stmt], package: str) -> Iterator[Import]:
-    """The imports in *body*, at any depth but not in the functions of classes that it defines."""
+def _imports(body: list[ast.stmt], package: str, *, functions: bool) -> Iterator[Import]:
+    """The imports in *body* at any depth; those inside functions and classes only if asked for."""
     for statement in _that_run(body):
-        if isinstance(statement, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
         if isinstance(statement, ast.Import):
             for alias in statement.names:
                 yield _import(statement, alias.name, "", alias.asname or alias.name.split(".")[0])
@@ -177,8 +177,10 @@ def _imports(body: list[ast.stmt], package: str) -> Iterator[Import]:
             module = _absolute(statement, package)
             for alias in statement.names:
                 yield _import(statement, module, alias.name, alias.asname or alias.name)
-        else:
-            yield from _imports(_inner(statement), package)
+        elif functions or not isinstance(
+            statement, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        ):
+            yield from _imports(_inner(statement), package, functions=functions)
 
 
 def _import(statement: ast.stmt, module: str, name: str, bound: str) -> Import:
@@ -206,8 +208,21 @@ def _absolute(statement: ast.ImportFrom, package: str) -> str:
     return ".".join([*above, statement.module] if statement.module else above)
 
 
-def _is_words(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+def _does_nothing(statement: ast.stmt) -> bool:
+    """Nothing but to import, or to say something."""
+    return isinstance(statement, ast.Import | ast.ImportFrom) or _is_docstring(statement)
+
+
+def _is_docstring(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
+
+
+def _lines(node: ast.stmt | ast.expr) -> range:
+    return range(node.lineno, (node.end_lineno or node.lineno) + 1)
 
 
 def _is_self(value: ast.expr) -> bool:

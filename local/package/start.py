@@ -1,4 +1,4 @@
-"""What starting the app imports: the modules of the worker and of the app, and all that those import."""
+"""What starting imports: the worker and the app, what those import, and so on."""
 
 from collections.abc import Iterable, Iterator
 

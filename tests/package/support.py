@@ -34,7 +34,7 @@ def strangers(report: Path, package: Path, *, guests: Collection[str]) -> dict[s
 async def run(
     command: Sequence[str], environ: Mapping[str, str] | None = None, *, cwd: Path | None = None
 ) -> tuple[int, str]:
-    """The exit code, and all that it said. Of this process's environment only the path goes along."""
+    """The exit code, and all that it said; nothing of this process's environment goes along."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=cwd,
