@@ -30,7 +30,7 @@ def actionlint(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def zizmor(folder: Path) -> subprocess.CompletedProcess[str]:
-    command: list[Path | str] = [ZIZMOR, "--offline", "--no-progress", "--format=plain", str(folder)]
+    command = [str(ZIZMOR), "--offline", "--no-progress", "--format=plain", str(folder)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
