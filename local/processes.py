@@ -150,9 +150,10 @@ async def emulator(environ: Mapping[str, str] | None = None) -> AsyncIterator[st
 
 
 @asynccontextmanager
-async def host(environ: Mapping[str, str]) -> AsyncIterator[tuple[Started, str]]:
+async def host(
+    environ: Mapping[str, str], *, command: Sequence[str] = (sys.executable, "-m", "local.host")
+) -> AsyncIterator[tuple[Started, str]]:
     """The development host on a free port; yields it and its address."""
-    command = [sys.executable, "-m", "local.host"]
     async with started("the development host", command, {"PORT": "0", **environ}) as running:
         said = await running.said(r"host ready on (http://\S+)", within=30)
         yield running, said[1]
