@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from azure.storage.queue.aio import QueueServiceClient
 
 from local import processes
 from local.bicep import INFRA, ROOT
@@ -22,6 +21,7 @@ from local.emulator import serve
 from shared.bootstrap import GraphOpener
 from shared.config import Settings
 from shared.graph import GraphGateway
+from shared.names import RESETS_QUEUE, TABLES
 from tests.functional.stack import SALESFORCE, Stack, running, storage_and_graph
 
 from .tenant import IDENTITY, Tenant
@@ -231,65 +231,49 @@ async def test_a_wrong_setting_asks_nobody() -> None:
     assert verdicts(lines) == {"RESET_DAILY_BUDGET": Verdict.WRONG}
 
 
-def smoke_of(stack: Stack, queues: QueueServiceClient, **changes: float) -> Smoke:
+def smoke_of(stack: Stack, request_id: str = "smoke-1", *, within: float = 30) -> Smoke:
     return Smoke(
-        queues=queues, store=stack.store, target="salesforce-prod", request_id="smoke-1",
-        every=0.1, within=changes.get("within", 30),
+        queues=stack.queues, store=stack.store, target="salesforce-prod", request_id=request_id,
+        every=0.1, within=within,
     )  # fmt: skip
 
 
-async def test_the_dry_run_goes_through_queue_app_graph_and_tables() -> None:
-    async with running() as stack:
-        line = await smoke_of(stack, stack.queues).run()
+async def test_the_dry_run_goes_all_the_way_and_sees_a_lost_permission() -> None:
+    async with storage_and_graph() as stack:
+        async with processes.host(stack.environ) as (_, url):
+            good, health = await smoke_of(stack).run(), await smoke.health(url)
+            await stack.graph.put("/_emulator/state", json={"permission": "missing"})
+            refused = await smoke_of(stack, "smoke-2").run()
+        gone = await smoke.health(url)
 
-        assert line.verdict is Verdict.GOOD, line
-        assert "previewed" in line.says
         assert await stack.restarts() == []
+    assert good.verdict is Verdict.GOOD, good
+    assert "previewed" in good.says
+    assert health.verdict is Verdict.GOOD
+    assert gone.verdict is Verdict.WRONG
+    assert refused.verdict is Verdict.WRONG
+    assert "Synchronization.ReadWrite.All" in refused.says
 
 
 async def test_the_dry_run_says_where_graph_was_not_asked() -> None:
     async with running({"RESETS_ENABLED": "false"}) as stack:
-        line = await smoke_of(stack, stack.queues).run()
+        line = await smoke_of(stack).run()
 
     assert line.verdict is Verdict.MISSING
     assert "Microsoft Graph was not asked" in line.says
 
 
-async def test_the_dry_run_fails_where_graph_refuses() -> None:
-    async with running() as stack:
-        await stack.graph.put("/_emulator/state", json={"permission": "missing"})
-        line = await smoke_of(stack, stack.queues).run()
-
-    assert line.verdict is Verdict.WRONG
-    assert "Synchronization.ReadWrite.All" in line.says
-
-
-async def test_the_dry_run_fails_where_nobody_takes_the_message() -> None:
+async def test_the_dry_run_fails_without_a_queue_and_without_an_app() -> None:
     async with storage_and_graph() as stack:
-        await stack.queues.create_queue("provisioning-resets")
-        for table in ("ProvisioningResets", "ProvisioningResetIds"):
+        without_queue = await smoke_of(stack, within=1).run()
+        await stack.queues.create_queue(RESETS_QUEUE)
+        for table in TABLES:
             await stack.tables.create_table(table)
-        line = await smoke_of(stack, stack.queues, within=1).run()
+        without_app = await smoke_of(stack, within=1).run()
 
-    assert line.verdict is Verdict.WRONG
-    assert "in time" in line.says
-
-
-async def test_the_dry_run_says_that_there_is_no_queue() -> None:
-    async with storage_and_graph() as stack:
-        line = await smoke_of(stack, stack.queues, within=1).run()
-
-    assert line.verdict is Verdict.WRONG
-    assert "took no message (404)" in line.says
-
-
-async def test_health_is_asked_last() -> None:
-    async with (
-        storage_and_graph() as stack,
-        processes.host(stack.environ) as (_, url),
-    ):
-        assert (await smoke.health(url)).verdict is Verdict.GOOD
-    assert (await smoke.health(url)).verdict is Verdict.WRONG
+    assert without_queue.verdict is without_app.verdict is Verdict.WRONG
+    assert "took no message (404)" in without_queue.says
+    assert "in time" in without_app.says
 
 
 async def test_storage_in_a_private_network_is_not_called_checked(
