@@ -112,6 +112,17 @@ var rules alertRule[] = [
     dimensions: []
   }
   {
+    name: 'remediation-failed'
+    title: 'Scheduled remediation cannot look after a target'
+    severity: 2
+    query: loadTextContent('../queries/remediation-failed.kql')
+    every: 'PT30M'
+    window: 'PT1H'
+    operator: 'GreaterThan'
+    threshold: 2
+    dimensions: ['Target']
+  }
+  {
     name: 'graph-throttled'
     title: 'Microsoft Graph holds the app back'
     severity: 3

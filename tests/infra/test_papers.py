@@ -99,6 +99,12 @@ def test_deploy_explains_every_variable_that_a_deployment_reads() -> None:
     assert OPTIONAL.keys() <= explained
 
 
+def test_deploy_counts_the_alerts_right() -> None:
+    words = {13: "thirteen", 14: "fourteen", 15: "fifteen", 16: "sixteen"}
+
+    assert DEPLOY.count(f"{words[len(rules())]} alerts") == 2
+
+
 def test_every_output_that_deploy_reads_is_one() -> None:
     outputs = Deployment("default").outputs.keys()
     read = set(re.findall(r"get-value ([A-Z_]+)", DEPLOY)) - {"NAME"}
