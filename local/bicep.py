@@ -65,9 +65,11 @@ def find_compiler(environ: Mapping[str, str]) -> Path | None:
 class Compiler:
     """The Bicep CLI with a home of its own, which it needs to write to."""
 
-    def __init__(self, path: Path, home: Path) -> None:
+    def __init__(self, path: Path, home: Path, environ: Mapping[str, str]) -> None:
+        """*environ* is what parameter files may read; nothing of this process reaches them."""
         self._path = path
         self._environ = {
+            **environ,
             "PATH": os.environ.get("PATH", ""),
             "HOME": str(home),
             "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1",
@@ -164,9 +166,9 @@ class Compiler:
 
 
 @contextmanager
-def compiler(path: Path) -> Iterator[Compiler]:
+def compiler(path: Path, environ: Mapping[str, str] | None = None) -> Iterator[Compiler]:
     with tempfile.TemporaryDirectory() as home:
-        found = Compiler(path, Path(home))
+        found = Compiler(path, Path(home), environ or {})
         try:
             yield found
         finally:

@@ -12,11 +12,10 @@ MAIN_SCENARIOS = ("default", "everything")
 class Deployment:
     """The resources of one scenario."""
 
-    def __init__(self, scenario: str) -> None:
+    def __init__(self, scenario: str, predicted: dict[str, Any] | None = None) -> None:
         self.scenario = scenario
-        text = snapshot_file(scenario).read_text(encoding="utf-8")
-        self.text = text
-        found: dict[str, Any] = json.loads(text)
+        found = predicted or json.loads(snapshot_file(scenario).read_text(encoding="utf-8"))
+        self.text = json.dumps(found)
         self.resources: list[dict[str, Any]] = found["predictedResources"]
         self.outputs: dict[str, Any] = found["outputs"]
 

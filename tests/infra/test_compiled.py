@@ -26,7 +26,7 @@ from local.bicep import (
     sources,
 )
 
-from .templates import template, templates_within, without_generator
+from .templates import Deployment, template, templates_within, without_generator
 
 CHECKED_ON = "2026-11-25"
 """The day that use-recent-api-versions is asked for: growing old must not turn CI red."""
@@ -126,6 +126,50 @@ def test_the_azure_template_needs_no_graph_extension(tool: Compiler, tmp_path: P
 def test_a_parameter_that_is_missing_is_named(tool: Compiler, infra: Path) -> None:
     with pytest.raises(CompileError, match="ALERT_EMAILS"):
         tool.snapshot(infra / "main.bicepparam")
+
+
+GIVEN = {
+    "AZURE_ENV_NAME": "test",
+    "AZURE_LOCATION": "westeurope",
+    "ALERT_EMAILS": "identity-team@example.com",
+    "RESET_TARGETS": Deployment("default").settings["RESET_TARGETS"],
+}
+
+
+def deployed_with(environ: dict[str, str], infra: Path) -> Deployment:
+    """What `azd provision` would make of this environment."""
+    path = find_compiler(os.environ)
+    if path is None:
+        pytest.skip("no Bicep compiler (BICEP, PATH, ../shared/tools): only hashes are checked")
+    with compiler(path, environ) as tool:
+        return Deployment("azd", tool.snapshot(infra / "main.bicepparam"))
+
+
+def test_four_variables_are_enough_and_give_the_default_deployment(infra: Path) -> None:
+    deployed, default = deployed_with(GIVEN, infra), Deployment("default")
+
+    assert deployed.settings == default.settings
+    assert [r["type"] for r in deployed.resources] == [r["type"] for r in default.resources]
+
+
+def test_the_environment_switches_the_options_on(infra: Path) -> None:
+    chosen = {
+        "AZURE_PRINCIPAL_ID": "5d6f6a70-3a2f-4c55-8f0b-8a0c5a1d2e3f",
+        "ALERT_EMAILS": "identity-team@example.com,on-call@example.com",
+        "ALERTS_ON": "false",
+        "PRIVATE_NETWORK": "true",
+        "ZONE_REDUNDANT": "true",
+        "LOCK_STORAGE": "true",
+        "ALWAYS_READY_HTTP": "1",
+        "SIGN_IN_CLIENT_ID": "c0a8012e-6c1b-4f0e-9d53-1f2b3c4d5e6f",
+        "WEBHOOK_SENDERS": Deployment("everything").settings["WEBHOOK_SENDERS"],
+    }
+    deployed, everything = deployed_with(GIVEN | chosen, infra), Deployment("everything")
+
+    assert [r["type"] for r in deployed.resources] == [r["type"] for r in everything.resources]
+    for kind in ("Microsoft.Web/sites", "Microsoft.Storage/storageAccounts"):
+        assert deployed.only(kind) == everything.only(kind)
+    assert json.dumps(deployed.of_type("Microsoft.Web/sites/config")).count("/api/webhooks/sn") == 1
 
 
 def test_the_parameters_of_azd_are_the_settings_of_the_app_with_the_documented_defaults() -> None:
