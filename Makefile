@@ -13,7 +13,7 @@ AZURITE_READY := local/node_modules/.ready
 export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help setup check test unit soak month demo host azurite emulator request targets plan docs \
-  package lock bench clean
+  package lock bench bicep clean
 
 help: ## What there is to run
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ bench: $(READY) ## Measure starting and the package, beside a baseline (ROUNDS, 
 
 docs: $(READY) ## Write what the documentation takes from the code (schema, state diagram)
 	@$(RUN) -m local.documents
+
+bicep: $(READY) ## Format infra/, write what is compiled from it (BICEP, or a compiler on the PATH)
+	@$(RUN) -m local.bicep
 
 clean: ## Remove what setup and runs have made
 	@rm -rf $(VENV) local/node_modules .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

@@ -1,0 +1,226 @@
+metadata description = 'The function app on Flex Consumption, its settings, and sign-in in front of it where that is wanted.'
+
+import { tagMap, chosenSettings, signIn } from 'types.bicep'
+
+@description('Name of the app.')
+param name string
+
+@description('Name of the plan.')
+param planName string
+
+@description('Region.')
+param location string
+
+@description('Tags of every resource.')
+param tags tagMap
+
+@description('Name of the app\'s identity.')
+param identityName string
+
+@description('Client id of the app\'s identity.')
+param identityClientId string
+
+@description('Name of the Application Insights component.')
+param componentName string
+
+@description('Address of the blob service.')
+param blobUri string
+
+@description('Address of the queue service.')
+param queueUri string
+
+@description('Address of the table service.')
+param tableUri string
+
+@description('Blob container of the deployment package.')
+param packageContainerName string
+
+@description('Address of the vault.')
+param vaultUri string
+
+@description('Name under which the vault keeps the webhook senders\' secrets.')
+param sendersItem string
+
+@description('Name under which the vault keeps the key of the health report.')
+param healthItem string
+
+@description('What the deployer chose.')
+param settings chosenSettings
+
+@description('The address that links in tickets begin with; empty: the app\'s own.')
+param publicUrl string
+
+@description('Sign-in in front of the operator endpoints.')
+param signInWith signIn
+
+@description('Subnet that the app runs in; empty: none.')
+param subnetId string
+
+@description('Whether the plan spreads over zones.')
+param zoneRedundant bool
+
+@description('Memory of an instance in megabytes: 512, 2048 or 4096.')
+param instanceMemoryMB int
+
+@description('Most instances of each function; keep it low, because what is behind it is one throttled API.')
+param maximumInstanceCount int
+
+@description('Instances that always wait for webhooks and the API, so that no sender meets a cold start.')
+param alwaysReadyHttp int
+
+var hasSignIn = !empty(signInWith.clientId)
+
+// Read by the platform alone: with it the sign-in needs no client secret, the app's identity vouches.
+var assertionSetting = 'OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID'
+
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: identityName
+}
+
+resource component 'Microsoft.Insights/components@2020-02-02' existing = {
+  name: componentName
+}
+
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
+  name: planName
+  location: location
+  tags: tags
+  kind: 'functionapp'
+  sku: {
+    name: 'FC1'
+    tier: 'FlexConsumption'
+  }
+  properties: {
+    reserved: true
+    zoneRedundant: zoneRedundant
+  }
+}
+
+resource app 'Microsoft.Web/sites@2025-03-01' = {
+  name: name
+  location: location
+  tags: {
+    ...tags
+    // How azd finds where the service of azure.yaml goes.
+    'azd-service-name': 'app'
+  }
+  kind: 'functionapp,linux'
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: {
+      '${identity.id}': {}
+    }
+  }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    clientAffinityEnabled: false
+    keyVaultReferenceIdentity: identity.id
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    siteConfig: {
+      minTlsVersion: '1.2'
+      http20Enabled: true
+      remoteDebuggingEnabled: false
+    }
+    functionAppConfig: {
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: '${blobUri}${packageContainerName}'
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: identity.id
+          }
+        }
+      }
+      runtime: {
+        name: 'python'
+        version: '3.13'
+      }
+      scaleAndConcurrency: {
+        maximumInstanceCount: maximumInstanceCount
+        instanceMemoryMB: instanceMemoryMB
+        // A plan that spreads over zones takes no single instance that is always ready.
+        alwaysReady: alwaysReadyHttp == 0
+          ? []
+          : [{ name: 'http', instanceCount: zoneRedundant ? max(alwaysReadyHttp, 2) : alwaysReadyHttp }]
+        triggers: {
+          http: {
+            perInstanceConcurrency: 16
+          }
+        }
+      }
+    }
+  }
+
+  resource appSettings 'config' = {
+    name: 'appsettings'
+    properties: {
+      ...settings
+
+      // The host's own storage: blobs alone. It keeps neither queues nor tables where it has no address
+      // for them, so that its identity needs no right to make any.
+      AzureWebJobsStorage__blobServiceUri: blobUri
+      AzureWebJobsStorage__credential: 'managedidentity'
+      AzureWebJobsStorage__clientId: identityClientId
+
+      ResetStorage__queueServiceUri: queueUri
+      ResetStorage__tableServiceUri: tableUri
+      ResetStorage__credential: 'managedidentity'
+      ResetStorage__clientId: identityClientId
+
+      AZURE_CLIENT_ID: identityClientId
+
+      APPLICATIONINSIGHTS_CONNECTION_STRING: component.properties.ConnectionString
+      APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
+
+      PUBLIC_URL: empty(publicUrl) ? 'https://${app.properties.defaultHostName}' : publicUrl
+
+      WEBHOOK_SECRETS: '@Microsoft.KeyVault(SecretUri=${vaultUri}secrets/${sendersItem}/)'
+      HEALTH_KEY: '@Microsoft.KeyVault(SecretUri=${vaultUri}secrets/${healthItem}/)'
+
+      ...(hasSignIn ? { '${assertionSetting}': identityClientId } : {})
+    }
+  }
+
+  resource auth 'config' = if (hasSignIn) {
+    name: 'authsettingsV2'
+    properties: {
+      platform: {
+        enabled: true
+        runtimeVersion: '~1'
+      }
+      globalValidation: {
+        requireAuthentication: true
+        // A person who follows a link from a ticket is asked to sign in; a program gets 401.
+        unauthenticatedClientAction: 'RedirectToLoginPage'
+        redirectToProvider: 'azureActiveDirectory'
+        excludedPaths: concat(['/api/health', '/api/openapi.json'], signInWith.openPaths)
+      }
+      httpSettings: {
+        requireHttps: true
+      }
+      identityProviders: {
+        azureActiveDirectory: {
+          enabled: true
+          registration: {
+            clientId: signInWith.clientId
+            clientSecretSettingName: assertionSetting
+            openIdIssuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
+          }
+          validation: {
+            allowedAudiences: ['api://${signInWith.clientId}', signInWith.clientId]
+          }
+        }
+      }
+      login: {
+        tokenStore: {
+          enabled: false
+        }
+      }
+    }
+  }
+}
+
+@description('The app\'s own host name.')
+output hostName string = app.properties.defaultHostName

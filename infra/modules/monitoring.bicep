@@ -1,0 +1,56 @@
+metadata description = 'Where the app\'s logs go: a workspace and Application Insights, both by Entra identity only.'
+
+import { tagMap } from 'types.bicep'
+
+@description('Name of the workspace.')
+param workspaceName string
+
+@description('Name of the Application Insights component.')
+param componentName string
+
+@description('Region.')
+param location string
+
+@description('Tags of every resource.')
+param tags tagMap
+
+@description('How long logs are kept, in days.')
+@minValue(30)
+@maxValue(730)
+param retentionInDays int
+
+@description('Most gigabytes a day; beyond them logs are dropped until the next day, and the heartbeat alert fires.')
+@minValue(1)
+param dailyQuotaGb int
+
+resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {
+  name: workspaceName
+  location: location
+  tags: tags
+  properties: {
+    sku: {
+      name: 'PerGB2018'
+    }
+    retentionInDays: retentionInDays
+    workspaceCapping: {
+      dailyQuotaGb: dailyQuotaGb
+    }
+    features: {
+      disableLocalAuth: true
+      enableLogAccessUsingOnlyResourcePermissions: true
+    }
+  }
+}
+
+resource component 'Microsoft.Insights/components@2020-02-02' = {
+  name: componentName
+  location: location
+  tags: tags
+  kind: 'web'
+  properties: {
+    Application_Type: 'web'
+    DisableLocalAuth: true
+    IngestionMode: 'LogAnalytics'
+    WorkspaceResourceId: workspace.id
+  }
+}

@@ -1,0 +1,71 @@
+metadata description = 'Key Vault for what must be secret: the senders\' secrets and the key of the health report.'
+
+import { tagMap } from 'types.bicep'
+
+@description('Name of the vault.')
+param name string
+
+@description('Region.')
+param location string
+
+@description('Tags of every resource.')
+param tags tagMap
+
+@description('Whether the vault answers from the Internet; otherwise only through private endpoints.')
+param isPublic bool
+
+@description('Name under which the vault keeps the webhook senders\' secrets.')
+param sendersItem string
+
+@description('Name under which the vault keeps the key of the health report.')
+param healthItem string
+
+@description('First value of the health key; a secret that is there already is left alone.')
+@secure()
+param firstHealthKey string
+
+resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
+  name: name
+  location: location
+  tags: tags
+  properties: {
+    sku: {
+      family: 'A'
+      name: 'standard'
+    }
+    tenantId: tenant().tenantId
+    enableRbacAuthorization: true
+    enableSoftDelete: true
+    enablePurgeProtection: true
+    enabledForDeployment: false
+    enabledForDiskEncryption: false
+    enabledForTemplateDeployment: false
+    publicNetworkAccess: isPublic ? 'Enabled' : 'Disabled'
+    networkAcls: {
+      bypass: 'None'
+      defaultAction: isPublic ? 'Allow' : 'Deny'
+    }
+  }
+
+  // Made once: a later deployment must never overwrite what an operator has put in.
+  @onlyIfNotExists()
+  resource webhookSecrets 'secrets' = {
+    name: sendersItem
+    properties: {
+      contentType: 'application/json'
+      value: '{}'
+    }
+  }
+
+  @onlyIfNotExists()
+  resource healthKey 'secrets' = {
+    name: healthItem
+    properties: {
+      contentType: 'text/plain'
+      value: firstHealthKey
+    }
+  }
+}
+
+@description('Address of the vault.')
+output uri string = vault.properties.vaultUri

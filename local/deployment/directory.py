@@ -1,0 +1,154 @@
+"""
+Permissions in Microsoft Graph: what an identity holds, and granting what it lacks.
+
+By plain HTTP and as the signed-in engineer: nothing of this is deployed, and the app's own gateway
+must not be able to do it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import httpx
+from azure.identity.aio import AzureCliCredential
+
+GRAPH_APP_ID: Final = "00000003-0000-0000-c000-000000000000"
+"""Application id of Microsoft Graph in every tenant."""
+
+_REPLICATES_WITHIN: Final = (5.0, 10.0, 20.0, 30.0)
+
+
+class DirectoryError(Exception):
+    """What Microsoft Graph said; `forbidden` where it was a lack of rights."""
+
+    def __init__(self, words: str, *, forbidden: bool = False) -> None:
+        super().__init__(words)
+        self.forbidden = forbidden
+
+
+class Directory:
+    """Service principals, their app roles and their owners."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._client = client
+        self._sleep = sleep
+        self._roles: dict[str, str] = {}
+        self._graph_id = ""
+
+    async def permissions(self, principal_id: str) -> frozenset[str]:
+        """Return the names of the Graph application permissions that the identity holds."""
+        names = {role_id: name for name, role_id in (await self._app_roles()).items()}
+        rows = await self._pages(f"servicePrincipals/{principal_id}/appRoleAssignments")
+        held = (row["appRoleId"] for row in rows if row["resourceId"] == self._graph_id)
+        return frozenset(names[role_id] for role_id in held if role_id in names)
+
+    async def grant(self, principal_id: str, permission: str) -> None:
+        """https://learn.microsoft.com/graph/api/serviceprincipal-post-approleassignedto."""
+        roles = await self._app_roles()
+        if permission not in roles:
+            raise DirectoryError(f"Microsoft Graph has no application permission {permission}")
+        await self._change(
+            f"servicePrincipals/{self._graph_id}/appRoleAssignedTo",
+            {
+                "principalId": principal_id,
+                "resourceId": self._graph_id,
+                "appRoleId": roles[permission],
+            },
+        )
+
+    async def owners(self, service_principal_id: str) -> frozenset[str]:
+        """Return the object ids of the owners of an enterprise application."""
+        rows = await self._pages(f"servicePrincipals/{service_principal_id}/owners?$select=id")
+        return frozenset(row["id"] for row in rows)
+
+    async def make_owner(self, service_principal_id: str, principal_id: str) -> None:
+        """https://learn.microsoft.com/graph/api/serviceprincipal-post-owners."""
+        reference = self._client.base_url.join(f"directoryObjects/{principal_id}")
+        await self._change(
+            f"servicePrincipals/{service_principal_id}/owners/$ref", {"@odata.id": str(reference)}
+        )
+
+    async def _app_roles(self) -> dict[str, str]:
+        if not self._roles:
+            found = await self._get(
+                f"servicePrincipals(appId='{GRAPH_APP_ID}')?$select=id,appRoles"
+            )
+            self._graph_id = found["id"]
+            self._roles = {
+                role["value"]: role["id"]
+                for role in found["appRoles"]
+                if "Application" in role["allowedMemberTypes"]
+            }
+        return self._roles
+
+    async def _pages(self, path: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        while path:
+            page = await self._get(path)
+            rows += page["value"]
+            path = page.get("@odata.nextLink", "")
+        return rows
+
+    async def _get(self, path: str) -> dict[str, Any]:
+        answer = await self._asked("GET", path)
+        if answer.status_code != httpx.codes.OK:
+            raise _error(answer)
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def _change(self, path: str, body: dict[str, str]) -> None:
+        """
+        Post until the identity is known everywhere: a fresh one is not, for some seconds.
+
+        What is there already counts as done.
+        """
+        for wait in (*_REPLICATES_WITHIN, None):
+            answer = await self._asked("POST", path, json=body)
+            words = answer.text.lower()
+            if answer.is_success or "already exist" in words:
+                return
+            is_new = answer.status_code == httpx.codes.NOT_FOUND or "valid reference" in words
+            if wait is None or not is_new:
+                break
+            await self._sleep(wait)
+        raise _error(answer)
+
+    async def _asked(self, method: str, path: str, **body: Any) -> httpx.Response:
+        try:
+            return await self._client.request(method, path, **body)
+        except httpx.HTTPError as error:
+            raise DirectoryError(f"Microsoft Graph cannot be reached: {error!r}") from error
+
+
+def _error(answer: httpx.Response) -> DirectoryError:
+    try:
+        said = answer.json()["error"]
+        words = f"{said['code']}: {said['message']}"
+    except (ValueError, LookupError, TypeError):
+        words = answer.text[:200]
+    return DirectoryError(
+        f"Microsoft Graph answered {answer.status_code} {words}",
+        forbidden=answer.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN},
+    )
+
+
+@asynccontextmanager
+async def signed_in(endpoint: str) -> AsyncIterator[Directory]:
+    """The directory as the person sees it who did `az login`."""
+    async with AzureCliCredential() as credential:
+        try:
+            token = await credential.get_token(f"{endpoint}/.default")
+        except Exception as error:
+            raise DirectoryError(f"no sign-in; run `az login` ({error})", forbidden=True) from error
+    async with httpx.AsyncClient(
+        base_url=f"{endpoint}/v1.0/",
+        headers={"Authorization": f"Bearer {token.token}"},
+        timeout=30,
+    ) as client:
+        yield Directory(client)

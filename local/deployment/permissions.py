@@ -1,0 +1,139 @@
+"""
+`python -m local.deployment.permissions`: grant the app's identity what it needs in Microsoft Graph.
+
+The same as infra/graph/main.bicep, for who has the rights and no way to the extension. `--show`
+changes nothing.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from local.bicep import ROOT
+from local.deployment.directory import Directory, DirectoryError, signed_in
+from local.deployment.report import Line, Verdict, conclude
+from local.deployment.settings import app_settings
+from shared.config import Settings
+
+TENANT: Final = "Synchronization.ReadWrite.All"
+OWNED: Final = "Application.ReadWrite.OwnedBy"
+
+OPTIONAL: Final[Mapping[str, tuple[str, str]]] = {
+    "GRAPH_READ_PROVISIONING_LOGS": (
+        "ProvisioningLog.Read.All",
+        "tickets do not say which account each person was linked to, before and after",
+    ),
+    "GRAPH_READ_AUDIT_LOGS": (
+        "AuditLog.Read.All",
+        "a restart whose answer was lost may need a person to say whether it happened",
+    ),
+    "GRAPH_READ_USERS": (
+        "User.Read.All",
+        "people are found by object id only, not by user principal name",
+    ),
+}
+"""Switch -> permission, and what is missing without it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What this environment is to be granted."""
+
+    principal_id: str
+    permissions: tuple[str, ...]
+    owned: Mapping[str, str] = field(default_factory=dict)
+    """Alias -> service principal; only with Application.ReadWrite.OwnedBy."""
+
+
+def wanted(environ: Mapping[str, str]) -> Wanted:
+    access = environ.get("GRAPH_ACCESS") or TENANT
+    if access not in {TENANT, OWNED}:
+        raise DirectoryError(f"GRAPH_ACCESS: {access!r} is neither {TENANT} nor {OWNED}")
+    settings = Settings.from_environ(app_settings(environ), app_dir=ROOT)
+    targets = settings.catalogue or {}
+    return Wanted(
+        principal_id=environ.get("RELINK_IDENTITY_PRINCIPAL_ID", ""),
+        permissions=(
+            access,
+            *(p for switch, (p, _) in OPTIONAL.items() if environ.get(switch) == "true"),
+        ),
+        owned={a: t.service_principal_id for a, t in targets.items()} if access == OWNED else {},
+    )
+
+
+async def look(directory: Directory, wish: Wanted) -> list[Line]:
+    """One line a permission and an ownership."""
+    held = await directory.permissions(wish.principal_id)
+    lines = [
+        Line(verdict=Verdict.GOOD, what=name)
+        if name in held
+        else Line(verdict=Verdict.MISSING, what=name, says=_without(name))
+        for name in wish.permissions
+    ]
+    for alias, service_principal_id in wish.owned.items():
+        is_owner = wish.principal_id in await directory.owners(service_principal_id)
+        lines.append(
+            Line(
+                verdict=Verdict.GOOD if is_owner else Verdict.MISSING,
+                what=f"owner of {alias}",
+                says="" if is_owner else "its restarts will be refused",
+            )
+        )
+    more = sorted(held - set(wish.permissions))
+    if more:
+        says = "it holds them and this environment does not ask for them; take them away"
+        lines.append(Line(verdict=Verdict.WRONG, what=", ".join(more), says=says))
+    return lines
+
+
+async def grant(directory: Directory, wish: Wanted) -> list[Line]:
+    """Grant what is missing; repeating it changes nothing."""
+    held = await directory.permissions(wish.principal_id)
+    for name in wish.permissions:
+        if name not in held:
+            await directory.grant(wish.principal_id, name)
+    for service_principal_id in wish.owned.values():
+        if wish.principal_id not in await directory.owners(service_principal_id):
+            await directory.make_owner(service_principal_id, wish.principal_id)
+    return await look(directory, wish)
+
+
+def _without(permission: str) -> str:
+    lost = next((lost for name, lost in OPTIONAL.values() if name == permission), "")
+    return lost or "no job can be read or restarted until it is granted"
+
+
+HOW: Final = (
+    "To grant it, as Privileged Role Administrator: infra/hooks/permissions.sh, or by infra/graph "
+    "(docs/deploy.md, step 5)."
+)
+
+
+async def run(environ: Mapping[str, str], *, only_show: bool) -> int:
+    wish = wanted(environ)
+    if not wish.principal_id:
+        raise DirectoryError("RELINK_IDENTITY_PRINCIPAL_ID: missing; provision first")
+    endpoint = environ.get("GRAPH_ENDPOINT") or "https://graph.microsoft.com"
+    async with signed_in(endpoint) as directory:
+        lines = await (look if only_show else grant)(directory, wish)
+    code = conclude(lines)
+    if any(line.verdict is Verdict.MISSING for line in lines):
+        print(HOW)
+        return 1
+    return code
+
+
+def main() -> int:
+    try:
+        return asyncio.run(run(os.environ, only_show="--show" in sys.argv[1:]))
+    except DirectoryError as error:
+        print(f"{error}\n{HOW}" if error.forbidden else error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    print("Permissions of the app's identity in Microsoft Graph:")
+    sys.exit(main())

@@ -1,0 +1,294 @@
+"""What runs around a deployment: hooks, the checks before, the dry run after."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from local import processes
+from local.bicep import INFRA, ROOT
+from local.deployment import before, settings, smoke
+from local.deployment.directory import Directory
+from local.deployment.permissions import TENANT
+from local.deployment.report import Line, Verdict, conclude
+from local.deployment.smoke import Smoke, judge
+from local.emulator import serve
+from shared.bootstrap import GraphOpener
+from shared.config import Settings
+from shared.graph import GraphGateway
+from shared.names import RESETS_QUEUE, TABLES
+from tests.functional.stack import SALESFORCE, Stack, running, storage_and_graph
+
+from .tenant import IDENTITY, Tenant
+
+AZURE_YAML = (ROOT / "azure.yaml").read_text(encoding="utf-8")
+HOOKS = re.findall(r"^  (\w+):\n    shell: sh\n    run: \./(\S+)", AZURE_YAML, re.MULTILINE)
+ENVIRON = {
+    "AZURE_ENV_NAME": "test",
+    "AZURE_LOCATION": "westeurope",
+    "ALERT_EMAILS": "identity-team@example.com",
+    "RESETS_ENABLED": "true",
+    "RESET_TARGETS": json.dumps({"salesforce-prod": {"servicePrincipalId": SALESFORCE}}),
+}
+
+
+def verdicts(lines: list[Line]) -> dict[str, Verdict]:
+    return {line.what: line.verdict for line in lines}
+
+
+def test_azd_runs_our_hooks_before_and_after() -> None:
+    assert dict(HOOKS) == {
+        name: f"infra/hooks/{name}.sh" for name in ("preprovision", "predeploy", "postdeploy")
+    }
+    assert AZURE_YAML.count("run:") == len(HOOKS)
+
+
+@pytest.mark.parametrize("script", sorted((INFRA / "hooks").iterdir()), ids=lambda p: p.name)
+def test_every_hook_can_be_run_and_runs_what_there_is(script: Path) -> None:
+    text = script.read_text(encoding="utf-8")
+    (module,) = re.findall(r"python -m (\S+)", text)
+
+    assert os.access(script, os.X_OK)
+    assert text.startswith("#!/bin/sh\n")
+    assert (ROOT / (module.replace(".", "/") + ".py")).is_file()
+    subprocess.run(["sh", "-n", str(script)], check=True)
+
+
+def test_git_keeps_the_hooks_executable() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "--stage", "infra/hooks"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if listed.returncode or not listed.stdout:
+        pytest.skip("no git checkout: the modes in it cannot be seen")
+
+    assert {line.split()[0] for line in listed.stdout.splitlines()} == {"100755"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "says"),
+    [
+        pytest.param({}, 0, "targets: salesforce-prod", id="good"),
+        pytest.param({"RESET_DAILY_BUDGET": "many"}, 1, "RESET_DAILY_BUDGET", id="bad"),
+        pytest.param({"RESET_TARGETS": ""}, 1, "RESET_TARGETS: missing", id="missing"),
+    ],
+)
+def test_the_hook_before_provisioning_stops_at_a_bad_setting(
+    changes: dict[str, str], code: int, says: str
+) -> None:
+    done = subprocess.run(
+        [INFRA / "hooks" / "preprovision.sh"], env={**os.environ, **ENVIRON, **changes},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == code, done.stdout + done.stderr
+    assert says in done.stdout
+
+
+def test_the_check_reads_what_the_template_reads() -> None:
+    given = (INFRA / "main.bicepparam").read_text(encoding="utf-8")
+    read = set(re.findall(r"readEnvironmentVariable\('([A-Z_]+)'", given))
+    within = re.search(r"param settings = \{(.*?)\n\}", given, re.DOTALL)
+    needed = set(re.findall(r"readEnvironmentVariable\('([A-Z_]+)'\)", given))
+
+    assert within is not None
+    assert set(settings.CHOSEN) == {
+        *re.findall(r"^  ([A-Z_]+):", within[1], re.MULTILINE),
+        "PUBLIC_URL",
+    }
+    assert set(settings.CHOSEN) <= read
+    assert set(settings.NEEDED) == needed
+
+
+def test_settings_are_good_missing_or_wrong_each_by_name() -> None:
+    good = settings.check(ENVIRON)
+    wrong = settings.check(
+        {**ENVIRON, "GRAPH_ENDPOINT": "https://evil.example", "ALERT_EMAILS": ""}
+    )
+    off = settings.check({**ENVIRON, "RESETS_ENABLED": ""})
+
+    assert verdicts(good) == {"settings": Verdict.GOOD}
+    assert verdicts(wrong) == {"ALERT_EMAILS": Verdict.WRONG, "GRAPH_ENDPOINT": Verdict.WRONG}
+    assert verdicts(off) == {"settings": Verdict.GOOD, "RESETS_ENABLED": Verdict.MISSING}
+
+
+def test_a_connection_string_of_this_machine_has_no_part_in_it() -> None:
+    assert settings.check({**ENVIRON, "ResetStorage": "nonsense"}) == settings.check(ENVIRON)
+
+
+def test_senders_without_their_secrets_in_the_vault_are_a_reminder() -> None:
+    senders = '{"sn": {"scheme": "header", "header": "x-relink-secret", "targets": []}}'
+    lines = settings.check({**ENVIRON, "WEBHOOK_SENDERS": senders})
+    (reminder,) = [line for line in lines if "webhook-secrets" in line.what]
+
+    assert reminder.verdict is Verdict.NOT_CHECKED
+    assert "sn" in reminder.says
+
+
+def test_only_what_is_wrong_stops_a_deployment(capsys: pytest.CaptureFixture[str]) -> None:
+    codes = {v: conclude([Line(verdict=v, what="x", says="y")]) for v in Verdict}
+
+    assert codes == {v: int(v is Verdict.WRONG) for v in Verdict}
+    assert "wrong        x: y" in capsys.readouterr().out
+
+
+@asynccontextmanager
+async def graph(url: str) -> AsyncIterator[GraphGateway]:
+    gateway = await GraphOpener(
+        Settings.from_environ(
+            {**settings.app_settings(ENVIRON), "GRAPH_ENDPOINT": url}, app_dir=ROOT
+        )
+    )()
+    assert isinstance(gateway, GraphGateway)
+    try:
+        yield gateway
+    finally:
+        await gateway.close()
+
+
+def directory_of(tenant: Tenant) -> before.Opened:
+    @asynccontextmanager
+    async def opened(endpoint: str) -> AsyncIterator[Directory]:
+        del endpoint
+        yield tenant.directory()
+
+    return opened
+
+
+async def checked(
+    tenant: Tenant, targets: dict[str, str] | None = None, *, granted: bool = True
+) -> list[Line]:
+    """The check before a deployment, over the emulated Graph and *tenant*."""
+    async with serve() as emulator, graph(emulator.url) as gateway:
+        emulator.directory.state.permission = "granted" if granted else "missing"
+        environ = {
+            **ENVIRON,
+            "GRAPH_ENDPOINT": emulator.url,
+            "RELINK_IDENTITY_PRINCIPAL_ID": IDENTITY,
+        }
+        if targets is not None:
+            catalogue = {alias: {"servicePrincipalId": i} for alias, i in targets.items()}
+            environ["RESET_TARGETS"] = json.dumps(catalogue)
+        return await before.check(environ, graph=gateway, directory=directory_of(tenant))
+
+
+async def test_before_a_deployment_every_target_has_its_job() -> None:
+    lines = await checked(Tenant(held={TENANT}))
+
+    assert verdicts(lines) == {
+        "settings": Verdict.GOOD, "target salesforce-prod": Verdict.GOOD, TENANT: Verdict.GOOD,
+    }  # fmt: skip
+    assert "Active" in lines[1].says
+
+
+async def test_a_target_that_is_not_there_stops_the_deployment() -> None:
+    aws = "c41f7a92-0d6e-4b83-a5f7-6e2c9d1b8f04"
+    nowhere = "99999999-9999-4999-8999-999999999999"
+    lines = await checked(Tenant(held={TENANT}), {"aws": aws, "gone": nowhere})
+    found = verdicts(lines)
+
+    assert found["target gone"] is Verdict.WRONG
+    assert found["target aws"] is Verdict.WRONG
+    assert "has 2 provisioning jobs" in next(x.says for x in lines if x.what == "target aws")
+
+
+async def test_who_may_not_read_jobs_is_told_that_nothing_was_checked() -> None:
+    found = verdicts(await checked(Tenant(held={TENANT}), granted=False))
+
+    assert found["target salesforce-prod"] is Verdict.NOT_CHECKED
+
+
+async def test_a_missing_permission_does_not_stop_but_says_how() -> None:
+    lines = await checked(Tenant())
+
+    assert verdicts(lines)[TENANT] is Verdict.MISSING
+    assert verdicts(lines)["how"] is Verdict.MISSING
+    assert conclude(lines) == 0
+
+
+async def test_permissions_that_may_not_be_read_are_not_checked() -> None:
+    found = verdicts(await checked(Tenant(may_read=False)))
+
+    assert found["permissions in Microsoft Graph"] is Verdict.NOT_CHECKED
+
+
+async def test_a_wrong_setting_asks_nobody() -> None:
+    class Nobody:
+        def __getattr__(self, name: str) -> object:
+            raise AssertionError(f"asked: {name}")
+
+    lines = await before.check(
+        {**ENVIRON, "RESET_DAILY_BUDGET": "many"},
+        graph=Nobody(),  # type: ignore[arg-type]
+        directory=directory_of(Tenant()),
+    )
+
+    assert verdicts(lines) == {"RESET_DAILY_BUDGET": Verdict.WRONG}
+
+
+def smoke_of(stack: Stack, request_id: str = "smoke-1", *, within: float = 30) -> Smoke:
+    return Smoke(
+        queues=stack.queues, store=stack.store, target="salesforce-prod", request_id=request_id,
+        every=0.1, within=within,
+    )  # fmt: skip
+
+
+async def test_the_dry_run_goes_all_the_way_and_sees_a_lost_permission() -> None:
+    async with storage_and_graph() as stack:
+        async with processes.host(stack.environ) as (_, url):
+            good, health = await smoke_of(stack).run(), await smoke.health(url)
+            await stack.graph.put("/_emulator/state", json={"permission": "missing"})
+            refused = await smoke_of(stack, "smoke-2").run()
+        gone = await smoke.health(url)
+
+        assert await stack.restarts() == []
+    assert good.verdict is Verdict.GOOD, good
+    assert "previewed" in good.says
+    assert health.verdict is Verdict.GOOD
+    assert gone.verdict is Verdict.WRONG
+    assert refused.verdict is Verdict.WRONG
+    assert "Synchronization.ReadWrite.All" in refused.says
+
+
+async def test_the_dry_run_says_where_graph_was_not_asked() -> None:
+    async with running({"RESETS_ENABLED": "false"}) as stack:
+        line = await smoke_of(stack).run()
+
+    assert line.verdict is Verdict.MISSING
+    assert "Microsoft Graph was not asked" in line.says
+
+
+async def test_the_dry_run_fails_without_a_queue_and_without_an_app() -> None:
+    async with storage_and_graph() as stack:
+        without_queue = await smoke_of(stack, within=1).run()
+        await stack.queues.create_queue(RESETS_QUEUE)
+        for table in TABLES:
+            await stack.tables.create_table(table)
+        without_app = await smoke_of(stack, within=1).run()
+
+    assert without_queue.verdict is without_app.verdict is Verdict.WRONG
+    assert "took no message (404)" in without_queue.says
+    assert "in time" in without_app.says
+
+
+async def test_storage_in_a_private_network_is_not_called_checked(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = await smoke.run({**ENVIRON, "RELINK_STORAGE_IS_PUBLIC": "false"})
+
+    assert code == 0
+    assert "not checked" in capsys.readouterr().out
+
+
+async def test_a_smoke_test_without_addresses_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    assert await smoke.run(ENVIRON) == 1
+    assert "RELINK_QUEUE_URI" in capsys.readouterr().out
+
+
+def test_a_reset_that_did_not_end_as_a_preview_is_wrong() -> None:
+    assert judge("x", None).verdict is Verdict.WRONG

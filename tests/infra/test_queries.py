@@ -1,0 +1,302 @@
+"""The queries: right for Kusto, true to what the app logs, and right in what they let through."""
+
+import json
+import logging
+import re
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kiota_abstractions.api_error import APIError
+
+from local.bicep import INFRA, ROOT
+from shared.advance import _failed
+from shared.config import Settings
+from shared.errors import NotSent
+from shared.graph_errors import RESTARTING, _by_status
+from shared.models import Reset
+from shared.telemetry import EVENTS, emit
+
+from .alerting import TABLES, Workspace, rules, written
+
+QUERIES = {path.stem: path.read_text(encoding="utf-8") for path in (INFRA / "queries").iterdir()}
+EVENT = re.compile(r'"((?:' + "|".join(sorted({e.split(".")[0] for e in EVENTS})) + r")\.[a-z_]+)")
+
+
+def events_of(query: str) -> set[str]:
+    """The events that a query names, and those with a prefix that it names."""
+    named = set(EVENT.findall(query)) | set(
+        re.findall(r'startswith_cs "([a-z]+\.[a-z_]+) \{"', query)
+    )
+    prefixes = re.findall(r'startswith_cs "([a-z]+\.)"', query)
+    return named | {event for event in EVENTS if event.startswith(tuple(prefixes))}
+
+
+def documented_fields() -> dict[str, set[str]]:
+    text = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z_.]+)` \| [A-Z]+ \| .* \| ([^|]*) \|$", text, re.MULTILINE)
+    return {event: set(re.findall(r"\w+", fields)) for event, fields in rows}
+
+
+BROKEN = {
+    "column": "AppTraces | where Mesage == 'x'",
+    "table": "AppTrace | count",
+    "operator": "AppTraces | summarise count()",
+    "function": "AppTraces | extend x = parse_jason(Message)",
+    "unfinished": "AppTraces | where Message matches regex",
+}
+
+
+@pytest.fixture(scope="module")
+def said() -> dict[str, Any]:
+    """What the language service says of every query, and of some that are broken on purpose."""
+    done = subprocess.run(
+        ["node", str(Path(__file__).parent / "kusto.cjs")],
+        input=json.dumps({"tables": TABLES, "queries": QUERIES | BROKEN}),
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(QUERIES))
+def test_the_language_service_finds_nothing(said: dict[str, Any], name: str) -> None:
+    assert said[name]["findings"] == []
+
+
+@pytest.mark.parametrize("name", sorted(BROKEN))
+def test_the_language_service_would_find(said: dict[str, Any], name: str) -> None:
+    assert said[name]["findings"]
+
+
+def test_every_column_that_a_rule_splits_or_measures_by_is_one(said: dict[str, Any]) -> None:
+    by_text = {text: said[name]["columns"] for name, text in QUERIES.items()}
+
+    for name, rule in rules().items():
+        (criterion,) = rule["criteria"]["allOf"]
+        used = {dimension["name"] for dimension in criterion["dimensions"]}
+        if criterion["metricMeasureColumn"]:
+            used.add(criterion["metricMeasureColumn"])
+        assert used <= set(by_text[criterion["query"]]), name
+
+
+def test_every_query_is_deployed() -> None:
+    deployed = "".join(
+        path.read_text(encoding="utf-8") for path in (INFRA / "modules").glob("*.bicep")
+    )
+    loaded = set(re.findall(r"loadTextContent\('\.\./queries/([a-z-]+)\.kql'\)", deployed))
+
+    assert loaded == set(QUERIES)
+
+
+@pytest.mark.parametrize("name", sorted(QUERIES))
+def test_every_event_that_a_query_names_is_logged(name: str) -> None:
+    named = events_of(QUERIES[name])
+
+    assert named or "AppRequests" in QUERIES[name]
+    assert named <= set(EVENTS)
+
+
+@pytest.mark.parametrize("name", sorted(QUERIES))
+def test_every_field_that_a_query_reads_is_documented(name: str) -> None:
+    fields = documented_fields()
+    documented = set().union(*(fields.get(event, set()) for event in events_of(QUERIES[name])))
+    read = re.findall(r"Fields(?:\.|\[\")(\w+)", QUERIES[name])
+
+    assert read or "Fields" not in QUERIES[name]
+    assert set(read) <= documented
+
+
+RESET = Reset(
+    id="r-1", target="salesforce-prod", requested_at=datetime(2026, 11, 25, tzinfo=UTC),
+    service_principal_id="8e6c3c1d-4b7a-4c52-9f0e-2a1d5b9c7e31",
+)  # fmt: skip
+
+
+def refused_by_graph(status: int) -> None:
+    """What the gateway makes of this answer, logged as the engine does."""
+    _failed(
+        RESET,
+        "restart",
+        _by_status(APIError("", status, {"retry-after": "7", "date": ""}), RESTARTING),
+    )
+
+
+def without_token() -> None:
+    _failed(RESET, "fetch_token", NotSent("no token for Microsoft Graph: no identity endpoint"))
+
+
+def bad_setting() -> None:
+    for why in Settings.from_environ({}, app_dir=ROOT).problems:
+        emit("settings.bad", why=why)
+
+
+def each(*says: Callable[[], None]) -> Callable[[], None]:
+    def one_by_one() -> None:
+        for say in says:
+            say()
+
+    return one_by_one
+
+
+def several(times: int, say: Callable[[], None]) -> Callable[[], None]:
+    return each(*[say] * times)
+
+
+def say(event: str, **fields: Any) -> Callable[[], None]:
+    return lambda: emit(event, **fields)
+
+
+OF_A_RESET = {"id": "r-1", "target": "salesforce-prod"}
+
+# Alert -> what makes it fire, and what must not.
+FIRES: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
+    "reset-failed": (
+        say("reset.failed", **OF_A_RESET, outcome="quarantined", detail="in quarantine"),
+        say("reset.completed", **OF_A_RESET, outcome="completed", detail="reset.failed {"),
+    ),
+    "reset-awaiting-approval": (
+        say("reset.awaiting_approval", **OF_A_RESET, detail="above 20000"),
+        say("reset.waiting", **OF_A_RESET, detail="cooldown"),
+    ),
+    "fate-unknown": (
+        say("reset.fate_asked", **OF_A_RESET, detail="nobody can tell"),
+        say("reset.unknown", **OF_A_RESET, detail="being looked up"),
+    ),
+    "message-lost": (
+        say("message.unreadable", key="m-1", queue="provisioning-resets", reason="no JSON"),
+        say("message.repeated", **OF_A_RESET, state="restarted"),
+    ),
+    "answer-undeliverable": (
+        say("answer.undeliverable", **OF_A_RESET, notifier="servicenow"),
+        say("answer.put_off", **OF_A_RESET, notifier="servicenow", attempts=1, why="503"),
+    ),
+    "sweep-silent": (lambda: None, say("sweep.done", sent=0)),
+    "remediation-silent": (say("sweep.done", sent=0), say("remediate.done", asked=0)),
+    "remediation-failed": (
+        several(3, say("remediate.failed", target="aws", why="timeout")),
+        each(*(say("remediate.failed", target=t, why="timeout") for t in ("a", "b", "c"))),
+    ),
+    "graph-throttled": (
+        several(6, lambda: refused_by_graph(429)),
+        several(6, lambda: refused_by_graph(503)),
+    ),
+    "graph-permission-lost": (
+        lambda: refused_by_graph(403),
+        each(lambda: refused_by_graph(404), lambda: refused_by_graph(429), without_token),
+    ),
+    "settings-bad": (bad_setting, say("storage.failed", what="nudge", why="timeout")),
+    "storage-failed": (
+        several(6, say("storage.failed", what="nudge", why="timeout")),
+        several(2, say("sweep.failed", target="aws", why="timeout")),
+    ),
+    "webhook-refused": (
+        several(21, say("webhook.refused", sender="sn", why="signature")),
+        several(5, say("webhook.refused", sender="sn", why="signature")),
+    ),
+    "function-failed": (lambda: None, lambda: None),
+}  # fmt: skip
+
+
+# Said by the invocation itself, which then fails: function-failed.
+TOLD_OTHERWISE = {"invocation.cancelled"}
+
+
+def test_every_event_that_is_an_error_leads_to_an_alert() -> None:
+    queries = [rule["criteria"]["allOf"][0]["query"] for rule in rules().values()]
+    asked = {event for query in queries for event in events_of(query)}
+    errors = {event for event, level in EVENTS.items() if level >= logging.ERROR}
+
+    assert errors - asked == TOLD_OTHERWISE
+
+
+def test_every_alert_is_tried() -> None:
+    assert set(FIRES) == set(rules())
+
+
+@pytest.mark.parametrize("name", sorted(FIRES.keys() - {"function-failed"}))
+def test_an_alert_fires_on_what_the_app_says_and_on_nothing_else(name: str) -> None:
+    fires, does_not = FIRES[name]
+    rule = rules()[name]
+    for make, expected in ((fires, True), (does_not, False)):
+        workspace = Workspace()
+        with written() as lines:
+            make()
+        workspace.take(lines)
+        assert bool(workspace.fired(rule)) is expected, lines
+
+
+def test_no_token_again_and_again_is_a_permission_that_is_gone() -> None:
+    workspace = Workspace()
+    with written() as lines:
+        several(3, without_token)()
+    workspace.take(lines)
+
+    assert workspace.fired(rules()["graph-permission-lost"]) == [("salesforce-prod",)]
+
+
+def test_an_alert_names_the_reset_that_it_is_about() -> None:
+    workspace = Workspace()
+    with written() as lines:
+        for n in (1, 2):
+            emit("reset.failed", id=f"r-{n}", target="aws", outcome="x", detail="y")
+    workspace.take(lines)
+
+    assert sorted(workspace.fired(rules()["reset-failed"])) == [("aws", "r-1"), ("aws", "r-2")]
+
+
+def test_failed_invocations_are_counted_a_function() -> None:
+    rule, workspace = rules()["function-failed"], Workspace()
+    for n in range(6):
+        workspace.take_request("run_reset", success=False)
+        workspace.take_request("sweep", success=n > 0)
+
+    assert workspace.fired(rule) == [("run_reset",)]
+
+
+def test_a_detail_with_braces_and_quotes_arrives_whole() -> None:
+    workspace, detail = Workspace(), 'it said {"error": "x"} — "quoted"\\'
+    with written() as lines:
+        emit("reset.failed", id="r-1", target="aws", outcome="x", detail=detail)
+    workspace.take(lines)
+
+    assert [row["Detail"] for row in workspace.ask(QUERIES["reset-failed"])] == [detail]
+
+
+def test_the_workbook_shows_what_waits_until_it_is_decided() -> None:
+    workspace = Workspace()
+    with written() as lines:
+        emit("reset.awaiting_approval", id="r-1", target="aws", detail="above 20000")
+        emit("reset.awaiting_approval", id="r-2", target="aws", detail="above 20000")
+        emit("reset.late_word", id="r-2", target="aws", word="x", state="y")
+        emit("reset.cancelled", id="r-1", target="aws")
+        emit("reset.fate_asked", id="r-3", target="aws", detail="nobody can tell")
+    workspace.take(lines)
+    waiting = workspace.ask(QUERIES["waiting-for-people"])
+
+    assert [(row["Id"], row["Asks"]) for row in waiting] == [
+        ("r-2", "approve?"), ("r-3", "did it happen?"),
+    ]  # fmt: skip
+
+
+def test_the_workbook_shows_each_reset_once_with_its_last_state() -> None:
+    workspace = Workspace()
+    with written() as lines:
+        emit("reset.accepted", id="r-1", target="aws", via="queue", scope="full")
+        emit("reset.restarted", id="r-1", target="aws", scope="full", number=1)
+        emit("reset.progress", id="r-1", target="aws", progress="10 of 52")
+        emit("reset.accepted", id="r-2", target="aws", via="queue", scope="full")
+    workspace.take(lines)
+    shown = {row["Id"]: row["State"] for row in workspace.ask(QUERIES["resets"])}
+
+    assert shown == {"r-1": "restarted", "r-2": "accepted"}
+
+
+@pytest.mark.parametrize("name", sorted(QUERIES))
+def test_every_query_can_be_asked_of_an_empty_workspace(name: str) -> None:
+    rows = Workspace().ask(QUERIES[name])
+
+    assert rows == ([{"Beats": 0}] if name.endswith("-silent") else [])
