@@ -21,6 +21,8 @@ from shared.catalogue import Catalogue, parse_catalogue
 from shared.errors import SettingsError
 from shared.models import AnswerKind
 from shared.names import CONNECTION
+from shared.principal import ENABLED
+from shared.senders import Senders, parse_senders
 
 GRAPH_HOSTS: Final = frozenset(
     {
@@ -46,6 +48,7 @@ _AZURITE: Final = (
 )
 
 DEFAULT_SWEEP: Final = "0 * * * * *"
+DEFAULT_REMEDIATION: Final = "0 */15 * * * *"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +88,10 @@ class Settings:
     follow_up_interval: timedelta = timedelta(minutes=5)
     retention: timedelta = timedelta(days=400)
     sweep_schedule: str = DEFAULT_SWEEP
+    remediation_schedule: str = DEFAULT_REMEDIATION
+    public_url: str = ""
     notifiers: Mapping[str, NotifierEntry] | None = field(default_factory=dict)
+    senders: Senders = field(default_factory=dict)
     health_key: str = ""
     problems: tuple[str, ...] = field(default=())
 
@@ -118,7 +124,7 @@ class Settings:
             managed_identity=bool(environ.get("IDENTITY_ENDPOINT")),
             client_id=text("AZURE_CLIENT_ID"),
             catalogue=read(lambda: _catalogue(environ, app_dir), None),
-            enabled=environ.get("RESETS_ENABLED", "") == "true",
+            enabled=read(lambda: _switch(environ, "RESETS_ENABLED"), False),
             daily_budget=read(lambda: _number(environ, "RESET_DAILY_BUDGET", 10, most=1000), 0),
             max_age=span("RESET_MAX_AGE", timedelta(days=3), timedelta(minutes=1)),
             approval_expiry=span("APPROVAL_EXPIRY", timedelta(days=1), timedelta(minutes=1)),
@@ -129,6 +135,12 @@ class Settings:
             sweep_schedule=read(
                 lambda: _schedule(environ, "SWEEP_SCHEDULE", DEFAULT_SWEEP), DEFAULT_SWEEP
             ),
+            remediation_schedule=read(
+                lambda: _schedule(environ, "REMEDIATION_SCHEDULE", DEFAULT_REMEDIATION),
+                DEFAULT_REMEDIATION,
+            ),
+            public_url=read(lambda: _public_url(environ), ""),
+            senders=read(lambda: _senders(environ, app_dir), {}),
             notifiers=read(lambda: _notifiers(environ), None),
             health_key=text("HEALTH_KEY") or text("LOCAL_FUNCTION_KEY"),
             problems=tuple(problems),
@@ -153,6 +165,12 @@ def _text(environ: Mapping[str, str], name: str, default: str = "") -> str:
             "that the app's identity may read it (Key Vault Secrets User)"
         )
     return value or default
+
+
+def _switch(environ: Mapping[str, str], name: str) -> bool:
+    """On by exactly `true`; what cannot be read is off, and reported."""
+    _text(environ, name)
+    return environ.get(name) == "true"
 
 
 def _duration(
@@ -271,15 +289,42 @@ def _catalogue(environ: Mapping[str, str], app_dir: Path) -> Catalogue:
         raise SettingsError(
             'RESET_TARGETS: missing; list what may be reset, {"alias": {"servicePrincipalId": "…"}}'
         )
-    if value.startswith("@"):
-        path = app_dir / value[1:]
-        try:
-            value = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeError) as error:
-            raise SettingsError(
-                f"RESET_TARGETS: file {value[1:]!r} cannot be read beside host.json; deploy it"
-            ) from error
-    return parse_catalogue(value)
+    return parse_catalogue(_content("RESET_TARGETS", value, app_dir))
+
+
+def _content(name: str, value: str, app_dir: Path) -> str:
+    """What stands in the file that `@file.json` names, or the value itself."""
+    if not value.startswith("@"):
+        return value
+    try:
+        return (app_dir / value[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(
+            f"{name}: file {value[1:]!r} cannot be read beside host.json; deploy it"
+        ) from error
+
+
+def _senders(environ: Mapping[str, str], app_dir: Path) -> Senders:
+    return parse_senders(
+        _content("WEBHOOK_SENDERS", _text(environ, "WEBHOOK_SENDERS"), app_dir),
+        _text(environ, "WEBHOOK_SECRETS"),
+        signed_in_front=environ.get(ENABLED) == "True",
+    )
+
+
+def _public_url(environ: Mapping[str, str]) -> str:
+    value = _text(environ, "PUBLIC_URL").rstrip("/")
+    if not value:
+        return ""
+    parts = urlsplit(value)
+    local = parts.scheme == "http" and parts.hostname in LOOPBACK
+    plain = not (parts.query or parts.fragment or parts.username)
+    if not plain or not parts.hostname or not (parts.scheme == "https" or local):
+        raise SettingsError(
+            "PUBLIC_URL: is no https address of the app, or has more than that in it; give "
+            "https://APP.azurewebsites.net (http on loopback), without query"
+        )
+    return value
 
 
 def _notifiers(environ: Mapping[str, str]) -> Mapping[str, NotifierEntry]:

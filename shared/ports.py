@@ -1,6 +1,6 @@
 """What the engine needs of the world, and what each part promises."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -11,13 +11,20 @@ from shared.models import (
     Budget,
     Claim,
     DueRow,
+    Fleet,
     JobRow,
+    JobsFound,
+    Link,
     PoisonMessage,
     Reset,
     Scope,
+    Sighting,
+    StaleLinks,
     Stored,
     SyncJob,
+    Watch,
 )
+from shared.requests import Received
 
 
 class Clock(Protocol):
@@ -78,6 +85,15 @@ class Store(Protocol):
     async def events(self, reset: Reset) -> list[AuditEvent]:
         """Return the audit of a reset, oldest first."""
 
+    async def links(self, reset: Reset) -> list[Link]:
+        """Return what was found out about the links of a reset's subjects."""
+
+    async def resets(self, target: str, *, after: str, most: int) -> list[Reset]:
+        """Return the target's resets after the row key *after*, newest first; no other is read."""
+
+    async def open_ids(self, target: str, *, after: str, most: int) -> list[str]:
+        """Return ids of the target's open resets, in their order, after *after*; from the index."""
+
     async def read_answer(self, target: str, reset_id: str, n: int) -> Stored[Answer] | None:
         """Return an answer that is still to be delivered."""
 
@@ -113,8 +129,26 @@ class Store(Protocol):
     async def mark_sent(self, row: DueRow, *, at: datetime) -> None:
         """Merge `Sent` alone under the row's ETag; gone or changed rows are left alone."""
 
+    async def read_watch(self, target: str) -> Stored[Watch]:
+        """Return what `remediate` last saw of the job; one not there yet has no ETag."""
+
+    async def write_watch(self, before: Stored[Watch], after: Watch) -> Stored[Watch]:
+        """Insert or replace the row; raise Conflict where it has changed since it was read."""
+
+    async def note_fleet(self, fleet: Fleet, *, at: datetime) -> None:
+        """Keep the sum of what was last seen of all targets, so that it is one row to read."""
+
+    async def fleet(self) -> Fleet:
+        """Return that sum; nothing seen where it was never noted."""
+
     async def beat(self, timer: str, *, at: datetime) -> None:
         """Record that a timer has run."""
+
+    async def note_graph(self, seen: Sequence[Sighting]) -> None:
+        """Record how Graph was; of each mood the last one given is kept."""
+
+    async def graph_seen(self) -> list[Sighting]:
+        """Return how Graph was last seen, one for each mood that it ever was in."""
 
     async def last_beat(self, timer: str) -> datetime | None:
         """Return when a timer last ran."""
@@ -123,11 +157,17 @@ class Store(Protocol):
 class Queues(Protocol):
     """Messages that never expire. Raises StorageUnavailable."""
 
+    async def request(self, received: Received) -> None:
+        """Send the request, with its id as `requestId`, to where `run_reset` reads."""
+
     async def follow_up(self, reset_id: str) -> None:
         """Ask for one `advance` of this reset."""
 
     async def notification(self, target: str, reset_id: str, n: int) -> None:
         """Ask for the delivery of one answer."""
+
+    async def oldest(self) -> Mapping[str, datetime | None]:
+        """Return of each queue when the oldest message that can be seen was put there."""
 
     def poisoned(self) -> AsyncIterator[PoisonMessage]:
         """Yield what lies on the poison queues, invisible to others for some minutes."""
@@ -183,3 +223,24 @@ class Graph(Protocol):
 
     async def audit_trail(self, service_principal_id: str, *, since: datetime) -> AuditTrail:
         """Return the restarts that the directory audit log shows since then."""
+
+    async def stale_links(
+        self, service_principal_id: str, job_id: str, *, since: datetime
+    ) -> StaleLinks:
+        """
+        Return the users whose links the provisioning logs show as InvalidAnchor after then.
+
+        Not readable where Graph refuses (no ProvisioningLog.Read.All); a read that fails raises
+        NotSent or FateUnknown. *job_id* is the one of the job as read, never empty. A user who
+        succeeded afterwards is left out.
+        """
+
+    async def service_principals_with_jobs(
+        self, *, progress: Callable[[int, int], None]
+    ) -> JobsFound:
+        """
+        Return every service principal of the tenant that has jobs, by name.
+
+        One that cannot be read never hides the others. *progress* hears how many of how many
+        known so far have been looked at.
+        """

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 from typing import Final
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
@@ -11,6 +12,8 @@ from azure.storage.queue.aio import QueueClient
 
 from shared.errors import StorageUnavailable
 from shared.models import PoisonMessage
+from shared.names import QUEUES
+from shared.requests import Received, to_message
 
 TAKES_AT_MOST: Final = 60.0
 PAGE: Final = 32
@@ -22,24 +25,34 @@ FOREVER = -1
 
 
 class StorageQueues:
-    """The `Queues` over two clients; messages are plain JSON (host.json: messageEncoding none)."""
+    """The `Queues` over its clients; messages are plain JSON (host.json: messageEncoding none)."""
 
     def __init__(
         self,
+        requests: QueueClient,
         follow_ups: QueueClient,
         notifications: QueueClient,
         poison: Mapping[str, QueueClient],
     ) -> None:
         """*poison* holds each queue's poison queue under the name of the queue itself."""
+        self._requests = requests
         self._follow_ups = follow_ups
         self._notifications = notifications
         self._poison = poison
 
+    async def request(self, received: Received) -> None:
+        await _send(self._requests, to_message(received))
+
     async def follow_up(self, reset_id: str) -> None:
-        await _send(self._follow_ups, {"id": reset_id})
+        await _send(self._follow_ups, json.dumps({"id": reset_id}))
 
     async def notification(self, target: str, reset_id: str, n: int) -> None:
-        await _send(self._notifications, {"target": target, "id": reset_id, "n": n})
+        message = {"target": target, "id": reset_id, "n": n}
+        await _send(self._notifications, json.dumps(message))
+
+    async def oldest(self) -> Mapping[str, datetime | None]:
+        queues = (self._requests, self._follow_ups, self._notifications)
+        return dict(zip(QUEUES, await asyncio.gather(*map(_oldest, queues)), strict=True))
 
     async def poisoned(self) -> AsyncIterator[PoisonMessage]:
         for name, queue in self._poison.items():
@@ -78,9 +91,19 @@ async def _page(queue: QueueClient) -> list[QueueMessage]:
         raise StorageUnavailable(f"queue {queue.queue_name}: {type(error).__name__}") from error
 
 
-async def _send(queue: QueueClient, message: dict[str, str | int]) -> None:
+async def _oldest(queue: QueueClient) -> datetime | None:
+    """Of the front of the queue: its order is only roughly that of coming."""
     try:
         async with asyncio.timeout(TAKES_AT_MOST):
-            await queue.send_message(json.dumps(message), time_to_live=FOREVER)
+            front = await queue.peek_messages(max_messages=PAGE)
+    except (AzureError, TimeoutError) as error:
+        raise StorageUnavailable(f"queue {queue.queue_name}: {type(error).__name__}") from error
+    return min((m.inserted_on for m in front if m.inserted_on is not None), default=None)
+
+
+async def _send(queue: QueueClient, message: str) -> None:
+    try:
+        async with asyncio.timeout(TAKES_AT_MOST):
+            await queue.send_message(message, time_to_live=FOREVER)
     except (AzureError, TimeoutError) as error:
         raise StorageUnavailable(f"queue {queue.queue_name}: {type(error).__name__}") from error

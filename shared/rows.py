@@ -10,7 +10,20 @@ from types import UnionType
 from typing import Any, Final, cast
 
 from shared.errors import NewerRow
-from shared.models import VERSION, Answer, AuditEvent, Claim, DueRow, JobRow, LastFull, Reset
+from shared.models import (
+    VERSION,
+    Answer,
+    AuditEvent,
+    Claim,
+    DueRow,
+    GraphMood,
+    JobRow,
+    LastFull,
+    Link,
+    Reset,
+    Sighting,
+    Watch,
+)
 
 Entity = dict[str, Any]
 
@@ -99,6 +112,10 @@ def event_from(entity: Mapping[str, Any]) -> AuditEvent:
     )
 
 
+def link_from(entity: Mapping[str, Any]) -> Link:
+    return Link(**_values(Link, entity, leave_out=set()))
+
+
 def answer_entity(answer: Answer) -> Entity:
     entity = _columns(answer, leave_out={"target", "id", "n"})
     return {"PartitionKey": answer.target, "RowKey": answer_key(answer.id, answer.n), **entity}
@@ -136,6 +153,16 @@ def job_from(entity: Mapping[str, Any]) -> JobRow:
     )
 
 
+def watch_entity(row: Watch) -> Entity:
+    entity = _columns(row, leave_out={"target"})
+    return {"PartitionKey": row.target, "RowKey": "watch", **entity}
+
+
+def watch_from(entity: Mapping[str, Any]) -> Watch:
+    _check_version(entity)
+    return Watch(target=entity["PartitionKey"], **_values(Watch, entity, leave_out={"target"}))
+
+
 def claim_entity(claim: Claim) -> Entity:
     return {
         "PartitionKey": claim.id,
@@ -154,6 +181,21 @@ def claim_from(entity: Mapping[str, Any]) -> Claim:
         requested_at=as_utc(entity["RequestedAt"]),
         content_hash=entity["ContentHash"],
     )
+
+
+def sighting_columns(seen: Sighting) -> Entity:
+    mood = seen.mood[0].upper() + seen.mood[1:]
+    return {f"{mood}At": seen.at, f"{mood}Call": seen.call, f"{mood}Why": seen.why}
+
+
+def sightings_from(entity: Mapping[str, Any]) -> list[Sighting]:
+    found = []
+    for mood in GraphMood:
+        column = mood[0].upper() + mood[1:]
+        if entity.get(f"{column}At") is not None:
+            at, call = as_utc(entity[f"{column}At"]), entity[f"{column}Call"]
+            found.append(Sighting(mood=mood, at=at, call=call, why=entity[f"{column}Why"]))
+    return found
 
 
 def _check_version(entity: Mapping[str, Any]) -> None:

@@ -46,6 +46,7 @@ from shared.models import (
     Scope,
     State,
 )
+from shared.principal import vouched
 
 POST_BEGINS_WITHIN: Final = timedelta(seconds=10)
 POST_TAKES_AT_MOST: Final = timedelta(seconds=30)
@@ -164,20 +165,23 @@ def _dry_run_could_not(x: Reset, event: Event, now: datetime) -> Transition | No
 
 
 def _decided(x: Reset, job: JobRow, event: Decided, now: datetime) -> Transition | None:
+    how = vouched(event.signed_in)
     match event.decision:
         case "approve" if x.state is State.AWAITING_APPROVAL:
             return _move(
                 x, State.ACCEPTED, now, due_at=now, approved=True, approved_by=event.by,
-                approver_signed_in=event.signed_in, detail="approved", by=event.by,
+                approver_signed_in=event.signed_in, detail=f"approved ({how})", by=event.by,
             )  # fmt: skip
         case "reject":
             return _end(
-                x, job, State.REJECTED, now, outcome="rejected", detail="rejected", by=event.by
-            )
+                x, job, State.REJECTED, now, outcome="rejected", detail=f"rejected ({how})",
+                by=event.by,
+            )  # fmt: skip
         case "cancel":
             return _end(
-                x, job, State.CANCELLED, now, outcome="cancelled", detail="cancelled", by=event.by
-            )
+                x, job, State.CANCELLED, now, outcome="cancelled", detail=f"cancelled ({how})",
+                by=event.by,
+            )  # fmt: skip
         case _:
             return None
 
@@ -205,7 +209,8 @@ def _sending(x: Reset, job: JobRow, event: Event, now: datetime) -> Transition |
         case RestartRejected(number=number) if number == x.number:
             return _end_sent(
                 x, job, State.FAILED, now, outcome="rejected by Graph", detail=event.reason,
-                last_restart_at=job.last_restart_at, graph_request_id=event.graph_request_id,
+                last_restart_at=job.last_restart_at, last_steady_at=job.last_steady_at,
+                graph_request_id=event.graph_request_id,
             )  # fmt: skip
         case AnswerLost(number=number) if number == x.number:
             return _move(x, State.UNKNOWN, now, due_at=event.look_at, detail=event.reason)
@@ -229,11 +234,13 @@ def _unknown(x: Reset, job: JobRow, event: Event, now: datetime) -> Transition |
         case Decided(decision="resend") if x.asked:
             return _move(
                 x, State.WAITING, now, due_at=now, asked=False,
-                detail="a person says that the restart did not happen: it may be sent again",
+                detail="a person says that the restart did not happen: it may be sent again "
+                f"({vouched(event.signed_in)})",
                 by=event.by,
             )  # fmt: skip
         case Decided(decision="cancel") if x.asked:
-            return _fate_unknown(x, job, now, "given up by a person", by=event.by)
+            why = f"given up by a person ({vouched(event.signed_in)})"
+            return _fate_unknown(x, job, now, why, by=event.by)
         case _:
             return None
 
@@ -268,7 +275,7 @@ def _restarted(x: Reset, job: JobRow, event: Event, now: datetime) -> Transition
             return _end_sent(
                 x, job, State.COMPLETED if event.completed else State.FAILED, now,
                 outcome=event.outcome, detail=event.detail, after=event.after,
-                last_restart_at=x.restarted_at,
+                last_restart_at=x.restarted_at, last_steady_at=event.steady_at,
             )  # fmt: skip
         case CycleRuns():
             if x.deadline is not None and now >= x.deadline:
@@ -329,6 +336,7 @@ def _end_sent(
     now: datetime,
     *,
     last_restart_at: datetime | None,
+    last_steady_at: datetime | None = None,
     **changes: object,
 ) -> Transition:
     ended = _end(x, None, state, now, **changes)
@@ -346,6 +354,7 @@ def _end_sent(
         head="",
         last_full=last,
         last_restart_at=last_restart_at,
+        last_steady_at=last_steady_at,
         last_approved_at=now if x.approved else job.last_approved_at,
     )
     return replace(ended, job=row)

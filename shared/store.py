@@ -21,13 +21,31 @@ from azure.data.tables.aio import TableClient
 
 from shared import rows
 from shared.errors import Conflict, NewerRow, StorageUnavailable
-from shared.models import Answer, AuditEvent, Budget, Claim, DueRow, JobRow, Reset, Stored
+from shared.models import (
+    Answer,
+    AuditEvent,
+    Budget,
+    Claim,
+    DueRow,
+    Fleet,
+    JobRow,
+    Link,
+    Reset,
+    Sighting,
+    Stored,
+    Watch,
+)
 
 TAKES_AT_MOST: Final = 60.0
 """Seconds of one call, the client's retries and their Retry-After included."""
 
+_FLEET: Final = "heartbeat:fleet"
+"""Among the heartbeats, where no alias can be: `remediate` notes it with each of its runs."""
+
 _LOST_RACE: Final = frozenset({404, 409, 412})
 _RESERVE_TRIES: Final = 20
+_GRAPH_SEEN: Final = "heartbeat:graph"
+"""Among the heartbeats, which `targets` leaves out."""
 
 
 class TableStore:
@@ -153,6 +171,26 @@ class TableStore:
 
     async def events(self, reset: Reset) -> list[AuditEvent]:
         return [rows.event_from(entity) async for entity in self._of(reset, "event")]
+
+    async def links(self, reset: Reset) -> list[Link]:
+        return [rows.link_from(entity) async for entity in self._of(reset, "subject")]
+
+    async def resets(self, target: str, *, after: str, most: int) -> list[Reset]:
+        found = self._resets.query_entities(
+            "PartitionKey eq @target and RowKey gt @after and RowKey lt 'reset;'",
+            parameters={"target": target, "after": after or "reset:"},
+            results_per_page=most,
+        )
+        return [rows.reset_from(entity) for entity in await _first(found, most)]
+
+    async def open_ids(self, target: str, *, after: str, most: int) -> list[str]:
+        found = self._resets.query_entities(
+            "PartitionKey eq @target and RowKey gt @after and RowKey lt 'due:reset;'",
+            parameters={"target": target, "after": rows.due_key(after)},
+            results_per_page=most,
+            select=["PartitionKey", "RowKey"],
+        )
+        return [str(entity["RowKey"]).split(":")[2] for entity in await _first(found, most)]
 
     def _of(self, reset: Reset, kind: str) -> AsyncIterator[Any]:
         """A reset's rows of one kind; `;` is the character after `:`, so the range is closed."""
@@ -302,6 +340,38 @@ class TableStore:
             # Ended or moved on meanwhile: whoever did that wrote the row anew.
             return
 
+    async def read_watch(self, target: str) -> Stored[Watch]:
+        entity = await self._get(self._resets, target, "watch")
+        if entity is None:
+            return Stored(row=Watch(target=target))
+        return Stored(row=rows.watch_from(entity), etag=_etag(entity))
+
+    async def write_watch(self, before: Stored[Watch], after: Watch) -> Stored[Watch]:
+        entity = rows.watch_entity(after)
+        if before.etag:
+            return Stored(row=after, etag=str((await self._replace(entity, before.etag))["etag"]))
+        try:
+            created = await _asked(self._resets.create_entity(entity), ResourceExistsError)
+        except ResourceExistsError as error:
+            raise Conflict(f"{after.target}: watch is there by now") from error
+        return Stored(row=after, etag=str(created["etag"]))
+
+    async def note_fleet(self, fleet: Fleet, *, at: datetime) -> None:
+        entity = {
+            "PartitionKey": "targets",
+            "RowKey": _FLEET,
+            "At": at,
+            "Seen": fleet.seen,
+            "Quarantined": fleet.quarantined,
+        }
+        await _asked(self._resets.upsert_entity(entity, mode=UpdateMode.REPLACE))
+
+    async def fleet(self) -> Fleet:
+        entity = await self._get(self._resets, "targets", _FLEET)
+        if entity is None:
+            return Fleet()
+        return Fleet(seen=int(entity["Seen"]), quarantined=int(entity["Quarantined"]))
+
     async def beat(self, timer: str, *, at: datetime) -> None:
         entity = {"PartitionKey": "targets", "RowKey": f"heartbeat:{timer}", "At": at}
         await _asked(self._resets.upsert_entity(entity, mode=UpdateMode.REPLACE))
@@ -309,6 +379,16 @@ class TableStore:
     async def last_beat(self, timer: str) -> datetime | None:
         entity = await self._get(self._resets, "targets", f"heartbeat:{timer}")
         return rows.as_utc(entity["At"]) if entity is not None else None
+
+    async def note_graph(self, seen: Sequence[Sighting]) -> None:
+        entity: rows.Entity = {"PartitionKey": "targets", "RowKey": _GRAPH_SEEN}
+        for each in seen:
+            entity |= rows.sighting_columns(each)
+        await _asked(self._resets.upsert_entity(entity, mode=UpdateMode.MERGE))
+
+    async def graph_seen(self) -> list[Sighting]:
+        entity = await self._get(self._resets, "targets", _GRAPH_SEEN)
+        return rows.sightings_from(entity) if entity is not None else []
 
     async def _read(self, target: str, key: str) -> Stored[Reset] | None:
         entity = await self._get(self._resets, target, key)
@@ -366,6 +446,20 @@ async def _rows(found: AsyncIterator[Any]) -> AsyncIterator[Any]:
         raise StorageUnavailable(f"table storage: {type(error).__name__}") from error
     for entity in pages:
         yield entity
+
+
+async def _first(found: AsyncIterator[Any], most: int) -> list[Any]:
+    """As many as asked for, and no page after that is read."""
+    first: list[Any] = []
+    try:
+        async with asyncio.timeout(TAKES_AT_MOST):
+            async for entity in found:
+                first.append(entity)
+                if len(first) == most:
+                    break
+    except (AzureError, TimeoutError) as error:
+        raise StorageUnavailable(f"table storage: {type(error).__name__}") from error
+    return first
 
 
 def _guarded(entity: rows.Entity, etag: str) -> Any:

@@ -3,15 +3,17 @@
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from azure.storage.queue.aio import QueueServiceClient
+from msgspec import structs
 
 from shared.errors import StorageUnavailable
-from shared.names import FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, QUEUES
+from shared.names import FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, QUEUES, RESETS_QUEUE
 from shared.queues import StorageQueues
+from shared.requests import Received, parse_request, read_message
 from tests.support.storage import Storage
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -45,7 +47,9 @@ async def account(request: pytest.FixtureRequest, azurite: str) -> AsyncIterator
             await client.create_queue()
             await client.clear_messages()
         poison = {name: clients[f"{name}-poison"] for name in QUEUES}
-        queues = StorageQueues(clients[FOLLOW_UPS_QUEUE], clients[NOTIFICATIONS_QUEUE], poison)
+        queues = StorageQueues(
+            clients[RESETS_QUEUE], clients[FOLLOW_UPS_QUEUE], clients[NOTIFICATIONS_QUEUE], poison
+        )
         yield Account(queues=queues, clients=clients)
         for client in clients.values():
             await client.delete_queue()
@@ -59,6 +63,37 @@ async def test_messages_are_plain_json_of_what_to_look_at(account: Account) -> N
     assert [json.loads(t) for t in await account.texts(NOTIFICATIONS_QUEUE)] == [
         {"target": "sales", "id": "r1", "n": 4}
     ]
+
+
+async def test_a_request_is_read_from_the_queue_as_it_was_sent_under_its_id(
+    account: Account,
+) -> None:
+    raw = {
+        "target": "sales", "reason": "Zoë's account", "ticket": {"system": "s", "id": "1"},
+        "subjects": ["b", "a"], "notBefore": "2026-12-01T20:00:00+01:00", "dryRun": True,
+    }  # fmt: skip
+    request = parse_request(json.dumps(raw).encode())
+    await account.queues.request(Received(id="h-1", request=request))
+
+    (text,) = await account.texts(RESETS_QUEUE)
+    found = read_message(text, message_id="other")
+    assert found.id == "h-1"
+    assert found.request == structs.replace(request, request_id="h-1")
+
+
+async def test_the_oldest_message_of_each_queue_is_told_and_stays(account: Account) -> None:
+    before = datetime.now(UTC) - timedelta(minutes=1)
+    await account.queues.follow_up("r1")
+    await account.queues.follow_up("r2")
+
+    oldest = await account.queues.oldest()
+
+    assert [name for name, at in oldest.items() if at is not None] == [FOLLOW_UPS_QUEUE]
+    assert list(oldest) == list(QUEUES)
+    at = oldest[FOLLOW_UPS_QUEUE]
+    assert at is not None
+    assert at == NOW or at > before
+    assert len(await account.texts(FOLLOW_UPS_QUEUE)) == 2
 
 
 async def test_poison_messages_are_yielded_whole_and_hidden_until_forgotten(
@@ -102,8 +137,10 @@ async def test_a_poison_message_that_another_has_taken_since_is_not_deleted(
 async def test_poison_queues_that_nobody_has_made_are_empty(azurite: str) -> None:
     async with QueueServiceClient.from_connection_string(azurite) as service:
         nowhere = service.get_queue_client("nowhere-poison")
-        queues = StorageQueues(nowhere, nowhere, {"nowhere": nowhere})
+        queues = StorageQueues(nowhere, nowhere, nowhere, {"nowhere": nowhere})
 
         assert [m async for m in queues.poisoned()] == []
+        with pytest.raises(StorageUnavailable):
+            await queues.oldest()
         with pytest.raises(StorageUnavailable):
             await queues.follow_up("r1")
