@@ -12,7 +12,8 @@ AZURITE_READY := local/node_modules/.ready
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup check test unit soak month demo host azurite emulator request targets plan docs clean
+.PHONY: help setup check test unit soak month demo host azurite emulator request targets plan docs \
+  package lock bench clean
 
 help: ## What there is to run
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +76,15 @@ targets: $(READY) ## Every service principal with provisioning jobs, and entries
 
 plan: $(READY) ## What would be done now for every target, and why; sends nothing (JSON=1)
 	@$(RUN) -m local.plan
+
+package: $(READY) ## dist/functionapp.zip: what is deployed without a remote build
+	@$(RUN) -m local.package
+
+lock: $(READY) ## Ask the registry anew for the wheels of the package
+	@$(RUN) -m local.package.lock
+
+bench: $(READY) ## Measure starting and the package, beside a baseline (ROUNDS, default 5)
+	@$(RUN) -m bench
 
 docs: $(READY) ## Write what the documentation takes from the code (schema, state diagram)
 	@$(RUN) -m local.documents

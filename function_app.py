@@ -1,14 +1,28 @@
 """Every entry point of the app: bytes in, one call, out."""
 
-import json
-
 import azure.functions as func
 
 from shared.bootstrap import remediation_schedule, services, sweep_schedule
 from shared.names import CONNECTION, FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, RESETS_QUEUE
-from shared.principal import HEADER
+from shared.replies import Call, Reply
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+
+
+def _call(req: func.HttpRequest) -> Call:
+    return Call(
+        body=req.get_body(),
+        url=req.url,
+        headers=req.headers,
+        query=req.params,
+        path=req.route_params,
+    )
+
+
+def _response(reply: Reply) -> func.HttpResponse:
+    return func.HttpResponse(
+        reply.body, status_code=reply.status, mimetype=reply.content_type, headers=reply.headers
+    )
 
 
 @app.queue_trigger(arg_name="message", queue_name=RESETS_QUEUE, connection=CONNECTION)
@@ -43,21 +57,49 @@ async def remediate(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- late o
     await services().remediate()
 
 
+@app.route(route="resets", methods=["POST"])
+async def submit_reset(req: func.HttpRequest) -> func.HttpResponse:
+    """Take a reset request in."""
+    return _response(await services().submit(_call(req)))
+
+
+@app.route(route="webhooks/{sender}", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+async def receive_webhook(req: func.HttpRequest) -> func.HttpResponse:
+    """Take in what a ticket system asks for; its signature is the key."""
+    return _response(await services().receive_webhook(_call(req)))
+
+
+@app.route(route="resets", methods=["GET", "HEAD"])
+async def list_resets(req: func.HttpRequest) -> func.HttpResponse:
+    """What is open, or what a target has seen."""
+    return _response(await services().list_resets(_call(req)))
+
+
+@app.route(route="resets/{id}", methods=["GET", "HEAD"])
+async def get_reset(req: func.HttpRequest) -> func.HttpResponse:
+    """One reset with its history."""
+    return _response(await services().get_reset(_call(req)))
+
+
 @app.route(route="resets/{id}/decision", methods=["POST"])
 async def decide_reset(req: func.HttpRequest) -> func.HttpResponse:
     """Approve, reject, cancel, confirm or resend."""
-    reply = await services().decide(
-        req.route_params.get("id", ""), req.get_body(), principal=req.headers.get(HEADER, "")
-    )
-    return func.HttpResponse(
-        reply.body, status_code=reply.status, mimetype=reply.content_type, headers=reply.headers
-    )
+    return _response(await services().decide(_call(req)))
 
 
-@app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@app.route(route="resets/{id}/page", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
+async def show_reset(req: func.HttpRequest) -> func.HttpResponse:
+    """One reset as a page, for who is signed in."""
+    return _response(await services().show_reset(_call(req)))
+
+
+@app.route(route="openapi.json", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
+async def openapi(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- always the same
+    """Describe the HTTP API."""
+    return _response(await services().describe())
+
+
+@app.route(route="health", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:
     """Say whether the app can do its work."""
-    report = await services().report_health(req.headers.get("x-functions-key", ""))
-    return func.HttpResponse(
-        json.dumps(report.body), status_code=report.status, mimetype="application/json"
-    )
+    return _response(await services().report_health(_call(req)))

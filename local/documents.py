@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Final
 
 from shared.models import State
+from shared.openapi import document_text
 from shared.requests import json_schema
 from shared.states import ALLOWED
 
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 SCHEMA: Final = DOCS / "reset-request.schema.json"
+OPENAPI: Final = DOCS / "openapi.json"
 STATES: Final = DOCS / "states.md"
 _DIAGRAM: Final = re.compile(r"```mermaid\nstateDiagram-v2\n.*?```", re.DOTALL)
 
@@ -36,5 +38,6 @@ def states(text: str) -> str:
 
 if __name__ == "__main__":
     SCHEMA.write_text(schema(), encoding="utf-8")
+    OPENAPI.write_text(document_text(), encoding="utf-8")
     STATES.write_text(states(STATES.read_text(encoding="utf-8")), encoding="utf-8")
-    print(f"wrote {SCHEMA.name} and the diagram in {STATES.name}")
+    print(f"wrote {SCHEMA.name}, {OPENAPI.name} and the diagram in {STATES.name}")

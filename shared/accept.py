@@ -19,7 +19,8 @@ from shared.models import (
 from shared.names import REMEDIATE
 from shared.outbox import Listeners
 from shared.ports import Clock, Store
-from shared.requests import Received, content_hash
+from shared.principal import vouched
+from shared.requests import Received, content_hash, is_automatic
 from shared.rows import to_milliseconds
 from shared.telemetry import emit
 
@@ -45,13 +46,19 @@ class Acceptance:
         self._clock = clock
 
     async def accept(
-        self, received: Received, *, via: str, came_at: datetime | None = None
+        self,
+        received: Received,
+        *,
+        via: str,
+        came_at: datetime | None = None,
+        signed_in: bool | None = None,
     ) -> Accepted:
         """
         Return the reset of this request.
 
         Raise InvalidRequest where it asks for what is not allowed, IdReused where its id stands
-        for another request. *came_at* is when the message was queued, where that is known.
+        for another request. *came_at* is when the message was queued, *signed_in* whether the one
+        who asks is, where that is known.
         """
         now = self._clock()
         request = received.request
@@ -73,23 +80,30 @@ class Acceptance:
         there = await self._store.read_reset(claim)
         if there is not None:
             return Accepted(stored=there, claim=claim, known=True)
-        return await self._insert(received, claim, via=via, now=now)
+        how = "" if signed_in is None else f", {vouched(signed_in)}"
+        return await self._insert(received, claim, via=via, how=how, now=now)
 
     async def _check(self, received: Received, via: str) -> None:
         catalogue = self._settings.catalogue
         unlisted = catalogue is not None and received.request.target not in catalogue
         made_up = received.request.scope is Scope.QUARANTINE and via != REMEDIATE
-        if not unlisted and not made_up:
+        taken = via != REMEDIATE and is_automatic(received.id)
+        if not unlisted and not made_up and not taken:
             return
         # A known id is answered whatever the catalogue says by now.
         if await self._store.find(received.id) is not None:
             return
         if unlisted:
             raise InvalidRequest(unknown_target(received.request.target, catalogue or {}))
+        if taken:
+            raise InvalidRequest(
+                "requestId: schedule-, quarantine- and stale- with a digest are the app's own; "
+                "choose another id"
+            )
         raise InvalidRequest("scope: `quarantine` is made by the app itself only; send `full`")
 
     async def _insert(
-        self, received: Received, claim: Claim, *, via: str, now: datetime
+        self, received: Received, claim: Claim, *, via: str, how: str, now: datetime
     ) -> Accepted:
         request, catalogue = received.request, self._settings.catalogue
         target = (catalogue or {}).get(request.target)
@@ -114,7 +128,7 @@ class Acceptance:
             not_before=request.not_before,
             seen_number=None if shut else job.row.number,
             due_at=now,
-            detail=f"taken in ({via})",
+            detail=f"taken in ({via}{how})",
             sequence=1,
         )
         event = AuditEvent(

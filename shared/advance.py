@@ -51,6 +51,7 @@ from shared.models import (
 )
 from shared.outbox import Listeners
 from shared.ports import Clock, Graph, Queues, Store
+from shared.principal import vouched
 from shared.states import POST_BEGINS_WITHIN, Transition, transition
 from shared.telemetry import emit
 
@@ -352,11 +353,14 @@ class Engine:
                 continue
         raise StorageUnavailable(f"{claim.id} is fought over")
 
-    def confirmed(self, x: Reset, *, by: str) -> RestartAnswered:
+    def confirmed(self, x: Reset, *, by: str, signed_in: bool = False) -> RestartAnswered:
         """A person says that the restart of the last intent happened."""
         now = self._clock()
         answered = self._answered(
-            x, x.number or 0, x.sent_at or now, how="confirmed: the restart happened"
+            x,
+            x.number or 0,
+            x.sent_at or now,
+            how=f"confirmed ({vouched(signed_in)}): the restart happened",
         )
         return replace(answered, by=by)
 

@@ -17,13 +17,14 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from shared.accept import Acceptance
 from shared.advance import Engine
-from shared.api import Api, Reply, problem
+from shared.api import Api
 from shared.config import Settings, Storage
 from shared.decide import Decisions
 from shared.errors import NotSent, SettingsError
 from shared.guard import answered
-from shared.health import Health, Report
+from shared.health import Health
 from shared.intake import Intake
+from shared.lookup import Lookup
 from shared.names import (
     FOLLOW_UPS_QUEUE,
     IDS_TABLE,
@@ -34,15 +35,20 @@ from shared.names import (
 )
 from shared.notifiers import WebhookNotifier
 from shared.notify import Notifications
+from shared.openapi import document_text
+from shared.pages import Pages, unavailable
 from shared.ports import Clock, Graph, Notifier, Queues, Store
-from shared.principal import signed_in
+from shared.principal import HEADER, signed_in
 from shared.queues import StorageQueues
 from shared.remediate import Remediation
+from shared.replies import AFTER_REPAIR, Call, Reply, ok, problem
+from shared.sightings import Sightings
 from shared.store import TableStore
 from shared.submit import Submission
 from shared.sweep import Sweep
 from shared.telemetry import emit
 from shared.upkeep import Upkeep
+from shared.webhooks import Webhooks
 
 APP_DIR: Final = Path(__file__).resolve().parent.parent
 
@@ -145,13 +151,17 @@ class Services:
     upkeep: Upkeep | None = None
     notifications: Notifications | None = None
     api: Api | None = None
+    pages: Pages | None = None
+    sightings: Sightings | None = None
 
     async def run_reset(self, text: str, *, message_id: str, came_at: datetime | None) -> None:
         intake = self._built(self.intake)
         await answered(intake.run(text, message_id=message_id, came_at=came_at))
+        await answered(self._built(self.sightings).write())
 
     async def follow_up_reset(self, text: str, *, message_id: str) -> None:
         await answered(self._built(self.intake).follow_up(text, message_id=message_id))
+        await answered(self._built(self.sightings).write())
 
     async def notify(self, text: str) -> None:
         await answered(self._built(self.notifications).notify(text))
@@ -172,15 +182,43 @@ class Services:
 
     async def remediate(self) -> None:
         await answered(self._built(self.remediation).remediate())
+        await answered(self._built(self.sightings).write())
 
-    async def decide(self, reset_id: str, raw: bytes, *, principal: str = "") -> Reply:
+    async def submit(self, call: Call) -> Reply:
+        return await self._ask(call, Api.submit)
+
+    async def receive_webhook(self, call: Call) -> Reply:
+        return await self._ask(call, Api.receive_webhook)
+
+    async def get_reset(self, call: Call) -> Reply:
+        return await self._ask(call, Api.get_reset)
+
+    async def list_resets(self, call: Call) -> Reply:
+        return await self._ask(call, Api.list_resets)
+
+    async def decide(self, call: Call) -> Reply:
+        return await self._ask(call, Api.decide)
+
+    async def show_reset(self, call: Call) -> Reply:
+        if self.pages is None:
+            return unavailable()
+        return await answered(self.pages.show(call))
+
+    async def describe(self) -> Reply:
+        """The OpenAPI document: the same for everybody, whatever the settings."""
+        return Reply(status=200, body=document_text(), extra={"Cache-Control": "max-age=3600"})
+
+    async def _ask(self, call: Call, question: Callable[[Api, Call], Awaitable[Reply]]) -> Reply:
         if self.api is None:
-            return problem(503, next(iter(self.settings.problems), "storage is not configured"))
-        person = signed_in(principal, self.environ)
-        return await answered(self.api.decide(reset_id, raw, person=person))
+            why = next(iter(self.settings.problems), "storage is not configured")
+            return problem(503, why, AFTER_REPAIR)
+        return await answered(question(self.api, call))
 
-    async def report_health(self, key: str) -> Report:
-        return await answered(self.health.report(key))
+    async def report_health(self, call: Call) -> Reply:
+        person = signed_in(call.headers.get(HEADER, ""), self.environ)
+        key = call.headers.get("x-functions-key", "")
+        report = await answered(self.health.report(key, signed_in=bool(person)))
+        return ok(report.body, report.status)
 
     def _built[T](self, service: T | None) -> T:
         if service is None:
@@ -195,7 +233,9 @@ def build(environ: Mapping[str, str], *, app_dir: Path = APP_DIR) -> Services:
         emit("settings.bad", why=why)
     if settings.storage is None:
         return Services(
-            settings=settings, health=Health(store=None, settings=settings, clock=utc_now)
+            settings=settings,
+            health=Health(store=None, queues=None, settings=settings, clock=utc_now),
+            environ=environ,
         )
     store, queues = storage_adapters(settings, settings.storage)
     entries = settings.notifiers or {}
@@ -232,10 +272,12 @@ def assemble(
         if settings.notifiers is None
         else {name: frozenset(entry.on) for name, entry in settings.notifiers.items()}
     )
+    sightings = Sightings(store=store, clock=clock)
+    watched = sightings.watching(graph)
     engine = engine_type(
         store=store,
         queues=queues,
-        graph=graph,
+        graph=watched,
         settings=settings,
         listeners=listeners,
         clock=clock,
@@ -243,16 +285,18 @@ def assemble(
         jitter=jitter,
     )
     acceptance = Acceptance(store=store, settings=settings, listeners=listeners, clock=clock)
+    submission = Submission(acceptance=acceptance, queues=queues)
+    lookup = Lookup(store=store)
     return Services(
         settings=settings,
         environ=environ or {},
-        health=Health(store=store, settings=settings, clock=clock),
+        health=Health(store=store, queues=queues, settings=settings, clock=clock),
         intake=Intake(store=store, acceptance=acceptance, engine=engine, clock=clock),
         sweeping=Sweep(store=store, queues=queues, clock=clock),
         remediation=Remediation(
             store=store,
-            submission=Submission(acceptance=acceptance, queues=queues),
-            graph=graph,
+            submission=submission,
+            graph=watched,
             settings=settings,
             clock=clock,
         ),
@@ -264,7 +308,17 @@ def assemble(
             clock=clock,
         ),
         notifications=Notifications(store=store, notifiers=notifiers, clock=clock, jitter=jitter),
-        api=Api(decisions=Decisions(store=store, engine=engine)),
+        api=Api(
+            settings=settings,
+            submission=submission,
+            webhooks=Webhooks(submission=submission, settings=settings, clock=clock),
+            decisions=Decisions(store=store, engine=engine),
+            lookup=lookup,
+            environ=environ or {},
+            new_id=lambda: uuid.uuid4().hex,
+        ),
+        pages=Pages(lookup=lookup, environ=environ or {}),
+        sightings=sightings,
     )
 
 

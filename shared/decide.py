@@ -54,7 +54,7 @@ class Decisions:
             if decision == "confirm":
                 if x.state is not State.UNKNOWN or not x.asked:
                     raise NotPossible("there is no restart whose fate a person was asked for")
-                return self._engine.confirmed(x, by=by)
+                return self._engine.confirmed(x, by=by, signed_in=signed_in)
             return Decided(decision=decision, by=by, signed_in=signed_in)
 
         decided = await self._engine.put(claim, event)

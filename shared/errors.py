@@ -4,6 +4,9 @@ Everything that can go wrong, by what the engine does about it.
 * RelinkError
   * InvalidRequest        -- the message can never become a reset: keep it, say why, finish it
     * IdReused            -- its id stands for a request with other content
+  * BadSignature          -- a webhook is not shown to come from its sender, just now
+  * NotReachable          -- this sender may not ask for that target
+  * TooLarge, NotJson     -- a body that is not even looked at
   * SettingsError         -- a setting is missing or wrong: nothing is sent until it is put right
   * NewerRow              -- a later version of the app wrote it: left alone
   * Conflict              -- somebody else wrote the row first: read again, decide anew
@@ -13,7 +16,8 @@ Everything that can go wrong, by what the engine does about it.
   * NotPossible           -- the state does not allow the decision
   * NotFound              -- there is no such reset
   * GraphError
-    * NotSent             -- Graph did nothing: throttled, no connection, no token
+    * NotSent             -- Graph did nothing: no connection, no token
+      * Throttled         -- Graph did nothing and says so: 429
     * FateUnknown         -- the answer was lost or says nothing: it may have happened
     * Rejected            -- Graph understood and said no (4xx)
 """
@@ -31,6 +35,26 @@ class InvalidRequest(RelinkError):
 
 class IdReused(InvalidRequest):
     """The same request id came with other content."""
+
+
+class BadSignature(RelinkError):
+    """Say which header is wrong. `why` is one of a few words, fit for a log."""
+
+    def __init__(self, reason: str, *, why: str) -> None:
+        super().__init__(reason)
+        self.why = why
+
+
+class NotReachable(RelinkError):
+    """The target is catalogued, but not among those of this sender."""
+
+
+class TooLarge(RelinkError):
+    """A body of more bytes than are taken."""
+
+
+class NotJson(RelinkError):
+    """A body that says of itself that it is something else."""
 
 
 class SettingsError(RelinkError):
@@ -76,6 +100,10 @@ class GraphError(RelinkError):
 
 class NotSent(GraphError):
     """The request had no effect: 429, no connection, no token."""
+
+
+class Throttled(NotSent):
+    """Graph has had too much of us (429)."""
 
 
 class FateUnknown(GraphError):

@@ -11,7 +11,7 @@ import httpx
 from kiota_abstractions.api_error import APIError
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 
-from shared.errors import FateUnknown, NotSent, Rejected
+from shared.errors import FateUnknown, NotSent, Rejected, Throttled
 
 LONGEST_WORDS: Final = 500
 LONGEST_RETRY_AFTER: Final = timedelta(days=1)
@@ -53,7 +53,7 @@ def _by_status(error: APIError, needs: str) -> NotSent | FateUnknown | Rejected:
         code, message = error.error.code or "", error.error.message or ""
     said = f"Microsoft Graph answered {status}" + (f" {code}" if code else "")
     if status == _THROTTLED:
-        return NotSent(f"{said} (throttled)", retry_after=_retry_after(headers))
+        return Throttled(f"{said} (throttled)", retry_after=_retry_after(headers))
     if status == _TIMED_OUT or not 400 <= status < 500:
         return FateUnknown(said, retry_after=_retry_after(headers))
     remedy = _REMEDIES.get(status, "").format(needs=needs)

@@ -1,28 +1,20 @@
-"""How the app is, from its settings and rows; no Graph call."""
+"""How the app is, from its settings, rows and queues; no Graph call."""
 
+import asyncio
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from shared import policy
 from shared.config import Settings
 from shared.errors import StorageUnavailable
-from shared.models import Fleet
+from shared.models import Fleet, Sighting
 from shared.names import REMEDIATE
-from shared.ports import Clock, Store
+from shared.ports import Clock, Queues, Store
 from shared.sweep import HEARTBEAT
 
 LATE: Final = timedelta(minutes=5)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Seen:
-    """What the rows say: when the timers last ran, and how the targets were when last seen."""
-
-    swept: datetime | None = None
-    remediated: datetime | None = None
-    fleet: Fleet = field(default_factory=Fleet)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,66 +26,83 @@ class Report:
 
 
 class Health:
-    """The use case `health`."""
+    """The use case `health`; both ports are None where storage is not configured."""
 
-    def __init__(self, *, store: Store | None, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, *, store: Store | None, queues: Queues | None, settings: Settings, clock: Clock
+    ) -> None:
         self._store = store
+        self._queues = queues
         self._settings = settings
         self._clock = clock
+        rarely = 2 * longest_gap(settings.remediation_schedule)
+        self._late = {HEARTBEAT: LATE, REMEDIATE: max(LATE, rarely)}
 
-    async def report(self, key: str) -> Report:
+    async def report(self, key: str, *, signed_in: bool = False) -> Report:
         """A bad setting or storage that does not answer is 503, and named."""
         problems = list(self._settings.problems)
         if self._settings.catalogue is not None and not self._settings.catalogue:
             problems.append(_EMPTY)
-        seen, why = await self._seen()
-        if why:
-            problems.append(why)
+        in_detail = signed_in or self._is_key(key)
+        seen: dict[str, Any] = {}
+        try:
+            seen = await self._seen(in_detail)
+        except StorageUnavailable as error:
+            problems.append(f"storage: {error}")
         body: dict[str, Any] = {"status": "unhealthy" if problems else "ok", "problems": problems}
-        if self._may_see_detail(key):
-            body |= self._detail(seen)
+        if in_detail:
+            body |= self._configured() | seen
         return Report(status=503 if problems else 200, body=body)
 
-    def _may_see_detail(self, key: str) -> bool:
+    def _is_key(self, key: str) -> bool:
         wanted = self._settings.health_key
         return bool(wanted) and hmac.compare_digest(wanted.encode(), key.encode())
 
-    async def _seen(self) -> tuple[Seen, str]:
-        store = self._store
-        if store is None:
-            return Seen(), ""
-        try:
-            return Seen(
-                swept=await store.last_beat(HEARTBEAT),
-                remediated=await store.last_beat(REMEDIATE),
-                fleet=await store.fleet(),
-            ), ""
-        except StorageUnavailable as error:
-            return Seen(), f"storage: {error}"
-
-    def _detail(self, seen: Seen) -> dict[str, Any]:
-        settings = self._settings
-        rarely = 2 * longest_gap(settings.remediation_schedule)
+    async def _seen(self, in_detail: bool) -> dict[str, Any]:
+        """One read shows whether storage answers; the detail is a few more."""
+        if self._store is None or self._queues is None:
+            return {}
+        if not in_detail:
+            await self._store.last_beat(HEARTBEAT)
+            return {}
+        beats, graph, fleet, oldest = await asyncio.gather(
+            asyncio.gather(*map(self._store.last_beat, self._late)),
+            self._store.graph_seen(),
+            self._store.fleet(),
+            self._queues.oldest(),
+        )
         return {
-            "resetsEnabled": settings.enabled,
-            "targets": sorted(settings.catalogue or {}),
-            "graphEndpoint": settings.graph_endpoint,
-            "credential": _credential(settings),
-            "dailyBudget": settings.daily_budget,
+            "graph": {str(each.mood): _sighting(each) for each in graph},
+            "fleet": _fleet(fleet),
             "timers": {
-                HEARTBEAT: self._timer(seen.swept, LATE),
-                REMEDIATE: self._timer(seen.remediated, max(LATE, rarely)),
+                timer: {"lastRun": beat and beat.isoformat(), "late": self._is_late(timer, beat)}
+                for timer, beat in zip(self._late, beats, strict=True)
             },
-            "fleet": {
-                "seen": seen.fleet.seen,
-                "quarantined": seen.fleet.quarantined,
-                "stopped": policy.fleet_stopped(seen.fleet),
+            "queues": {
+                name: {"oldestMessageSeconds": self._age(at)} for name, at in oldest.items()
             },
         }
 
-    def _timer(self, beat: datetime | None, limit: timedelta) -> dict[str, Any]:
-        late = beat is None or self._clock() - beat > limit
-        return {"lastRun": beat and beat.isoformat(), "late": late}
+    def _is_late(self, timer: str, beat: datetime | None) -> bool:
+        return beat is None or self._clock() - beat > self._late[timer]
+
+    def _age(self, since: datetime | None) -> int | None:
+        # The queue's clock is not ours: a little ahead, it would make the age negative.
+        return None if since is None else max(0, int((self._clock() - since).total_seconds()))
+
+    def _configured(self) -> dict[str, Any]:
+        settings = self._settings
+        return {
+            "resetsEnabled": settings.enabled,
+            "targets": sorted(settings.catalogue or {}),
+            "senders": sorted(settings.senders),
+            "notifiers": sorted(settings.notifiers or {}),
+            "graphEndpoint": settings.graph_endpoint,
+            "credential": _credential(settings),
+            "storage": _storage(settings),
+            "dailyBudget": settings.daily_budget,
+            "publicUrl": settings.public_url,
+        }
 
 
 _EMPTY: Final = "RESET_TARGETS: empty; nothing may be reset: list the targets"
@@ -118,6 +127,24 @@ def longest_gap(schedule: str) -> timedelta:
 def _step(text: str) -> int:
     _, slash, step = text.partition("*/")
     return int(step) if slash and step.isdigit() else 0
+
+
+def _sighting(seen: Sighting) -> dict[str, str]:
+    return {"at": seen.at.isoformat(), "call": seen.call, "why": seen.why}
+
+
+def _fleet(fleet: Fleet) -> dict[str, Any]:
+    return {
+        "seen": fleet.seen,
+        "quarantined": fleet.quarantined,
+        "stopped": policy.fleet_stopped(fleet),
+    }
+
+
+def _storage(settings: Settings) -> str:
+    if settings.storage is None:
+        return "none"
+    return "connection string" if settings.storage.connection_string else "identity"
 
 
 def _credential(settings: Settings) -> str:

@@ -156,6 +156,17 @@ class AuditEvent:
     detail: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Link:
+    """What was found out about one subject's link; empty where nothing was."""
+
+    subject: str
+    verdict: str = ""
+    before: str = ""
+    after: str = ""
+    evidence: str = ""
+
+
 class AnswerKind(StrEnum):
     """The moments of which a ticket may hear."""
 
@@ -299,6 +310,27 @@ class SyncJob:
     def size(self) -> int | None:
         """Entries that the job keeps; None where Graph gave no count."""
         return sum(self.counts.values()) if self.counts else None
+
+
+class GraphMood(StrEnum):
+    """How Graph may be met, as far as the health report tells them apart."""
+
+    ANSWERED = "answered"
+    THROTTLED = "throttled"
+    REFUSED = "refused"
+    FAILED = "failed"
+    AUDIT_LOG_UNREADABLE = "auditLogUnreadable"
+    PROVISIONING_LOG_UNREADABLE = "provisioningLogUnreadable"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sighting:
+    """When Graph was last in this mood, at which call, and what it said."""
+
+    mood: GraphMood
+    at: datetime
+    call: str
+    why: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

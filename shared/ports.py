@@ -1,6 +1,6 @@
 """What the engine needs of the world, and what each part promises."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -14,9 +14,11 @@ from shared.models import (
     Fleet,
     JobRow,
     JobsFound,
+    Link,
     PoisonMessage,
     Reset,
     Scope,
+    Sighting,
     StaleLinks,
     Stored,
     SyncJob,
@@ -83,6 +85,15 @@ class Store(Protocol):
     async def events(self, reset: Reset) -> list[AuditEvent]:
         """Return the audit of a reset, oldest first."""
 
+    async def links(self, reset: Reset) -> list[Link]:
+        """Return what was found out about the links of a reset's subjects."""
+
+    async def resets(self, target: str, *, after: str, most: int) -> list[Reset]:
+        """Return the target's resets after the row key *after*, newest first; no other is read."""
+
+    async def open_ids(self, target: str, *, after: str, most: int) -> list[str]:
+        """Return ids of the target's open resets, in their order, after *after*; from the index."""
+
     async def read_answer(self, target: str, reset_id: str, n: int) -> Stored[Answer] | None:
         """Return an answer that is still to be delivered."""
 
@@ -133,6 +144,12 @@ class Store(Protocol):
     async def beat(self, timer: str, *, at: datetime) -> None:
         """Record that a timer has run."""
 
+    async def note_graph(self, seen: Sequence[Sighting]) -> None:
+        """Record how Graph was; of each mood the last one given is kept."""
+
+    async def graph_seen(self) -> list[Sighting]:
+        """Return how Graph was last seen, one for each mood that it ever was in."""
+
     async def last_beat(self, timer: str) -> datetime | None:
         """Return when a timer last ran."""
 
@@ -148,6 +165,9 @@ class Queues(Protocol):
 
     async def notification(self, target: str, reset_id: str, n: int) -> None:
         """Ask for the delivery of one answer."""
+
+    async def oldest(self) -> Mapping[str, datetime | None]:
+        """Return of each queue when the oldest message that can be seen was put there."""
 
     def poisoned(self) -> AsyncIterator[PoisonMessage]:
         """Yield what lies on the poison queues, invisible to others for some minutes."""

@@ -33,6 +33,11 @@ def signed_in(header: str, environ: Mapping[str, str]) -> str:
     return _name(claims) if isinstance(claims, list) else ""
 
 
+def vouched(signed_in: bool) -> str:
+    """How the audit says whose word a name is."""
+    return "signed in" if signed_in else "name as claimed"
+
+
 def _name(claims: list[Any]) -> str:
     values = {
         claim["typ"].rpartition("/")[2]: claim["val"]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 from typing import Final
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
@@ -11,6 +12,7 @@ from azure.storage.queue.aio import QueueClient
 
 from shared.errors import StorageUnavailable
 from shared.models import PoisonMessage
+from shared.names import QUEUES
 from shared.requests import Received, to_message
 
 TAKES_AT_MOST: Final = 60.0
@@ -48,6 +50,10 @@ class StorageQueues:
         message = {"target": target, "id": reset_id, "n": n}
         await _send(self._notifications, json.dumps(message))
 
+    async def oldest(self) -> Mapping[str, datetime | None]:
+        queues = (self._requests, self._follow_ups, self._notifications)
+        return dict(zip(QUEUES, await asyncio.gather(*map(_oldest, queues)), strict=True))
+
     async def poisoned(self) -> AsyncIterator[PoisonMessage]:
         for name, queue in self._poison.items():
             for _ in range(MOST_PAGES):
@@ -83,6 +89,16 @@ async def _page(queue: QueueClient) -> list[QueueMessage]:
         return []
     except (AzureError, TimeoutError) as error:
         raise StorageUnavailable(f"queue {queue.queue_name}: {type(error).__name__}") from error
+
+
+async def _oldest(queue: QueueClient) -> datetime | None:
+    """Of the front of the queue: its order is only roughly that of coming."""
+    try:
+        async with asyncio.timeout(TAKES_AT_MOST):
+            front = await queue.peek_messages(max_messages=PAGE)
+    except (AzureError, TimeoutError) as error:
+        raise StorageUnavailable(f"queue {queue.queue_name}: {type(error).__name__}") from error
+    return min((m.inserted_on for m in front if m.inserted_on is not None), default=None)
 
 
 async def _send(queue: QueueClient, message: str) -> None:

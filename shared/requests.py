@@ -2,10 +2,11 @@
 
 import base64
 import binascii
+import codecs
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -19,8 +20,14 @@ from shared.models import Scope
 LONGEST_REQUEST: Final = 48 * 1024
 """Bytes of a whole request; a queue message holds 64 KiB, base64 and an envelope take the rest."""
 
+LONGEST_EVENT: Final = 2 * LONGEST_REQUEST
+"""Bytes of an envelope over HTTP; base64 of the longest request and the attributes fit."""
+
 RESERVED: Final = frozenset({"unreadable", "targets", "budget"})
 """Partitions of the table that are no target's."""
+
+LONGEST_REASON: Final = 1000
+LONGEST_TICKET_ID: Final = 128
 
 ALIAS_PATTERN: Final = "^[a-z0-9][a-z0-9-]{0,62}$"
 ID_PATTERN: Final = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
@@ -32,7 +39,7 @@ class Ticket(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rena
     """Which ticket hears of it: `system` names a notifier."""
 
     system: Annotated[str, Meta(min_length=1, max_length=64)]
-    id: Annotated[str, Meta(min_length=1, max_length=128)]
+    id: Annotated[str, Meta(min_length=1, max_length=LONGEST_TICKET_ID)]
     url: Annotated[str, Meta(max_length=2048)] = ""
 
 
@@ -52,7 +59,7 @@ class ResetRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         Scope,
         Meta(description="`full` breaks all links. `quarantine` is only made by the app itself."),
     ] = Scope.FULL
-    reason: Annotated[str, Meta(max_length=1000)] = ""
+    reason: Annotated[str, Meta(max_length=LONGEST_REASON)] = ""
     requested_by: Annotated[str, Meta(max_length=256)] = ""
     ticket: Ticket | None = None
     subjects: Annotated[
@@ -80,6 +87,7 @@ def json_schema() -> dict[str, Any]:
     """The published JSON Schema, made from the definition that validates."""
     (schema,), parts = msgspec.json.schema_components([ResetRequest], ref_template="#/$defs/{name}")
     schema = parts.pop("ResetRequest") if "$ref" in schema else schema
+    leave_out_empty_defaults([schema, *parts.values()])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Relink reset request",
@@ -88,12 +96,22 @@ def json_schema() -> dict[str, Any]:
     }
 
 
+def leave_out_empty_defaults(schemas: Iterable[dict[str, Any]]) -> None:
+    """An empty string stands for "left out" here; sent, it would often break its own pattern."""
+    for schema in schemas:
+        for part in schema.get("properties", {}).values():
+            if part.get("default") == "":
+                del part["default"]
+
+
 def parse_request(raw: bytes) -> ResetRequest:
     """Read a bare request; raise InvalidRequest naming the field and the remedy."""
     if len(raw) > LONGEST_REQUEST:
         raise InvalidRequest(
             f"request: {len(raw):,} bytes, at most {LONGEST_REQUEST:,} are taken; shorten it"
         )
+    if raw.startswith(_BYTE_ORDER_MARKS):
+        raise InvalidRequest("request: begins with a byte order mark; send plain UTF-8 without one")
     try:
         request = msgspec.json.decode(raw, type=ResetRequest)
     except msgspec.ValidationError as error:
@@ -102,6 +120,9 @@ def parse_request(raw: bytes) -> ResetRequest:
         raise InvalidRequest("request: not valid JSON in UTF-8; send one JSON object") from error
     _check_what_types_cannot(request)
     return request
+
+
+_BYTE_ORDER_MARKS: Final = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def _check_what_types_cannot(request: ResetRequest) -> None:
@@ -136,6 +157,8 @@ def _in_words(complaint: str) -> str:
     what, _, where = complaint.partition(" - at `")
     field = where.removesuffix("`").removeprefix("$").removeprefix(".") or "request"
     if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", what, re.DOTALL):
+        if (field, unknown[1]) == ("request", "specversion"):
+            return "specversion: this is an event; send it as application/cloudevents+json"
         inside = Ticket if field == "ticket" else ResetRequest
         known = ", ".join(f.encode_name for f in msgspec.structs.fields(inside))
         name = unknown[1][:64] if field == "request" else f"{field}.{unknown[1][:64]}"
@@ -178,16 +201,34 @@ def read_message(text: str, *, message_id: str) -> Received:
     envelope's source and id, or from the message's id.
     https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
     """
-    raw = _unpack(text)
+    request, origin = read_body(_unpack(text))
+    derived = derived_id("cloudevents", *origin) if origin else derived_id("queue", message_id)
+    return Received(id=request.request_id or derived, request=request)
+
+
+def read_body(raw: bytes) -> tuple[ResetRequest, tuple[str, ...]]:
+    """
+    Read JSON, bare or as the data of a CloudEvents envelope; with the envelope's source and id.
+
+    Raise InvalidRequest, naming the field and the remedy, for anything else.
+    """
     envelope = _object(raw)
     if "specversion" not in envelope:
-        request = parse_request(raw)
-        return Received(id=request.request_id or derived_id("queue", message_id), request=request)
+        return parse_request(raw), ()
     source, event_id, data = _open_envelope(envelope)
-    request = parse_request(data)
-    return Received(
-        id=request.request_id or derived_id("cloudevents", source, event_id), request=request
-    )
+    return parse_request(data), (source, event_id)
+
+
+def read_event(raw: bytes) -> Received:
+    """Read a CloudEvents envelope in structured mode; raise InvalidRequest for anything else."""
+    if len(raw) > LONGEST_EVENT:
+        raise InvalidRequest(
+            f"event: {len(raw):,} bytes, at most {LONGEST_EVENT:,} are taken; shorten it"
+        )
+    if "specversion" not in _object(raw):
+        raise InvalidRequest("specversion: missing; CloudEvents 1.0 requires it")
+    request, origin = read_body(raw)
+    return Received(id=request.request_id or derived_id("cloudevents", *origin), request=request)
 
 
 def to_message(received: Received) -> str:
@@ -251,6 +292,19 @@ def derived_id(*parts: str) -> str:
     # Length-prefixed, so that ("ab", "c") and ("a", "bc") differ.
     text = "".join(f"{len(part)}:{part}" for part in parts)
     return "h-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+_AUTOMATIC: Final = re.compile(r"(?:schedule|quarantine|stale)-[0-9a-f]{32}(?:-dry)?")
+
+
+def is_automatic(reset_id: str) -> bool:
+    """Whether only `remediate` makes such ids: known beforehand, others could use them up."""
+    return _AUTOMATIC.fullmatch(reset_id) is not None
+
+
+def is_derived(reset_id: str) -> bool:
+    """Whether it looks like an id that stands for where a request came from."""
+    return re.fullmatch(r"h-[0-9a-f]{32}", reset_id) is not None
 
 
 def content_hash(request: ResetRequest) -> str:

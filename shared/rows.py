@@ -16,9 +16,12 @@ from shared.models import (
     AuditEvent,
     Claim,
     DueRow,
+    GraphMood,
     JobRow,
     LastFull,
+    Link,
     Reset,
+    Sighting,
     Watch,
 )
 
@@ -109,6 +112,10 @@ def event_from(entity: Mapping[str, Any]) -> AuditEvent:
     )
 
 
+def link_from(entity: Mapping[str, Any]) -> Link:
+    return Link(**_values(Link, entity, leave_out=set()))
+
+
 def answer_entity(answer: Answer) -> Entity:
     entity = _columns(answer, leave_out={"target", "id", "n"})
     return {"PartitionKey": answer.target, "RowKey": answer_key(answer.id, answer.n), **entity}
@@ -174,6 +181,21 @@ def claim_from(entity: Mapping[str, Any]) -> Claim:
         requested_at=as_utc(entity["RequestedAt"]),
         content_hash=entity["ContentHash"],
     )
+
+
+def sighting_columns(seen: Sighting) -> Entity:
+    mood = seen.mood[0].upper() + seen.mood[1:]
+    return {f"{mood}At": seen.at, f"{mood}Call": seen.call, f"{mood}Why": seen.why}
+
+
+def sightings_from(entity: Mapping[str, Any]) -> list[Sighting]:
+    found = []
+    for mood in GraphMood:
+        column = mood[0].upper() + mood[1:]
+        if entity.get(f"{column}At") is not None:
+            at, call = as_utc(entity[f"{column}At"]), entity[f"{column}Call"]
+            found.append(Sighting(mood=mood, at=at, call=call, why=entity[f"{column}Why"]))
+    return found
 
 
 def _check_version(entity: Mapping[str, Any]) -> None:

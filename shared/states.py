@@ -46,6 +46,7 @@ from shared.models import (
     Scope,
     State,
 )
+from shared.principal import vouched
 
 POST_BEGINS_WITHIN: Final = timedelta(seconds=10)
 POST_TAKES_AT_MOST: Final = timedelta(seconds=30)
@@ -164,20 +165,23 @@ def _dry_run_could_not(x: Reset, event: Event, now: datetime) -> Transition | No
 
 
 def _decided(x: Reset, job: JobRow, event: Decided, now: datetime) -> Transition | None:
+    how = vouched(event.signed_in)
     match event.decision:
         case "approve" if x.state is State.AWAITING_APPROVAL:
             return _move(
                 x, State.ACCEPTED, now, due_at=now, approved=True, approved_by=event.by,
-                approver_signed_in=event.signed_in, detail="approved", by=event.by,
+                approver_signed_in=event.signed_in, detail=f"approved ({how})", by=event.by,
             )  # fmt: skip
         case "reject":
             return _end(
-                x, job, State.REJECTED, now, outcome="rejected", detail="rejected", by=event.by
-            )
+                x, job, State.REJECTED, now, outcome="rejected", detail=f"rejected ({how})",
+                by=event.by,
+            )  # fmt: skip
         case "cancel":
             return _end(
-                x, job, State.CANCELLED, now, outcome="cancelled", detail="cancelled", by=event.by
-            )
+                x, job, State.CANCELLED, now, outcome="cancelled", detail=f"cancelled ({how})",
+                by=event.by,
+            )  # fmt: skip
         case _:
             return None
 
@@ -230,11 +234,13 @@ def _unknown(x: Reset, job: JobRow, event: Event, now: datetime) -> Transition |
         case Decided(decision="resend") if x.asked:
             return _move(
                 x, State.WAITING, now, due_at=now, asked=False,
-                detail="a person says that the restart did not happen: it may be sent again",
+                detail="a person says that the restart did not happen: it may be sent again "
+                f"({vouched(event.signed_in)})",
                 by=event.by,
             )  # fmt: skip
         case Decided(decision="cancel") if x.asked:
-            return _fate_unknown(x, job, now, "given up by a person", by=event.by)
+            why = f"given up by a person ({vouched(event.signed_in)})"
+            return _fate_unknown(x, job, now, why, by=event.by)
         case _:
             return None
 

@@ -29,7 +29,9 @@ from shared.models import (
     DueRow,
     Fleet,
     JobRow,
+    Link,
     Reset,
+    Sighting,
     Stored,
     Watch,
 )
@@ -42,6 +44,8 @@ _FLEET: Final = "heartbeat:fleet"
 
 _LOST_RACE: Final = frozenset({404, 409, 412})
 _RESERVE_TRIES: Final = 20
+_GRAPH_SEEN: Final = "heartbeat:graph"
+"""Among the heartbeats, which `targets` leaves out."""
 
 
 class TableStore:
@@ -167,6 +171,26 @@ class TableStore:
 
     async def events(self, reset: Reset) -> list[AuditEvent]:
         return [rows.event_from(entity) async for entity in self._of(reset, "event")]
+
+    async def links(self, reset: Reset) -> list[Link]:
+        return [rows.link_from(entity) async for entity in self._of(reset, "subject")]
+
+    async def resets(self, target: str, *, after: str, most: int) -> list[Reset]:
+        found = self._resets.query_entities(
+            "PartitionKey eq @target and RowKey gt @after and RowKey lt 'reset;'",
+            parameters={"target": target, "after": after or "reset:"},
+            results_per_page=most,
+        )
+        return [rows.reset_from(entity) for entity in await _first(found, most)]
+
+    async def open_ids(self, target: str, *, after: str, most: int) -> list[str]:
+        found = self._resets.query_entities(
+            "PartitionKey eq @target and RowKey gt @after and RowKey lt 'due:reset;'",
+            parameters={"target": target, "after": rows.due_key(after)},
+            results_per_page=most,
+            select=["PartitionKey", "RowKey"],
+        )
+        return [str(entity["RowKey"]).split(":")[2] for entity in await _first(found, most)]
 
     def _of(self, reset: Reset, kind: str) -> AsyncIterator[Any]:
         """A reset's rows of one kind; `;` is the character after `:`, so the range is closed."""
@@ -356,6 +380,16 @@ class TableStore:
         entity = await self._get(self._resets, "targets", f"heartbeat:{timer}")
         return rows.as_utc(entity["At"]) if entity is not None else None
 
+    async def note_graph(self, seen: Sequence[Sighting]) -> None:
+        entity: rows.Entity = {"PartitionKey": "targets", "RowKey": _GRAPH_SEEN}
+        for each in seen:
+            entity |= rows.sighting_columns(each)
+        await _asked(self._resets.upsert_entity(entity, mode=UpdateMode.MERGE))
+
+    async def graph_seen(self) -> list[Sighting]:
+        entity = await self._get(self._resets, "targets", _GRAPH_SEEN)
+        return rows.sightings_from(entity) if entity is not None else []
+
     async def _read(self, target: str, key: str) -> Stored[Reset] | None:
         entity = await self._get(self._resets, target, key)
         if entity is None:
@@ -412,6 +446,20 @@ async def _rows(found: AsyncIterator[Any]) -> AsyncIterator[Any]:
         raise StorageUnavailable(f"table storage: {type(error).__name__}") from error
     for entity in pages:
         yield entity
+
+
+async def _first(found: AsyncIterator[Any], most: int) -> list[Any]:
+    """As many as asked for, and no page after that is read."""
+    first: list[Any] = []
+    try:
+        async with asyncio.timeout(TAKES_AT_MOST):
+            async for entity in found:
+                first.append(entity)
+                if len(first) == most:
+                    break
+    except (AzureError, TimeoutError) as error:
+        raise StorageUnavailable(f"table storage: {type(error).__name__}") from error
+    return first
 
 
 def _guarded(entity: rows.Entity, etag: str) -> Any:

@@ -152,7 +152,7 @@ async def test_each_failure_of_a_restart_has_its_meaning_and_is_never_repeated(
     with pytest.raises(raised) as caught:
         await restart(graph)
 
-    assert type(caught.value) is raised
+    assert isinstance(caught.value, raised)
     assert caught.value.retry_after == (retry_after and timedelta(seconds=retry_after))
     assert len(emulator.requests) == 1
 

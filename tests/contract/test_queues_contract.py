@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -81,6 +81,21 @@ async def test_a_request_is_read_from_the_queue_as_it_was_sent_under_its_id(
     assert found.request == structs.replace(request, request_id="h-1")
 
 
+async def test_the_oldest_message_of_each_queue_is_told_and_stays(account: Account) -> None:
+    before = datetime.now(UTC) - timedelta(minutes=1)
+    await account.queues.follow_up("r1")
+    await account.queues.follow_up("r2")
+
+    oldest = await account.queues.oldest()
+
+    assert [name for name, at in oldest.items() if at is not None] == [FOLLOW_UPS_QUEUE]
+    assert list(oldest) == list(QUEUES)
+    at = oldest[FOLLOW_UPS_QUEUE]
+    assert at is not None
+    assert at == NOW or at > before
+    assert len(await account.texts(FOLLOW_UPS_QUEUE)) == 2
+
+
 async def test_poison_messages_are_yielded_whole_and_hidden_until_forgotten(
     account: Account,
 ) -> None:
@@ -125,5 +140,7 @@ async def test_poison_queues_that_nobody_has_made_are_empty(azurite: str) -> Non
         queues = StorageQueues(nowhere, nowhere, nowhere, {"nowhere": nowhere})
 
         assert [m async for m in queues.poisoned()] == []
+        with pytest.raises(StorageUnavailable):
+            await queues.oldest()
         with pytest.raises(StorageUnavailable):
             await queues.follow_up("r1")

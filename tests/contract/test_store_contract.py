@@ -21,15 +21,19 @@ from shared.models import (
     Claim,
     DueRow,
     Fleet,
+    GraphMood,
     JobRow,
     LastFull,
+    Link,
     Reset,
     Scope,
+    Sighting,
     State,
     Stored,
     Watch,
 )
 from shared.ports import Store
+from shared.rows import reset_key
 from shared.store import TableStore
 from tests.support.storage import Storage
 
@@ -239,6 +243,78 @@ async def test_the_events_of_ids_that_begin_alike_are_kept_apart(store: Store) -
     assert len(await store.events(reset("a"))) == 1
 
 
+async def many(store: Store, count: int) -> list[str]:
+    """Resets a minute apart; their ids, newest first."""
+    for n in range(count):
+        await store.insert(reset(f"r{n}", requested_at=NOW + timedelta(minutes=n)), event(), ())
+    return [f"r{n}" for n in reversed(range(count))]
+
+
+async def test_a_target_s_resets_come_newest_first_and_page_by_page(store: Store) -> None:
+    ids = await many(store, 5)
+    await store.insert(reset("other", target="other"), event(), ())
+
+    first = await store.resets("sales", after="", most=3)
+    key = reset_key(first[-1].requested_at, first[-1].id)
+    rest = await store.resets("sales", after=key, most=3)
+
+    assert [x.id for x in first + rest] == ids
+    assert await store.resets("nobody", after="", most=3) == []
+
+
+async def test_open_ids_are_those_with_a_due_row_and_no_answers(store: Store) -> None:
+    await store.insert(reset("b"), event(), (answer(),))
+    await store.insert(reset("a.b"), event(), ())
+    ended = await store.insert(reset("a"), event(), ())
+    await store.commit(ended, replace(ended.row, due_at=None, state=State.FAILED))
+
+    assert await store.open_ids("sales", after="", most=9) == ["a.b", "b"]
+    assert await store.open_ids("sales", after="", most=1) == ["a.b"]
+    assert await store.open_ids("sales", after="a.b", most=9) == ["b"]
+    assert await store.open_ids("sales", after="b", most=9) == []
+
+
+async def test_links_that_nobody_has_looked_up_are_none(store: Store) -> None:
+    assert await store.links(reset()) == []
+
+
+async def test_links_come_in_their_order_and_a_column_may_be_missing(tables: Tables) -> None:
+    looked_up = {"Verdict": "changed", "Before": "005A", "After": "005B"}
+    for n, more in ((2, {}), (1, looked_up)):
+        await tables.resets.create_entity(
+            {"PartitionKey": "sales", "RowKey": f"subject:r1:{n:03d}", "Subject": f"u{n}", **more}
+        )
+
+    assert await tables.store().links(reset("r1")) == [
+        Link(subject="u1", verdict="changed", before="005A", after="005B"),
+        Link(subject="u2"),
+    ]
+    assert await tables.store().links(reset("r")) == []
+
+
+class CountingTransport(AioHttpTransport):  # type: ignore[misc]
+    count = 0
+
+    async def send(self, request: Any, **kwargs: Any) -> Any:
+        self.count += 1
+        return await super().send(request, **kwargs)
+
+
+async def test_a_page_is_one_request_however_many_resets_there_are(
+    azurite: str, tables: Tables
+) -> None:
+    await many(tables.store(), 30)
+    transport = CountingTransport()
+    async with TableServiceClient.from_connection_string(azurite, transport=transport) as service:
+        resets = service.get_table_client(tables.resets.table_name)
+        store = TableStore(resets, resets, new_id=lambda: "w")
+
+        page = await store.resets("sales", after="", most=10)
+        ids = await store.open_ids("sales", after="", most=10)
+
+    assert (len(page), len(ids), transport.count) == (10, 10, 2)
+
+
 async def test_a_budget_counts_each_reset_once_and_stops_at_its_limit(store: Store) -> None:
     taken = [await store.reserve("2026-11-24", i, limit=2) for i in ("a", "a", "b", "c", "b")]
 
@@ -279,6 +355,22 @@ async def test_targets_are_remembered_once_and_heartbeats_are_none(store: Store)
     assert await store.targets() == ["a", "b"]
     assert await store.last_beat("sweep") == NOW
     assert await store.last_beat("other") is None
+
+
+async def test_how_graph_was_is_kept_by_mood_and_is_no_target(store: Store) -> None:
+    def seen(mood: GraphMood, minutes: int, why: str = "") -> Sighting:
+        at = NOW + timedelta(minutes=minutes)
+        return Sighting(mood=mood, at=at, call="read_job", why=why)
+
+    answered, refused = seen(GraphMood.ANSWERED, 0), seen(GraphMood.REFUSED, 0, "403")
+    assert await store.graph_seen() == []
+    await store.note_graph([answered, refused])
+    later = seen(GraphMood.ANSWERED, 5)
+    unreadable = seen(GraphMood.AUDIT_LOG_UNREADABLE, 5, "no")
+    await store.note_graph([later, unreadable])
+
+    assert await store.graph_seen() == [later, refused, unreadable]
+    assert await store.targets() == []
 
 
 async def test_the_watch_row_is_written_under_its_etag_and_comes_back(store: Store) -> None:

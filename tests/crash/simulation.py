@@ -23,6 +23,7 @@ from shared.names import FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, REMEDIATE, RESET
 from shared.quarantine import MATRIX
 from shared.store import TableStore
 from tests.crash.scenarios import CYCLE, ENTRY, ENVIRON
+from tests.support.calls import call
 from tests.support.faults import KINDS, Crash, Faults
 from tests.support.host import EXPECTED, LEASE, MAX_DEQUEUE, RETRY, Host, resets, waits_for_person
 from tests.support.storage import MemoryQueue, Message
@@ -273,7 +274,7 @@ class Simulation:
             return
         process = self.dice.choice(self.processes)
         body = json.dumps({"decision": decision, "by": "boss"}).encode()
-        self._start(process, self._quietly(process.app.decide(x.id, body)))
+        self._start(process, self._quietly(process.app.decide(call(body, reset_id=x.id))))
 
     def _truth(self, client_request_id: str) -> str:
         took = {client_id for client_id, effective in self.world.graph.posts if effective}

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
 from aiohttp import web
 
 from local import processes
 from shared.models import State
 from tests.functional.stack import SALESFORCE, eventually, storage_and_graph
+from tests.support.described import described_client
 
 KEY = {"x-functions-key": "local"}
 
@@ -42,8 +42,8 @@ async def test_an_approval_over_http_sends_the_restart_and_the_ticket_hears_it_a
             "RESET_TARGETS": json.dumps({"salesforce-prod": entry}),
             "NOTIFIERS": json.dumps({"servicenow": {"kind": "webhook", "url": url}}),
         }
-        async with processes.host(environ) as (_, host_url), httpx.AsyncClient() as client:
-            decision = f"{host_url}/api/resets/r1/decision"
+        async with processes.host(environ) as (_, host_url), described_client(host_url) as client:
+            decision = "/api/resets/r1/decision"
             ticket = {"system": "servicenow", "id": "INC1"}
             await stack.ask("r1", requestedBy="ann", ticket=ticket)
             await stack.reached("r1", State.AWAITING_APPROVAL)

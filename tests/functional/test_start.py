@@ -11,9 +11,26 @@ from local import processes
 from local.processes import ROOT
 from shared.models import State
 from tests.functional.stack import environ, storage_and_graph
+from tests.support import webhooks
 
-NAMES = ["decide_reset", "follow_up_reset", "health", "notify", "remediate", "run_reset", "sweep"]
+NAMES = [
+    "decide_reset",
+    "follow_up_reset",
+    "get_reset",
+    "health",
+    "list_resets",
+    "notify",
+    "openapi",
+    "receive_webhook",
+    "remediate",
+    "run_reset",
+    "show_reset",
+    "submit_reset",
+    "sweep",
+]
 INDEX = Path(__file__).with_name("index_app.py")
+ANSWER = Path(__file__).with_name("answer_webhook.py")
+HEAVY = ("msgraph", "msgraph_core", "kiota_", "azure.identity", "msal", "httpx", "shared.graph")
 NOWHERE = "http://127.0.0.1:9"
 SETTINGS = environ("UseDevelopmentStorage=true", NOWHERE)
 
@@ -41,8 +58,59 @@ async def test_indexing_imports_neither_the_graph_sdk_nor_azure_identity() -> No
 
     modules = json.loads(out)["modules"]
     assert "shared.bootstrap" in modules
-    heavy = ("msgraph", "msgraph_core", "kiota_", "azure.identity", "msal", "httpx", "shared.graph")
-    assert [name for name in modules if name.startswith(heavy)] == []
+    assert [name for name in modules if name.startswith(HEAVY)] == []
+
+
+async def test_answering_a_webhook_imports_neither_and_does_without_graph() -> None:
+    async with storage_and_graph() as stack:
+        async with processes.host(stack.environ):
+            pass  # makes the queues and tables
+        env = {
+            **stack.environ,
+            "GRAPH_ENDPOINT": NOWHERE,
+            "WEBHOOK_SENDERS": "@docs/senders.example.json",
+            "WEBHOOK_SECRETS": json.dumps({k: [v] for k, v in webhooks.SECRETS.items()}),
+            "WEBHOOK_KEY": webhooks.SECRETS["servicenow"],
+            "WEBHOOK_BODY": json.dumps({"target": "salesforce-prod"}),
+        }
+        code, out, err = await run(str(ANSWER), env=env)
+        found = json.loads(out)
+        reset = await stack.reset(found["body"]["id"])
+
+    assert (code, found["status"]) == (0, 202), err
+    assert reset is not None
+    assert reset.state is State.ACCEPTED
+    assert "shared.webhooks" in found["modules"]
+    assert [name for name in found["modules"] if name.startswith(HEAVY)] == []
+
+
+HTTP = """
+import asyncio, json, sys
+sys.path.insert(0, ".")
+from tests.support.calls import call, principal
+from tests.support.world import World
+
+async def ask():
+    world = World()
+    world.rebuild(WEBSITE_AUTH_ENABLED="True", RESETS_ENABLED="no")
+    app, body = world.app, {"requestId": "r1", "target": "salesforce-prod"}
+    cancel = call({"decision": "cancel"}, reset_id="r1", signed_in=principal())
+    one = call(reset_id="r1", signed_in=principal())
+    replies = [await app.submit(call(body)), await app.list_resets(one), await app.get_reset(one)]
+    replies += [await app.show_reset(one), await app.report_health(one), await app.describe()]
+    return [reply.status for reply in [*replies, await app.decide(cancel)]]
+
+print(json.dumps({"statuses": asyncio.run(ask()), "modules": sorted(sys.modules)}))
+"""
+
+
+async def test_no_http_function_imports_the_graph_sdk() -> None:
+    _, out, err = await run("-c", HTTP, env={})
+
+    assert err.count("Traceback") == 0, err
+    found = json.loads(out.splitlines()[-1])
+    assert found["statuses"] == [202, 200, 200, 200, 200, 200, 200]
+    assert [name for name in found["modules"] if name.startswith(HEAVY)] == []
 
 
 @pytest.mark.parametrize(

@@ -269,6 +269,7 @@ class Message:
     visible_at: datetime
     pop_receipt: str = ""
     dequeue_count: int = 0
+    inserted_on: datetime | None = None
 
 
 @dataclass
@@ -285,7 +286,7 @@ class MemoryQueue:
         assert time_to_live == -1, "a message that ends would be lost"
 
         def perform() -> None:
-            message = Message(f"m{next(_numbers)}", content, self.clock())
+            message = Message(f"m{next(_numbers)}", content, self.clock(), inserted_on=self.clock())
             self.messages[message.id] = message
 
         await self._io("send", perform)
@@ -300,6 +301,13 @@ class MemoryQueue:
         )
         for message in found:
             yield message
+
+    async def peek_messages(self, *, max_messages: int) -> list[Message]:
+        def perform() -> list[Message]:
+            now = self.clock()
+            return [m for m in self.messages.values() if m.visible_at <= now][:max_messages]
+
+        return await self._io("peek", perform)
 
     async def delete_message(self, message_id: str, receipt: str) -> None:
         def perform() -> None:

@@ -21,6 +21,7 @@ from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
 from shared.ports import Graph, Store
 from shared.requests import Received, ResetRequest
 from shared.store import TableStore
+from tests.support.calls import call
 from tests.support.faults import Faults
 from tests.support.graph import FakeGraph, FakeTenant, healthy
 from tests.support.storage import Storage
@@ -172,7 +173,7 @@ class World:
 
     async def decide(self, decision: str, *, by: str = "boss", request_id: str = "r1") -> int:
         body = json.dumps({"decision": decision, "by": by}).encode()
-        return (await self.app.decide(request_id, body)).status
+        return (await self.app.decide(call(body, reset_id=request_id))).status
 
     async def quiesce(self, *, rounds: int = 50) -> None:
         """Sweep and deliver at this moment until nothing is sent any more."""

@@ -10,6 +10,7 @@ import pytest
 from shared.errors import FateUnknown
 from shared.models import Quarantine, State
 from shared.principal import signed_in
+from tests.support.calls import call, principal
 from tests.support.host import resets
 from tests.support.world import SP, START, TARGET, World
 
@@ -176,7 +177,7 @@ async def test_an_ended_reset_is_decided_on_no_more(decision: str) -> None:
 async def test_a_bad_decision_is_a_problem_with_its_status(body: bytes, status: int) -> None:
     world = World()
 
-    reply = await world.app.decide("nobody", body)
+    reply = await world.app.decide(call(body, reset_id="nobody"))
 
     assert (reply.status, json.loads(reply.body)["status"]) == (status, status)
     assert reply.content_type == "application/problem+json"
@@ -186,14 +187,9 @@ async def test_storage_that_is_down_is_a_503_that_says_when() -> None:
     world = World()
     world.faults.at, world.faults.kind = world.faults.count + 1, "503"
 
-    reply = await world.app.decide("r1", b'{"decision": "approve", "by": "x"}')
+    reply = await world.app.decide(call(b'{"decision": "approve", "by": "x"}', reset_id="r1"))
 
     assert (reply.status, reply.headers["Retry-After"]) == (503, "30")
-
-
-def principal(name: str = "boss@contoso.com", typ: str = "preferred_username") -> str:
-    claims = {"claims": [{"typ": "x", "val": 3}, {"typ": typ, "val": name}, "odd"]}
-    return base64.b64encode(json.dumps(claims).encode()).decode()
 
 
 async def test_a_signed_in_person_decides_in_their_own_name() -> None:
@@ -202,8 +198,10 @@ async def test_a_signed_in_person_decides_in_their_own_name() -> None:
     await world.ask(requested_by="ann@contoso.com")
     body = b'{"decision": "approve", "by": "somebody else"}'
 
-    own = await world.app.decide("r1", body, principal=principal("Ann@contoso.com"))
-    boss = await world.app.decide("r1", b'{"decision": "approve"}', principal=principal())
+    own = await world.app.decide(call(body, reset_id="r1", signed_in=principal("Ann@contoso.com")))
+    boss = await world.app.decide(
+        call(b'{"decision": "approve"}', reset_id="r1", signed_in=principal())
+    )
 
     approved = await world.row()
     assert (own.status, boss.status) == (403, 200)
@@ -217,7 +215,7 @@ async def test_the_header_is_believed_only_where_the_platform_puts_it(enabled: s
     await world.ask()
     body = b'{"decision": "approve", "by": "claimed"}'
 
-    await world.app.decide("r1", body, principal=principal())
+    await world.app.decide(call(body, reset_id="r1", signed_in=principal()))
 
     approved = await world.row()
     assert (approved.approved_by, approved.approver_signed_in) == ("claimed", False)
@@ -232,6 +230,36 @@ async def test_a_header_that_names_nobody_signs_nobody_in(header: str) -> None:
     assert signed_in(header, {"WEBSITE_AUTH_ENABLED": "True"}) == ""
 
 
+@pytest.mark.parametrize(("header", "how"), [(principal(), "signed in"), ("", "name as claimed")])
+@pytest.mark.parametrize("decision", ["approve", "reject", "cancel"])
+async def test_the_history_says_whether_who_decided_was_signed_in(
+    decision: str, header: str, how: str
+) -> None:
+    world = asking()
+    world.rebuild(WEBSITE_AUTH_ENABLED="True")
+    await world.ask()
+    body: dict[str, object] = {"decision": decision, "by": "boss@contoso.com"}
+
+    await world.app.decide(call(body, reset_id="r1", signed_in=header))
+
+    last = (await world.events())[-1]
+    assert last.by == "boss@contoso.com"
+    assert last.detail.endswith(f" ({how})")
+
+
+@pytest.mark.parametrize("decision", ["confirm", "resend", "cancel"])
+async def test_so_does_the_history_of_an_unknown_fate(decision: str) -> None:
+    world = await asked_for_fate()
+    world.rebuild(WEBSITE_AUTH_ENABLED="True")
+    body: dict[str, object] = {"decision": decision}
+
+    await world.app.decide(call(body, reset_id="r1", signed_in=principal()))
+
+    last = (await world.events())[-1]
+    assert last.by == "boss@contoso.com"
+    assert "(signed in)" in last.detail
+
+
 async def test_only_a_signed_in_person_lets_a_mass_deletion_go() -> None:
     world = World()
     world.rebuild(WEBSITE_AUTH_ENABLED="True")
@@ -244,7 +272,7 @@ async def test_only_a_signed_in_person_lets_a_mass_deletion_go() -> None:
     await world.decide("approve", by="claimed")
     await world.quiesce()
     asked_again = await world.row()
-    await world.app.decide("r1", b'{"decision": "approve"}', principal=principal())
+    await world.app.decide(call(b'{"decision": "approve"}', reset_id="r1", signed_in=principal()))
     await world.quiesce()
 
     assert asked_again.state is State.AWAITING_APPROVAL

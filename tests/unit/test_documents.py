@@ -60,7 +60,7 @@ def test_entry_points_hold_no_logic() -> None:
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
 
     assert not [node for node in ast.walk(tree) if isinstance(node, logic)]
-    assert imported == {"shared.bootstrap", "shared.names", "shared.principal"}
+    assert imported == {"shared.bootstrap", "shared.names", "shared.replies"}
 
 
 def test_every_setting_is_documented() -> None:

@@ -1,12 +1,17 @@
 """Health: good or not for everybody, the detail for who has the key."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shared.bootstrap import build
+from shared.errors import FateUnknown, NotSent, Rejected, Throttled
 from shared.health import Health, longest_gap
+from shared.models import AuditTrail
+from tests.support.calls import call, principal
 from tests.support.world import ENVIRON, World
 
 
@@ -73,20 +78,143 @@ async def test_storage_that_does_not_answer_is_503() -> None:
 async def test_the_app_is_built_with_no_settings_at_all_and_says_what_is_missing() -> None:
     services = build({}, app_dir=Path("/nowhere"))
 
-    report = await services.report_health("")
-    reply = await services.decide("r1", b"{}")
+    report = await services.report_health(call())
+    reply = await services.decide(call(b"{}", reset_id="r1"))
 
     assert (report.status, reply.status) == (503, 503)
-    assert report.body["problems"][0].startswith("ResetStorage: missing")
+    assert json.loads(report.body)["problems"][0].startswith("ResetStorage: missing")
     assert "ResetStorage" in reply.body
 
 
 async def test_a_kill_switch_that_is_off_is_no_fault() -> None:
     services = World(environ={**ENVIRON, "RESETS_ENABLED": "no", "HEALTH_KEY": "key"}).app
 
-    report = await services.report_health("key")
+    report = await services.health.report("key")
 
     assert (report.status, report.body["resetsEnabled"]) == (200, False)
+
+
+def seen() -> World:
+    world = World()
+    world.rebuild(HEALTH_KEY="key")
+    return world
+
+
+async def detail(world: World) -> dict[str, Any]:
+    return (await health(world).report("key")).body
+
+
+async def test_somebody_signed_in_sees_the_detail_where_the_platform_vouches() -> None:
+    world = World()
+    without = await world.app.report_health(call(signed_in=principal()))
+    world.rebuild(WEBSITE_AUTH_ENABLED="True")
+    vouched = await world.app.report_health(call(signed_in=principal()))
+    nobody = await world.app.report_health(call())
+
+    assert ["targets" in json.loads(r.body) for r in (without, vouched, nobody)] == [
+        False,
+        True,
+        False,
+    ]
+
+
+async def test_the_detail_says_what_is_configured_and_no_secret() -> None:
+    world = seen()
+
+    found = await detail(world)
+
+    assert found["notifiers"] == ["desk"]
+    assert (found["storage"], found["credential"]) == ("connection string", "none (emulator)")
+    assert "AccountKey" not in json.dumps(found)
+
+
+async def test_the_age_of_each_queues_oldest_message_is_shown() -> None:
+    world = seen()
+    await world.app.submit(call({"target": "salesforce-prod"}))
+    world.clock.forward(seconds=90)
+
+    found = (await detail(world))["queues"]
+
+    assert found == {
+        "provisioning-resets": {"oldestMessageSeconds": 90},
+        "reset-follow-ups": {"oldestMessageSeconds": None},
+        "reset-notifications": {"oldestMessageSeconds": None},
+    }
+
+
+async def test_how_graph_was_last_seen_is_shown_without_asking_it() -> None:
+    world = seen()
+    await world.send('{"requestId": "r1", "target": "salesforce-prod"}')
+    reads = world.graph.reads
+
+    found = (await detail(world))["graph"]
+
+    assert found == {"answered": {"at": "2026-11-24T09:00:00+00:00", "call": "restart", "why": ""}}
+    assert world.graph.reads == reads
+
+
+@pytest.mark.parametrize(
+    ("error", "mood"),
+    [
+        (Throttled("Microsoft Graph answered 429"), "throttled"),
+        (Rejected("Microsoft Graph answered 403", status=403), "refused"),
+        (Rejected("Microsoft Graph answered 404", status=404), "answered"),
+        (NotSent("no connection"), "failed"),
+    ],
+)
+async def test_what_graph_answered_is_told_by_kind(
+    error: NotSent | Rejected | Throttled, mood: str
+) -> None:
+    world = seen()
+    world.graph.failures["read_job"] = [error]
+    await world.send('{"requestId": "r1", "target": "salesforce-prod"}')
+
+    (found,) = (await detail(world))["graph"].items()
+
+    assert found[0] == mood
+    assert found[1]["why"] == error.reason
+
+
+async def test_an_audit_log_that_cannot_be_read_is_told() -> None:
+    world = seen()
+    world.graph.trail = AuditTrail(readable=False)
+    world.graph.failures["restart"] = [FateUnknown("lost")]
+    await world.send('{"requestId": "r1", "target": "salesforce-prod"}')
+    world.clock.forward(minutes=5)
+    await world.app.follow_up_reset('{"id": "r1"}', message_id="m2")
+
+    found = (await detail(world))["graph"]
+
+    assert list(found) == ["answered", "failed", "auditLogUnreadable"]
+    assert found["auditLogUnreadable"]["call"] == "audit_trail"
+
+
+async def test_it_is_written_when_the_mood_changes_or_once_in_five_minutes() -> None:
+    world = seen()
+    written = []
+    for minute in range(12):
+        world.clock.forward(minutes=1)
+        if minute in {2, 3}:
+            world.graph.failures["read_job"] = [Throttled("429")]
+        world.faults.log.clear()
+        body = {"requestId": f"r{minute}", "target": "salesforce-prod", "dryRun": True}
+        await world.send(json.dumps(body))
+        if "table upsert" in world.faults.log:
+            written.append(minute)
+
+    assert written == [0, 2, 4, 9]
+
+
+async def test_a_note_that_cannot_be_written_harms_no_reset() -> None:
+    counted = seen()
+    await counted.send('{"requestId": "r1", "target": "salesforce-prod"}')
+    world = seen()
+    world.faults.at, world.faults.kind = counted.faults.count, "503"
+
+    await world.send('{"requestId": "r1", "target": "salesforce-prod"}')
+
+    assert await world.history() == ["accepted", "sending", "restarted"]
+    assert (await detail(world))["graph"] == {}
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from shared import policy
 from shared.models import AuditTrail, Reset, Scope, StaleLink, StaleLinks, State
 from shared.names import REMEDIATE
 from shared.quarantine import MATRIX, RESTART_HELPS
+from tests.support.calls import call
 from tests.support.host import resets
 from tests.support.world import ENVIRON, SP, START, TARGET, World
 
@@ -177,9 +178,9 @@ class Watched:
                 if x.asked:
                     took = dict(self.world.graph_of(alias).posts).get(x.client_request_id, False)
                     decision = "confirm" if took else "resend"
-                body = json.dumps({"decision": decision, "by": "somebody"}).encode()
-                principal = WHO if value % 2 else ""
-                await self.world.app.decide(x.id, body, principal=principal)
+                body: dict[str, object] = {"decision": decision, "by": "somebody"}
+                signed_in = WHO if value % 2 else ""
+                await self.world.app.decide(call(body, reset_id=x.id, signed_in=signed_in))
 
     async def _switch(self, alias: str, value: Any) -> None:
         self.world.rebuild(RESETS_ENABLED=["true", "true", "no"][value % 3])

@@ -382,3 +382,16 @@ def entry(**changes: Any) -> Target:
 )
 def test_approval(decision: Decision, kind: type) -> None:
     assert type(decision) is kind
+
+
+@pytest.mark.parametrize(("ago", "kind"), [(DAY - SECOND, Wait), (DAY, Go)])
+def test_a_restart_made_elsewhere_is_judged_by_graphs_clock_and_waited_for_by_ours(
+    ago: timedelta, kind: type
+) -> None:
+    graphs_now = START + timedelta(hours=5)
+    seen = replace(healthy(graphs_now), steady_state_first=graphs_now - ago)
+
+    decision = second(seen)
+
+    assert type(decision) is kind
+    assert not isinstance(decision, Wait) or decision.until == START + SECOND

@@ -1,0 +1,39 @@
+"""The lines of docs/api.md, run as they stand there, one after the other."""
+
+import asyncio
+import re
+import shutil
+
+import pytest
+
+from local import processes
+from local.documents import DOCS
+from tests.functional.stack import storage_and_graph
+
+pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl in the PATH")
+
+
+def lines() -> list[tuple[str, str]]:
+    """Each command with the status that stands behind it."""
+    text = (DOCS / "api.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    commands = [each for block in blocks for each in block.strip().split("\n\n")]
+    return [(command, status) for command, _, status in (c.rpartition("  # ") for c in commands)]
+
+
+async def answered(command: str, url: str) -> str:
+    asked = command.replace("http://127.0.0.1:7071", url).replace("curl", "curl -sS", 1)
+    process = await asyncio.create_subprocess_shell(
+        f"{asked} -o /dev/null -w '%{{http_code}}'", stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    return out.decode()
+
+
+async def test_the_documented_lines_are_answered_as_documented() -> None:
+    found = lines()
+    async with storage_and_graph() as stack, processes.host(stack.environ) as (_, url):
+        statuses = [await answered(command, url) for command, _ in found]
+
+    assert len(found) >= 9
+    assert statuses == [status for _, status in found]

@@ -1,0 +1,77 @@
+"""Holds real answers against the OpenAPI document: nothing undocumented is answered."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import jsonschema
+
+from shared.openapi import document_text
+
+DOCUMENT: dict[str, Any] = json.loads(document_text())
+_CHECKED_FORMATS = jsonschema.FormatChecker(formats=["date-time"])
+
+
+def _strict(schema: Any) -> Any:
+    """What is answered has no property that is not described, though readers are to allow one."""
+    if isinstance(schema, list):
+        return [_strict(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: _strict(each) for name, each in schema.items()}
+    if isinstance(schema.get("properties"), dict) and "type" in schema:
+        found.setdefault("additionalProperties", False)
+    return found
+
+
+_COMPONENTS = _strict(DOCUMENT["components"])
+
+
+def operation(method: str, path: str) -> dict[str, Any]:
+    method = "get" if method == "HEAD" else method.lower()
+    # The more particular path first: one with a literal where another has a parameter.
+    for template, item in sorted(DOCUMENT["paths"].items(), key=lambda each: each[0].count("{")):
+        pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template))
+        if method in item and re.fullmatch(pattern, path):
+            found: dict[str, Any] = item[method]
+            return found
+    raise AssertionError(f"{method} {path} is not described")
+
+
+def check(method: str, url: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    described = operation(method, urlsplit(url).path)["responses"]
+    assert str(status) in described, f"{method} {url}: {status} is not described"
+    answer = described[str(status)]
+    for name, header in answer.get("headers", {}).items():
+        if header.get("required"):
+            assert name.lower() in {each.lower() for each in headers}, f"no {name}"
+    content = answer.get("content")
+    if content is None:
+        assert body == b"", f"{status} has a body"
+        return
+    kind = headers.get("content-type", "").partition(";")[0]
+    assert kind in content, f"{kind} is not described"
+    if method == "HEAD" or not kind.endswith("json"):
+        return
+    schema = {**_strict(content[kind]["schema"]), "components": _COMPONENTS}
+    validator = jsonschema.Draft202012Validator(schema, format_checker=_CHECKED_FORMATS)
+    validator.validate(json.loads(body))
+
+
+async def _check_answer(response: httpx.Response) -> None:
+    body = await response.aread()
+    request = response.request
+    check(request.method, str(request.url), response.status_code, response.headers, body)
+
+
+def described_client(base_url: str, **headers: str) -> httpx.AsyncClient:
+    """Every answer to it must be as the document says."""
+    return httpx.AsyncClient(
+        base_url=base_url,
+        timeout=30,
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+        event_hooks={"response": [_check_answer]},
+    )
