@@ -24,7 +24,7 @@ TARGETS = {
 LEFT_OUT = "positive_data_acceptance"
 
 
-async def fuzz(url: str) -> tuple[int, str]:
+async def fuzz(url: str, folder: Path) -> tuple[int, str]:
     program = Path(sys.executable).with_name("schemathesis")
     process = await asyncio.create_subprocess_exec(
         program, "run", f"{url}/api/openapi.json", "--header", "x-functions-key: local",
@@ -33,7 +33,8 @@ async def fuzz(url: str) -> tuple[int, str]:
         # Served by a function of its own, with its own fuzzing.
         "--exclude-path-regex", "/api/webhooks/",
         "--generation-database", "none", "--no-color", "--request-timeout", "20",
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        # It keeps notes of its runs where it is run.
+        cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     out, _ = await process.communicate()
     return process.returncode or 0, out.decode()
@@ -47,13 +48,15 @@ async def rows_of(stack: Stack) -> tuple[list[str], list[str]]:
     return resets, [str(e["PartitionKey"]) for e in found]
 
 
-async def test_whatever_is_sent_is_answered_as_described_and_only_requests_leave_a_trace() -> None:
+async def test_whatever_is_sent_is_answered_as_described_and_only_requests_leave_a_trace(
+    tmp_path: Path,
+) -> None:
     async with storage_and_graph() as stack:
         # Switched off: what is taken in waits, and Graph hears nothing.
         environ = {**stack.environ, "RESETS_ENABLED": "no"}
         environ["RESET_TARGETS"] = json.dumps(TARGETS)
         async with processes.host(environ) as (host, url):
-            code, out = await fuzz(url)
+            code, out = await fuzz(url, tmp_path)
             lines = list(host.lines)
         resets, partitions = await rows_of(stack)
         unreadable = await stack.unreadable()
