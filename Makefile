@@ -12,7 +12,8 @@ AZURITE_READY := local/node_modules/.ready
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup check test unit soak demo host azurite emulator request docs clean
+.PHONY: help setup check test unit soak month demo host azurite emulator request targets plan docs \
+  package lock bench clean
 
 help: ## What there is to run
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +50,10 @@ soak: $(READY) ## The seeded simulation, long (SEEDS, default 5000; FROM, defaul
 	@SOAK_FROM=$(or $(FROM),1000) SOAK_TO=$$(( $(or $(FROM),1000) + $(or $(SEEDS),5000) )) \
 	  $(RUN) -m pytest -q tests/crash/test_many_at_once.py -k interleaved
 
+month: $(READY) ## A simulated month of fifty targets (TARGETS, DAYS, SEED)
+	@MONTH_TARGETS=$(or $(TARGETS),50) MONTH_DAYS=$(or $(DAYS),30) MONTH_SEED=$(or $(SEED),1) \
+	  $(RUN) -m pytest -q tests/month
+
 demo: setup ## The main job for real: a request in, a Full restart, the result in Table Storage
 	@$(RUN) -m local.demo
 
@@ -65,6 +70,21 @@ emulator: $(READY) ## The Graph emulator alone (GRAPH_EMULATOR_PORT, default 707
 
 request: $(READY) ## Put a request on the queue (TARGET, REASON, BY, REQUEST_ID, DRY_RUN=1)
 	@$(RUN) -m local.request
+
+targets: $(READY) ## Every service principal with provisioning jobs, and entries for RESET_TARGETS (JSON=1)
+	@$(RUN) -m local.targets
+
+plan: $(READY) ## What would be done now for every target, and why; sends nothing (JSON=1)
+	@$(RUN) -m local.plan
+
+package: $(READY) ## dist/functionapp.zip: what is deployed without a remote build
+	@$(RUN) -m local.package
+
+lock: $(READY) ## Ask the registry anew for the wheels of the package
+	@$(RUN) -m local.package.lock
+
+bench: $(READY) ## Measure starting and the package, beside a baseline (ROUNDS, default 5)
+	@$(RUN) -m bench
 
 docs: $(READY) ## Write what the documentation takes from the code (schema, state diagram)
 	@$(RUN) -m local.documents

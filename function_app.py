@@ -2,7 +2,7 @@
 
 import azure.functions as func
 
-from shared.bootstrap import services, sweep_schedule
+from shared.bootstrap import remediation_schedule, services, sweep_schedule
 from shared.names import CONNECTION, FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, RESETS_QUEUE
 from shared.replies import Call, Reply
 
@@ -51,10 +51,22 @@ async def sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- late or no
     await services().sweep()
 
 
+@app.timer_trigger(arg_name="timer", schedule=remediation_schedule(), run_on_startup=False)
+async def remediate(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- late or not, it is the same
+    """Look at every target and ask for what is due."""
+    await services().remediate()
+
+
 @app.route(route="resets", methods=["POST"])
 async def submit_reset(req: func.HttpRequest) -> func.HttpResponse:
     """Take a reset request in."""
     return _response(await services().submit(_call(req)))
+
+
+@app.route(route="webhooks/{sender}", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+async def receive_webhook(req: func.HttpRequest) -> func.HttpResponse:
+    """Take in what a ticket system asks for; its signature is the key."""
+    return _response(await services().receive_webhook(_call(req)))
 
 
 @app.route(route="resets", methods=["GET", "HEAD"])

@@ -1,32 +1,38 @@
 """
 `make demo`: the project's main job, for real, on this machine.
 
-A queue message goes in; the queue-triggered function restarts the job through the Graph SDK; the
-initial cycle is watched to its end; the result lies in Table Storage. Ends with 0 only if all of
-that was seen to be true.
+A ticket system's signed webhook goes in; the queue-triggered function restarts the job through the
+Graph SDK; the initial cycle is watched to its end; the result lies in Table Storage, and the ticket
+hears of it. Ends with 0 only if all of that was seen to be true.
 """
 
 import asyncio
+import base64
+import hashlib
+import hmac
 import json
+import secrets
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httpx
+from aiohttp import web
 from azure.data.tables.aio import TableServiceClient
-from azure.storage.queue.aio import QueueClient
 
 from local import processes
 from shared.models import ENDED, Claim, Reset, State
-from shared.names import CONNECTION, IDS_TABLE, RESETS_QUEUE, RESETS_TABLE
+from shared.names import CONNECTION, IDS_TABLE, RESETS_TABLE
 from shared.store import TableStore
 
 TARGET: Final = "salesforce-prod"
 SERVICE_PRINCIPAL: Final = "8e6c3c1d-4b7a-4c52-9f0e-2a1d5b9c7e31"
 SUBJECT: Final = "adele.vance@contoso.com"
-REQUEST_ID: Final = "demo-1"
+SENDER: Final = "desk"
+TICKET: Final = "INC0012345"
 TAKES_AT_MOST: Final = 120.0
 EXPECTED_BODY: Final = {"criteria": {"resetScope": "Full"}}
 BAR: Final = 30
@@ -111,26 +117,89 @@ class Graph:
         (await self._client.post("/_emulator/clock", json={"advance": 1200})).raise_for_status()
 
 
+class Desk:
+    """The ticket system: it signs what it sends, and keeps the comments that its ticket gets."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self.comments: list[str] = []
+        self.host = ""
+
+    def signed(self, raw: bytes) -> dict[str, str]:
+        """https://www.standardwebhooks.com."""
+        delivery, at = f"msg_{secrets.token_hex(8)}", str(int(time.time()))
+        content = f"{delivery}.{at}.".encode() + raw
+        digest = base64.b64encode(hmac.digest(self._key, content, hashlib.sha256)).decode()
+        return {
+            "webhook-id": delivery,
+            "webhook-timestamp": at,
+            "webhook-signature": f"v1,{digest}",
+            "content-type": "application/json",
+        }
+
+    async def send(self, raw: bytes, *, signed: bytes | None = None) -> httpx.Response:
+        """Send *raw*, under the signature of *signed* where somebody changed it on the way."""
+        async with httpx.AsyncClient(timeout=10) as client:
+            address = f"{self.host}/api/webhooks/{SENDER}"
+            return await client.post(address, content=raw, headers=self.signed(signed or raw))
+
+    async def _comment(self, request: web.Request) -> web.Response:
+        self.comments.append((await request.json())["text"])
+        return web.Response(status=204)
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[str]:
+        app = web.Application()
+        app.router.add_post("/comments", self._comment)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}/comments"
+        finally:
+            await runner.cleanup()
+
+
 async def main() -> int:
     terminal = Terminal()
-    terminal.line("Relink demo: a reset request goes in, a full-scope restart happens, the result")
-    terminal.line("is in Table Storage. Everything runs on this machine (127.0.0.1, free ports).")
+    terminal.line(
+        "Relink demo: a ticket asks, a full-scope restart happens, the result is recorded"
+    )
+    terminal.line("and the ticket hears of it. All on this machine (127.0.0.1, free ports).")
     terminal.title("Starting")
-    async with processes.azurite() as storage, processes.emulator() as graph_url:
+    key = secrets.token_bytes(32)
+    desk = Desk(key)
+    async with (
+        processes.azurite() as storage,
+        processes.emulator() as graph_url,
+        desk.listening() as comments,
+    ):
         terminal.event("storage", "Azurite is ready (queues, tables, blobs)")
         terminal.event("graph", f"the Graph emulator is ready on {graph_url}")
-        async with processes.host(_environ(storage, graph_url)) as (_, host_url):
-            terminal.event("host", f"the app runs in the genuine Functions worker on {host_url}")
+        environ = {**_environ(storage, graph_url), **_desk_environ(key, comments)}
+        async with processes.host(environ) as (_, desk.host):
+            terminal.event("host", f"the app runs in the genuine Functions worker on {desk.host}")
             async with (
                 httpx.AsyncClient(base_url=graph_url, timeout=10) as client,
                 TableServiceClient.from_connection_string(storage) as tables,
             ):
-                problems = await _story(terminal, Graph(client), tables, storage)
+                problems = await _story(terminal, Graph(client), tables, desk)
     return _verdict(terminal, problems)
 
 
+def _desk_environ(key: bytes, comments: str) -> Mapping[str, str]:
+    sender = {"scheme": "standard-webhooks", "format": "relink", "targets": [TARGET]}
+    notifier = {"kind": "webhook", "url": comments, "on": ["accepted", "end"]}
+    return {
+        "WEBHOOK_SENDERS": json.dumps({SENDER: sender}),
+        "WEBHOOK_SECRETS": json.dumps({SENDER: [base64.b64encode(key).decode()]}),
+        "NOTIFIERS": json.dumps({SENDER: notifier}),
+    }
+
+
 def _environ(storage: str, graph_url: str) -> Mapping[str, str]:
-    catalogue = {TARGET: {"servicePrincipalId": SERVICE_PRINCIPAL}}
+    # The portal's restart, to compare, counts for the cooldown like any other.
+    catalogue = {TARGET: {"servicePrincipalId": SERVICE_PRINCIPAL, "cooldown": "PT0S"}}
     return {
         "AzureWebJobsStorage": storage,
         CONNECTION: storage,
@@ -144,7 +213,7 @@ def _environ(storage: str, graph_url: str) -> Mapping[str, str]:
 
 
 async def _story(
-    terminal: Terminal, graph: Graph, tables: TableServiceClient, storage: str
+    terminal: Terminal, graph: Graph, tables: TableServiceClient, desk: Desk
 ) -> list[str]:
     terminal.title("The link before")
     old = await graph.link()
@@ -155,25 +224,29 @@ async def _story(
     portal = await graph.link()
     terminal.line(f"  {portal}: {'nothing changed' if portal == old else 'changed'}")
 
-    terminal.title(f"The request, on queue {RESETS_QUEUE}")
+    terminal.title("The ticket system's webhook, signed")
     request = {
-        "requestId": REQUEST_ID,
         "target": TARGET,
         "reason": "Adele's Salesforce user was made anew; Entra keeps the deactivated one",
         "requestedBy": "helpdesk@contoso.com",
-        "ticket": {"system": "servicenow", "id": "INC0012345"},
+        "ticket": {"system": SENDER, "id": TICKET},
         "subjects": [SUBJECT],
     }
     terminal.line(f"  {json.dumps(request, ensure_ascii=False)}")
     before = len(await graph.restarts())
-    async with QueueClient.from_connection_string(storage, RESETS_QUEUE) as queue:
-        await queue.send_message(json.dumps(request), time_to_live=-1)
+    raw = json.dumps(request, ensure_ascii=False).encode()
+    forged = await desk.send(raw.replace(b"adele", b"oscar"), signed=raw)
+    terminal.line(f"  changed on the way -> {forged.status_code} {forged.json()['detail']}")
+    answer = await desk.send(raw)
+
+    terminal.line(f"  POST /api/webhooks/{SENDER} -> {answer.status_code} {answer.text}")
+    reset_id = answer.json().get("id", "")
 
     terminal.title("What happens")
     store = TableStore(
         tables.get_table_client(RESETS_TABLE), tables.get_table_client(IDS_TABLE), new_id=str
     )
-    reset = await _watch(terminal, store)
+    reset = await _watch(terminal, store, reset_id)
 
     terminal.title("The link after")
     new = await graph.link()
@@ -186,18 +259,31 @@ async def _story(
         terminal.line(f"  {each['method']} {each['path']}")
         terminal.line(f"  {body} -> {each['status']}")
 
+    terminal.title("What the ticket hears")
+    await _heard(desk, 2)
+    for comment in desk.comments:
+        terminal.line(f"  {TICKET}: {comment}")
+
     terminal.title("What is recorded")
     await _show_rows(terminal, tables)
-    return _problems(reset, old, portal, new, sent)
+    return _problems(
+        reset=reset, old=old, portal=portal, new=new, sent=sent, answers=(forged, answer), desk=desk
+    )
 
 
-async def _watch(terminal: Terminal, store: TableStore) -> Reset | None:
+async def _heard(desk: Desk, count: int) -> None:
+    deadline = time.monotonic() + 15
+    while len(desk.comments) < count and time.monotonic() < deadline:
+        await asyncio.sleep(0.1)
+
+
+async def _watch(terminal: Terminal, store: TableStore, reset_id: str) -> Reset | None:
     """Show each event as it is written, and the cycle's progress, until the reset has ended."""
     shown, progress = 0, ""
     deadline = time.monotonic() + TAKES_AT_MOST
     while time.monotonic() < deadline:
         await asyncio.sleep(0.1)
-        claim: Claim | None = await store.find(REQUEST_ID)
+        claim: Claim | None = await store.find(reset_id)
         stored = await store.read_reset(claim) if claim is not None else None
         if stored is None:
             continue
@@ -230,10 +316,21 @@ def _short(value: Any) -> str:
 
 
 def _problems(
-    reset: Reset | None, old: Link, portal: Link, new: Link, sent: list[dict[str, Any]]
+    *,
+    reset: Reset | None,
+    old: Link,
+    portal: Link,
+    new: Link,
+    sent: list[dict[str, Any]],
+    answers: tuple[httpx.Response, httpx.Response],
+    desk: Desk,
 ) -> list[str]:
     """What should be true and is not."""
+    forged, answer = answers
     checks = {
+        "a forged webhook was not refused": forged.status_code == 401,
+        "the webhook was not taken in": answer.status_code == 202,
+        "the ticket did not hear of its end": any("completed" in c for c in desk.comments),
         "the reset did not end as completed": reset is not None and reset.state is State.COMPLETED,
         "the portal's restart was expected to change nothing": portal == old,
         "the link did not change": new.target_id != old.target_id,

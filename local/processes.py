@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -27,6 +27,10 @@ class NotReady(RuntimeError):
     """A process ended, or said nothing, before it was ready; the text holds what it said."""
 
 
+listeners: list[Callable[[str, str], None]] = []
+"""Each hears every line that a process prints, with the process's name."""
+
+
 class Started:
     """A running process; `lines` holds the last that it printed."""
 
@@ -42,8 +46,11 @@ class Started:
         if stream is None:
             raise AssertionError("started without a pipe")
         while line := await stream.readline():
+            text = line.decode(errors="replace").rstrip()
+            for listener in listeners:
+                listener(self.name, text)
             async with self._arrived:
-                self.lines.append(line.decode(errors="replace").rstrip())
+                self.lines.append(text)
                 self._arrived.notify_all()
         async with self._arrived:
             self._arrived.notify_all()
@@ -143,9 +150,10 @@ async def emulator(environ: Mapping[str, str] | None = None) -> AsyncIterator[st
 
 
 @asynccontextmanager
-async def host(environ: Mapping[str, str]) -> AsyncIterator[tuple[Started, str]]:
+async def host(
+    environ: Mapping[str, str], *, command: Sequence[str] = (sys.executable, "-m", "local.host")
+) -> AsyncIterator[tuple[Started, str]]:
     """The development host on a free port; yields it and its address."""
-    command = [sys.executable, "-m", "local.host"]
     async with started("the development host", command, {"PORT": "0", **environ}) as running:
         said = await running.said(r"host ready on (http://\S+)", within=30)
         yield running, said[1]

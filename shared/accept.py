@@ -16,14 +16,13 @@ from shared.models import (
     State,
     Stored,
 )
+from shared.names import REMEDIATE
 from shared.outbox import Listeners
 from shared.ports import Clock, Store
 from shared.principal import vouched
-from shared.requests import Received, content_hash
+from shared.requests import Received, content_hash, is_automatic
 from shared.rows import to_milliseconds
 from shared.telemetry import emit
-
-REMEDIATE = "remediate"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,13 +87,19 @@ class Acceptance:
         catalogue = self._settings.catalogue
         unlisted = catalogue is not None and received.request.target not in catalogue
         made_up = received.request.scope is Scope.QUARANTINE and via != REMEDIATE
-        if not unlisted and not made_up:
+        taken = via != REMEDIATE and is_automatic(received.id)
+        if not unlisted and not made_up and not taken:
             return
         # A known id is answered whatever the catalogue says by now.
         if await self._store.find(received.id) is not None:
             return
         if unlisted:
             raise InvalidRequest(unknown_target(received.request.target, catalogue or {}))
+        if taken:
+            raise InvalidRequest(
+                "requestId: schedule-, quarantine- and stale- with a digest are the app's own; "
+                "choose another id"
+            )
         raise InvalidRequest("scope: `quarantine` is made by the app itself only; send `full`")
 
     async def _insert(
@@ -133,7 +138,10 @@ class Acceptance:
             by=request.requested_by or via,
             detail=reset.detail,
         )
-        said = outbox.answers(reset, AnswerKind.ACCEPTED, self._listeners, catalogue, now=now)
+        said = outbox.answers(
+            reset, AnswerKind.ACCEPTED, self._listeners, catalogue, now=now,
+            public_url=self._settings.public_url,
+        )  # fmt: skip
         stored = await self._store.insert(reset, event, said)
         emit("reset.accepted", id=reset.id, target=reset.target, via=via, scope=str(reset.scope))
         if ticket and self._listeners is not None and ticket.system not in self._listeners:

@@ -36,6 +36,7 @@ from shared.events import (
     WindowShut,
 )
 from shared.models import (
+    ON_THE_WIRE,
     OPEN,
     PRE,
     AnswerKind,
@@ -90,12 +91,7 @@ class Engine:
         self._clock = clock
         self._new_id = new_id
         self._jitter = jitter
-        self._rules = policy.Rules(
-            catalogue=settings.catalogue,
-            enabled=settings.enabled,
-            daily_budget=settings.daily_budget,
-            problem=next(iter(settings.problems), ""),
-        )
+        self._rules = policy.Rules.of(settings)
 
     async def advance(self, claim: Claim) -> Reset | None:
         """Return the reset after its step; None where only its ids row exists."""
@@ -127,7 +123,7 @@ class Engine:
         x = self._with_ids(x)
         row, now = x.row, self._clock()
         if not row.dry_run:
-            if row.not_before is not None and row.not_before > now:
+            if policy.window_shut(row, now=now) is not None:
                 return await self._write(x, job, WindowShut())
             if row.seen_number is None:
                 return await self._write(x, job, WindowOpened())
@@ -174,26 +170,48 @@ class Engine:
         self, x: Reset, job: JobRow
     ) -> MustWait | MustAsk | Refused | Cleared | Previewed:
         now = self._clock()
-        budget = await self._store.budget(_day(now), x.id)
-        decision = policy.before_reading(x, job, self._rules, budget=budget, now=now)
-        snapshot: SyncJob | None = None
-        if isinstance(decision, policy.Go):
-            try:
-                graph = await self._graph()
-                snapshot = await graph.read_job(x.service_principal_id, x.job_id)
-            except Rejected as error:
-                _failed(x, "read_job", error)
-                return Refused(reason=error.reason)
-            except (NotSent, FateUnknown) as error:
-                _failed(x, "read_job", error)
-                return MustWait(
-                    reason=error.reason, until=self._back_off(x, error, now), failed=True
-                )
-            target = (self._rules.catalogue or {})[x.target]
-            decision = policy.after_reading(x, snapshot, target, now=now)
+        history = policy.History(
+            job=job,
+            budget=await self._store.budget(_day(now), x.id),
+            fleet=await self._store.fleet(),
+            watch=(await self._store.read_watch(x.target)).row,
+        )
         if x.dry_run:
-            return _preview(decision, snapshot)
+            return await self._preview(x, history, now)
+        decision = policy.before_reading(x, history, self._rules, now=now)
+        if not isinstance(decision, policy.Go):
+            return await self._as_event(x, decision, None)
+        snapshot = await self._look_at_job(x, now)
+        if not isinstance(snapshot, SyncJob):
+            return snapshot
+        decision = policy.after_reading(x, snapshot, history, self._rules, now=now)
         return await self._as_event(x, decision, snapshot)
+
+    async def _look_at_job(self, x: Reset, now: datetime) -> SyncJob | MustWait | Refused:
+        try:
+            graph = await self._graph()
+            return await graph.read_job(x.service_principal_id, x.job_id)
+        except Rejected as error:
+            _failed(x, "read_job", error)
+            return Refused(reason=error.reason)
+        except (NotSent, FateUnknown) as error:
+            _failed(x, "read_job", error)
+            return MustWait(reason=error.reason, until=self._back_off(x, error, now), failed=True)
+
+    async def _preview(
+        self, x: Reset, history: policy.History, now: datetime
+    ) -> Previewed | MustWait | Refused:
+        """The exact decision with the job as it is, whatever the kill switch says: that is said."""
+        rules = replace(self._rules, enabled=True)
+        decision = policy.before_reading(x, history, rules, now=now)
+        if rules.problem or rules.catalogue is None or isinstance(decision, policy.Refuse):
+            return _previewed(x, decision, None, enabled=self._rules.enabled)
+        snapshot = await self._look_at_job(x, now)
+        if not isinstance(snapshot, SyncJob):
+            return snapshot
+        if isinstance(decision, policy.Go):
+            decision = policy.after_reading(x, snapshot, history, rules, now=now)
+        return _previewed(x, decision, snapshot, enabled=self._rules.enabled)
 
     async def _as_event(
         self, x: Reset, decision: policy.Decision, snapshot: SyncJob | None
@@ -406,7 +424,7 @@ class Engine:
             raise Conflict(f"{type(event).__name__} no longer fits {x.row.state}")
         said = outbox.answers(
             step.reset, await self._audible(step), self._listeners, self._settings.catalogue,
-            now=now,
+            now=now, public_url=self._settings.public_url,
         )  # fmt: skip
         stored = await self._store.commit(
             x,
@@ -459,7 +477,9 @@ def is_due(x: Reset, job: JobRow, *, now: datetime) -> bool:
     return x.due_at <= now or bool(x.behind and x.behind != job.head)
 
 
-def _preview(decision: policy.Decision, snapshot: SyncJob | None) -> Previewed:
+def _previewed(
+    x: Reset, decision: policy.Decision, snapshot: SyncJob | None, *, enabled: bool
+) -> Previewed:
     match decision:
         case policy.Go():
             words = "would be sent now"
@@ -469,6 +489,10 @@ def _preview(decision: policy.Decision, snapshot: SyncJob | None) -> Previewed:
             words = f"would ask a person: {decision.reason}"
         case policy.Refuse():
             words = f"would be refused: {decision.reason}"
+    if not enabled:
+        words = f"resets are switched off (RESETS_ENABLED is not `true`); else it {words}"
+    if snapshot is not None:
+        words = f"{words}. The restart: {ON_THE_WIRE[x.scope]} to job {snapshot.id}"
     return Previewed(
         detail=f"dry run: {words}",
         before=verdict.dump(snapshot) if snapshot else "",

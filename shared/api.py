@@ -9,6 +9,7 @@ from shared.accept import Accepted
 from shared.config import Settings
 from shared.decide import Decisions
 from shared.errors import InvalidRequest, StorageUnavailable
+from shared.formats import AsksNothing
 from shared.lookup import Lookup, Question
 from shared.principal import HEADER, signed_in
 from shared.replies import (
@@ -27,8 +28,10 @@ from shared.replies import (
 from shared.requests import LONGEST_EVENT, LONGEST_REQUEST, Received, parse_request, read_event
 from shared.submit import Submission
 from shared.views import DecisionBody, page, whole
+from shared.webhooks import Webhooks
 
 VIA: Final = "api"
+WHY_NOTHING: Final = "Relink-Reason"
 CLOUD_EVENT: Final = "application/cloudevents+json"
 LONGEST_BODY: Final[Mapping[str, int]] = {JSON: LONGEST_REQUEST, CLOUD_EVENT: LONGEST_EVENT}
 
@@ -43,6 +46,7 @@ class Api:
         submission: Submission,
         decisions: Decisions,
         lookup: Lookup,
+        webhooks: Webhooks,
         environ: Mapping[str, str],
         new_id: Callable[[], str],
     ) -> None:
@@ -50,6 +54,7 @@ class Api:
         self._submission = submission
         self._decisions = decisions
         self._lookup = lookup
+        self._webhooks = webhooks
         self._environ = environ
         self._new_id = new_id
 
@@ -89,6 +94,18 @@ class Api:
             return read_event(call.body)
         request = parse_request(call.body)
         return Received(id=request.request_id or f"h-{self._new_id()}", request=request)
+
+    async def receive_webhook(self, call: Call) -> Reply:
+        """`POST /api/webhooks/{sender}`; an event that asks for nothing is a 204 that says why."""
+        return await replied(self._webhook(call))
+
+    async def _webhook(self, call: Call) -> Reply:
+        found = await self._webhooks.receive(call.path.get("sender", ""), call.headers, call.body)
+        if isinstance(found, AsksNothing):
+            # A 204 has no body.
+            why = found.reason.encode("ascii", "replace").decode()
+            return Reply(status=204, body="", extra={WHY_NOTHING: why})
+        return accepted_reply(found, self.base(call))
 
     async def get_reset(self, call: Call) -> Reply:
         """`GET /api/resets/{id}`."""

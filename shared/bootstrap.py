@@ -40,6 +40,7 @@ from shared.pages import Pages, unavailable
 from shared.ports import Clock, Graph, Notifier, Queues, Store
 from shared.principal import HEADER, signed_in
 from shared.queues import StorageQueues
+from shared.remediate import Remediation
 from shared.replies import AFTER_REPAIR, Call, Reply, ok, problem
 from shared.sightings import Sightings
 from shared.store import TableStore
@@ -47,6 +48,7 @@ from shared.submit import Submission
 from shared.sweep import Sweep
 from shared.telemetry import emit
 from shared.upkeep import Upkeep
+from shared.webhooks import Webhooks
 
 APP_DIR: Final = Path(__file__).resolve().parent.parent
 
@@ -145,6 +147,7 @@ class Services:
     environ: Mapping[str, str] = field(default_factory=dict)
     intake: Intake | None = None
     sweeping: Sweep | None = None
+    remediation: Remediation | None = None
     upkeep: Upkeep | None = None
     notifications: Notifications | None = None
     api: Api | None = None
@@ -177,8 +180,15 @@ class Services:
             finally:
                 await upkeep.forget_outdated()
 
+    async def remediate(self) -> None:
+        await answered(self._built(self.remediation).remediate())
+        await answered(self._built(self.sightings).write())
+
     async def submit(self, call: Call) -> Reply:
         return await self._ask(call, Api.submit)
+
+    async def receive_webhook(self, call: Call) -> Reply:
+        return await self._ask(call, Api.receive_webhook)
 
     async def get_reset(self, call: Call) -> Reply:
         return await self._ask(call, Api.get_reset)
@@ -263,10 +273,11 @@ def assemble(
         else {name: frozenset(entry.on) for name, entry in settings.notifiers.items()}
     )
     sightings = Sightings(store=store, clock=clock)
+    watched = sightings.watching(graph)
     engine = engine_type(
         store=store,
         queues=queues,
-        graph=sightings.watching(graph),
+        graph=watched,
         settings=settings,
         listeners=listeners,
         clock=clock,
@@ -274,6 +285,7 @@ def assemble(
         jitter=jitter,
     )
     acceptance = Acceptance(store=store, settings=settings, listeners=listeners, clock=clock)
+    submission = Submission(acceptance=acceptance, queues=queues)
     lookup = Lookup(store=store)
     return Services(
         settings=settings,
@@ -281,6 +293,13 @@ def assemble(
         health=Health(store=store, queues=queues, settings=settings, clock=clock),
         intake=Intake(store=store, acceptance=acceptance, engine=engine, clock=clock),
         sweeping=Sweep(store=store, queues=queues, clock=clock),
+        remediation=Remediation(
+            store=store,
+            submission=submission,
+            graph=watched,
+            settings=settings,
+            clock=clock,
+        ),
         upkeep=Upkeep(
             store=store,
             queues=queues,
@@ -291,7 +310,8 @@ def assemble(
         notifications=Notifications(store=store, notifiers=notifiers, clock=clock, jitter=jitter),
         api=Api(
             settings=settings,
-            submission=Submission(acceptance=acceptance, queues=queues),
+            submission=submission,
+            webhooks=Webhooks(submission=submission, settings=settings, clock=clock),
             decisions=Decisions(store=store, engine=engine),
             lookup=lookup,
             environ=environ or {},

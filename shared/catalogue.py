@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from shared.errors import SettingsError
+from shared.quarantine import RESTART_HELPS
 from shared.requests import ALIAS_PATTERN, RESERVED
 
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -86,6 +87,19 @@ def _check(alias: str, target: Target) -> None:
             raise SettingsError(f"RESET_TARGETS: {alias}.{name} is negative; give a duration")
     if target.schedule is not None and target.schedule < timedelta(hours=1):
         raise SettingsError(f"RESET_TARGETS: {alias}.schedule is under an hour; give PT1H or more")
+    if target.remediate is not None:
+        _check_remediate(alias, target.remediate)
+
+
+def _check_remediate(alias: str, remediate: Remediate) -> None:
+    if remediate.after < timedelta(0):
+        raise SettingsError(f"RESET_TARGETS: {alias}.remediate.after is negative; give a duration")
+    for reason in remediate.reasons:
+        if reason not in RESTART_HELPS:
+            raise SettingsError(
+                f"RESET_TARGETS: {alias}.remediate.reasons: {reason[:64]!r} is nothing that a "
+                f"timer may clear; use any of {', '.join(sorted(RESTART_HELPS))}"
+            )
 
 
 def _refuse_twins(found: Catalogue) -> None:

@@ -21,6 +21,8 @@ from shared.catalogue import Catalogue, parse_catalogue
 from shared.errors import SettingsError
 from shared.models import AnswerKind
 from shared.names import CONNECTION
+from shared.principal import ENABLED
+from shared.senders import Senders, parse_senders
 
 GRAPH_HOSTS: Final = frozenset(
     {
@@ -89,6 +91,7 @@ class Settings:
     remediation_schedule: str = DEFAULT_REMEDIATION
     public_url: str = ""
     notifiers: Mapping[str, NotifierEntry] | None = field(default_factory=dict)
+    senders: Senders = field(default_factory=dict)
     health_key: str = ""
     problems: tuple[str, ...] = field(default=())
 
@@ -121,7 +124,7 @@ class Settings:
             managed_identity=bool(environ.get("IDENTITY_ENDPOINT")),
             client_id=text("AZURE_CLIENT_ID"),
             catalogue=read(lambda: _catalogue(environ, app_dir), None),
-            enabled=environ.get("RESETS_ENABLED", "") == "true",
+            enabled=read(lambda: _switch(environ, "RESETS_ENABLED"), False),
             daily_budget=read(lambda: _number(environ, "RESET_DAILY_BUDGET", 10, most=1000), 0),
             max_age=span("RESET_MAX_AGE", timedelta(days=3), timedelta(minutes=1)),
             approval_expiry=span("APPROVAL_EXPIRY", timedelta(days=1), timedelta(minutes=1)),
@@ -137,6 +140,7 @@ class Settings:
                 DEFAULT_REMEDIATION,
             ),
             public_url=read(lambda: _public_url(environ), ""),
+            senders=read(lambda: _senders(environ, app_dir), {}),
             notifiers=read(lambda: _notifiers(environ), None),
             health_key=text("HEALTH_KEY") or text("LOCAL_FUNCTION_KEY"),
             problems=tuple(problems),
@@ -161,6 +165,12 @@ def _text(environ: Mapping[str, str], name: str, default: str = "") -> str:
             "that the app's identity may read it (Key Vault Secrets User)"
         )
     return value or default
+
+
+def _switch(environ: Mapping[str, str], name: str) -> bool:
+    """On by exactly `true`; what cannot be read is off, and reported."""
+    _text(environ, name)
+    return environ.get(name) == "true"
 
 
 def _duration(
@@ -279,15 +289,27 @@ def _catalogue(environ: Mapping[str, str], app_dir: Path) -> Catalogue:
         raise SettingsError(
             'RESET_TARGETS: missing; list what may be reset, {"alias": {"servicePrincipalId": "…"}}'
         )
-    if value.startswith("@"):
-        path = app_dir / value[1:]
-        try:
-            value = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeError) as error:
-            raise SettingsError(
-                f"RESET_TARGETS: file {value[1:]!r} cannot be read beside host.json; deploy it"
-            ) from error
-    return parse_catalogue(value)
+    return parse_catalogue(_content("RESET_TARGETS", value, app_dir))
+
+
+def _content(name: str, value: str, app_dir: Path) -> str:
+    """What stands in the file that `@file.json` names, or the value itself."""
+    if not value.startswith("@"):
+        return value
+    try:
+        return (app_dir / value[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(
+            f"{name}: file {value[1:]!r} cannot be read beside host.json; deploy it"
+        ) from error
+
+
+def _senders(environ: Mapping[str, str], app_dir: Path) -> Senders:
+    return parse_senders(
+        _content("WEBHOOK_SENDERS", _text(environ, "WEBHOOK_SENDERS"), app_dir),
+        _text(environ, "WEBHOOK_SECRETS"),
+        signed_in_front=environ.get(ENABLED) == "True",
+    )
 
 
 def _public_url(environ: Mapping[str, str]) -> str:
@@ -299,7 +321,7 @@ def _public_url(environ: Mapping[str, str]) -> str:
     plain = not (parts.query or parts.fragment or parts.username)
     if not plain or not parts.hostname or not (parts.scheme == "https" or local):
         raise SettingsError(
-            f"PUBLIC_URL: {value[:100]!r} is no https address of the app; give "
+            "PUBLIC_URL: is no https address of the app, or has more than that in it; give "
             "https://APP.azurewebsites.net (http on loopback), without query"
         )
     return value

@@ -7,11 +7,15 @@ from shared.advance import Engine
 from shared.errors import InvalidRequest, NotAllowed, NotFound, NotPossible
 from shared.events import Decided, Event
 from shared.models import Reset, State
+from shared.names import REMEDIATE
 from shared.ports import Store
 from shared.requests import ID_PATTERN
 
 DECISIONS: Final = ("approve", "reject", "cancel", "confirm", "resend")
 NOT_BY_WHO_ASKED: Final = frozenset({"approve", "confirm", "resend"})
+MACHINES: Final = frozenset({REMEDIATE, "relink"})
+"""Names under which the app itself acts: no person's."""
+
 LONGEST_NAME: Final = 256
 
 
@@ -28,7 +32,8 @@ class Decisions:
         """
         Return the reset after the decision.
 
-        Raise NotFound, InvalidRequest, NotAllowed (whoever asked decides nothing but to stop) or
+        Raise NotFound, InvalidRequest, NotAllowed (whoever asked decides nothing but to stop, and
+        a machine decides nothing) or
         NotPossible (the state does not allow it; an unknown fate is decided on once a person has
         been asked, so that no live sender is overtaken).
         """
@@ -36,6 +41,8 @@ class Decisions:
             raise InvalidRequest(f"decision: must be one of {', '.join(DECISIONS)}")
         if not by.strip() or len(by) > LONGEST_NAME:
             raise InvalidRequest(f"by: must say who decides, in up to {LONGEST_NAME} characters")
+        if by.strip().casefold() in MACHINES:
+            raise NotAllowed(f"{by.strip()} is no person: a person decides")
         named = re.fullmatch(ID_PATTERN[1:-1], reset_id)
         claim = await self._store.find(reset_id) if named else None
         if claim is None:

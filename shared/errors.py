@@ -4,6 +4,9 @@ Everything that can go wrong, by what the engine does about it.
 * RelinkError
   * InvalidRequest        -- the message can never become a reset: keep it, say why, finish it
     * IdReused            -- its id stands for a request with other content
+  * BadSignature          -- a webhook is not shown to come from its sender, just now
+  * NotReachable          -- this sender may not ask for that target
+  * TooLarge, NotJson     -- a body that is not even looked at
   * SettingsError         -- a setting is missing or wrong: nothing is sent until it is put right
   * NewerRow              -- a later version of the app wrote it: left alone
   * Conflict              -- somebody else wrote the row first: read again, decide anew
@@ -32,6 +35,26 @@ class InvalidRequest(RelinkError):
 
 class IdReused(InvalidRequest):
     """The same request id came with other content."""
+
+
+class BadSignature(RelinkError):
+    """Say which header is wrong. `why` is one of a few words, fit for a log."""
+
+    def __init__(self, reason: str, *, why: str) -> None:
+        super().__init__(reason)
+        self.why = why
+
+
+class NotReachable(RelinkError):
+    """The target is catalogued, but not among those of this sender."""
+
+
+class TooLarge(RelinkError):
+    """A body of more bytes than are taken."""
+
+
+class NotJson(RelinkError):
+    """A body that says of itself that it is something else."""
 
 
 class SettingsError(RelinkError):

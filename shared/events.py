@@ -149,6 +149,7 @@ class CycleEnded:
     outcome: str
     detail: str
     after: str
+    steady_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,5 +1,5 @@
 """
-Microsoft Graph through msgraph-sdk: the only module that knows it.
+Microsoft Graph through msgraph-sdk; with graph_values and graph_errors all that knows it.
 
 Importing this module imports the SDK; the composition root does so on first use only, because a
 webhook needs none of it and a cold instance pays seconds for it.
@@ -7,16 +7,16 @@ webhook needs none of it and a cold instance pays seconds for it.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Protocol
 
 import httpx
-from kiota_abstractions.api_error import APIError
 from kiota_abstractions.authentication import AnonymousAuthenticationProvider
 from kiota_abstractions.base_request_configuration import RequestConfiguration
+from kiota_abstractions.request_information import RequestInformation
 from kiota_authentication_azure.azure_identity_authentication_provider import (
     AzureIdentityAuthenticationProvider,
 )
@@ -25,43 +25,56 @@ from kiota_http.middleware.options import HeadersInspectionHandlerOption
 from msgraph.generated.audit_logs.directory_audits.directory_audits_request_builder import (
     DirectoryAuditsRequestBuilder,
 )
+from msgraph.generated.audit_logs.provisioning.provisioning_request_builder import (
+    ProvisioningRequestBuilder,
+)
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
-from msgraph.generated.models.synchronization_job import SynchronizationJob
-from msgraph.generated.models.synchronization_job_restart_criteria import (
-    SynchronizationJobRestartCriteria,
-)
-from msgraph.generated.models.synchronization_job_restart_scope import (
-    SynchronizationJobRestartScope,
-)
+from msgraph.generated.models.service_principal import ServicePrincipal
 from msgraph.generated.service_principals.item.synchronization.jobs.item.restart.restart_post_request_body import (  # noqa: E501 -- generated path
     RestartPostRequestBody,
+)
+from msgraph.generated.service_principals.service_principals_request_builder import (
+    ServicePrincipalsRequestBuilder,
 )
 from msgraph.graph_request_adapter import GraphRequestAdapter
 from msgraph.graph_service_client import GraphServiceClient
 from msgraph_core import GraphClientFactory
 
-from shared.errors import FateUnknown, NotSent, Rejected, Throttled
+from shared.errors import FateUnknown, GraphError, NotSent, Rejected
+from shared.graph_errors import plain, translated, words
+from shared.graph_values import (
+    LogPage,
+    criteria_of,
+    job_of,
+    log_page,
+    newest_are_stale,
+    only_job,
+)
 from shared.models import (
     AuditTrail,
-    Execution,
-    Quarantine,
+    JobsFound,
     RestartSeen,
     Scope,
+    ServicePrincipalJobs,
+    StaleLinks,
     SyncJob,
 )
 
 READ_TAKES_AT_MOST: Final = timedelta(seconds=30)
 RESTART_TAKES_AT_MOST: Final = timedelta(seconds=30)
 TOKEN_TAKES_AT_MOST: Final = timedelta(seconds=20)
-LONGEST_WORDS: Final = 500
-LONGEST_RETRY_AFTER: Final = timedelta(days=1)
+LOG_PAGE: Final = 500
+# Both logs give an app 5 requests in 10 s, of which one target must not take all.
+LOG_PAGES: Final = 4
+PRINCIPALS_PAGE: Final = 999
+PRINCIPALS_PAGES: Final = 100
+AT_ONCE: Final = 8
 
 RESTART_ACTIVITY: Final = "Enable/restart provisioning configuration"
 """https://learn.microsoft.com/entra/identity/monitoring-health/reference-audit-activities"""
 
-_NEVER: Final = 1
-_THROTTLED: Final = 429
-_TIMED_OUT: Final = 408
+_READING_LOGS: Final = "ProvisioningLog.Read.All"
+_READING_PRINCIPALS: Final = "Application.Read.All"
 
 
 class Credential(Protocol):
@@ -102,9 +115,9 @@ class GraphGateway:
                 allowed_hosts=[httpx.URL(endpoint).host],
             )
         )
-        adapter = GraphRequestAdapter(provider, client=client)
-        adapter.base_url = f"{endpoint}/v1.0"
-        self._client = GraphServiceClient(request_adapter=adapter)
+        self._adapter = GraphRequestAdapter(provider, client=client)
+        self._adapter.base_url = f"{endpoint}/v1.0"
+        self._client = GraphServiceClient(request_adapter=self._adapter)
 
     async def close(self) -> None:
         await self._transport.aclose()
@@ -117,20 +130,20 @@ class GraphGateway:
                 await self._credential.get_token(self._scope)
         except Exception as error:
             # Whatever it was (no identity, endpoint busy, timeout): nothing was sent.
-            raise NotSent(f"no token for Microsoft Graph: {_words(error)}") from error
+            raise NotSent(f"no token for Microsoft Graph: {words(error)}") from error
 
     async def read_job(self, service_principal_id: str, job_id: str) -> SyncJob:
         await self.fetch_token()
         jobs = self._jobs(service_principal_id)
         seen = HeadersInspectionHandlerOption(inspect_request_headers=False)
         asked = RequestConfiguration[Any](options=[seen])
-        async with _translated(READ_TAKES_AT_MOST):
+        async with translated(READ_TAKES_AT_MOST):
             if job_id:
                 job = await jobs.by_synchronization_job_id(job_id).get(asked)
             else:
                 listed = await jobs.get(asked)
-                job = _only(service_principal_id, (listed.value if listed else None) or [])
-        return _job(job, read_at=_date(seen))
+                job = only_job(service_principal_id, (listed.value if listed else None) or [])
+        return job_of(job, read_at=_date(seen))
 
     async def restart(
         self,
@@ -142,7 +155,7 @@ class GraphGateway:
         may_begin: Callable[[], bool],
     ) -> str:
         """https://learn.microsoft.com/graph/api/synchronization-synchronizationjob-restart."""
-        body = RestartPostRequestBody(criteria=_criteria(scope))
+        body = RestartPostRequestBody(criteria=criteria_of(scope))
         seen = HeadersInspectionHandlerOption(inspect_request_headers=False)
         asked = RequestConfiguration[Any](options=[seen])
         asked.headers.add("client-request-id", client_request_id)
@@ -151,7 +164,7 @@ class GraphGateway:
         await self.fetch_token()
         if not may_begin():
             raise NotSent("too late to begin: it is decided anew")
-        async with _translated(RESTART_TAKES_AT_MOST):
+        async with translated(RESTART_TAKES_AT_MOST):
             await job.restart.post(body, asked)
         return _header(seen, "request-id")
 
@@ -164,7 +177,7 @@ class GraphGateway:
         )
         await self.fetch_token()
         try:
-            async with _translated(READ_TAKES_AT_MOST):
+            async with translated(READ_TAKES_AT_MOST):
                 found = await self._client.audit_logs.directory_audits.get(
                     RequestConfiguration(query_parameters=query)
                 )
@@ -185,96 +198,121 @@ class GraphGateway:
         )
         return AuditTrail(readable=whole or bool(ours), restarts=ours)
 
+    async def stale_links(
+        self, service_principal_id: str, job_id: str, *, since: datetime
+    ) -> StaleLinks:
+        """https://learn.microsoft.com/graph/api/provisioningobjectsummary-list."""
+        del service_principal_id  # A job id is the tenant's only one.
+        if not job_id:
+            raise ValueError("the provisioning logs are asked for the job's own id")
+        quoted = job_id.replace("'", "''")
+        since = since.astimezone(UTC)
+        # Neither the error nor its code can stand in a filter, and only gt is there, no ge.
+        query = ProvisioningRequestBuilder.ProvisioningRequestBuilderGetQueryParameters(
+            filter=f"jobId eq '{quoted}' and activityDateTime gt {since:%Y-%m-%dT%H:%M:%SZ}",
+            orderby=["activityDateTime desc"],
+            top=LOG_PAGE,
+        )
+        await self.fetch_token()
+        log = self._client.audit_logs.provisioning
+        try:
+            page = await self._log_page(
+                log.to_get_request_information(RequestConfiguration(query_parameters=query))
+            )
+        except Rejected:
+            return StaleLinks(readable=False)
+        rows, more = page.value, page.next_link
+        for _ in range(LOG_PAGES - 1):
+            if not more:
+                break
+            try:
+                page = await self._log_page(log.with_url(more).to_get_request_information())
+            except GraphError:
+                # What has been read stands: the rows come newest first.
+                break
+            rows, more = rows + page.value, page.next_link
+        return StaleLinks(readable=True, links=newest_are_stale(rows, since=since), whole=not more)
+
+    async def _log_page(self, asked: RequestInformation) -> LogPage:
+        """
+        As bytes, decoded by msgspec: the SDK takes seconds of a processor for one page of these
+        rows, during which nothing else of the app would run.
+        """
+        async with translated(READ_TAKES_AT_MOST, needs=_READING_LOGS):
+            body = await self._adapter.send_primitive_async(asked, "bytes", {"XXX": ODataError})
+            return log_page(body if isinstance(body, bytes) else b"")
+
+    async def service_principals_with_jobs(
+        self, *, progress: Callable[[int, int], None]
+    ) -> JobsFound:
+        """https://learn.microsoft.com/graph/api/synchronization-synchronization-list-jobs."""
+        await self.fetch_token()
+        principals, problem = await self._principals()
+        places = asyncio.Semaphore(AT_ONCE)
+        done = 0
+        progress(done, len(principals))
+
+        async def look(principal: ServicePrincipal) -> ServicePrincipalJobs:
+            nonlocal done
+            async with places:
+                found = await self._jobs_found(principal)
+            done += 1
+            progress(done, len(principals))
+            return found
+
+        looked = await asyncio.gather(*map(look, principals))
+        found = sorted(
+            (sp for sp in looked if sp.jobs or sp.problem), key=lambda sp: (sp.name, sp.id)
+        )
+        return JobsFound(
+            service_principals=tuple(found), looked_at=len(principals), problem=problem
+        )
+
+    async def _principals(self) -> tuple[list[ServicePrincipal], str]:
+        """Every service principal, or those up to the page that failed and why it did."""
+        query = ServicePrincipalsRequestBuilder.ServicePrincipalsRequestBuilderGetQueryParameters(
+            select=["id", "appId", "displayName"], top=PRINCIPALS_PAGE
+        )
+        listed = self._client.service_principals
+        async with translated(READ_TAKES_AT_MOST, needs=_READING_PRINCIPALS):
+            page = await listed.get(RequestConfiguration(query_parameters=query))
+        found: list[ServicePrincipal] = list((page.value if page else None) or [])
+        for _ in range(PRINCIPALS_PAGES):
+            more = page.odata_next_link if page else None
+            if not more:
+                return found, ""
+            try:
+                async with translated(READ_TAKES_AT_MOST, needs=_READING_PRINCIPALS):
+                    page = await listed.with_url(more).get()
+            except GraphError as error:
+                return found, f"the list of service principals broke off: {error.reason}"
+            found += (page.value if page else None) or []
+        return found, f"only the first {len(found)} service principals were looked at"
+
+    async def _jobs_found(self, principal: ServicePrincipal) -> ServicePrincipalJobs:
+        empty = ServicePrincipalJobs(
+            id=principal.id or "", app_id=principal.app_id or "", name=principal.display_name or ""
+        )
+        seen = HeadersInspectionHandlerOption(inspect_request_headers=False)
+        try:
+            async with translated(READ_TAKES_AT_MOST):
+                listed = await self._jobs(empty.id).get(RequestConfiguration[Any](options=[seen]))
+            read_at = _date(seen)
+            jobs = (listed.value if listed else None) or []
+            return replace(empty, jobs=tuple(job_of(job, read_at=read_at) for job in jobs))
+        except GraphError as error:
+            if isinstance(error, Rejected) and error.status == 404:
+                # It has no synchronization at all, or has been deleted meanwhile.
+                return empty
+            return replace(empty, problem=error.reason)
+
     def _jobs(self, service_principal_id: str) -> Any:
         item = self._client.service_principals.by_service_principal_id(service_principal_id)
         return item.synchronization.jobs
 
 
-def _criteria(scope: Scope) -> SynchronizationJobRestartCriteria:
-    """
-    Only an enum member reaches the wire: the SDK drops a string or a list without a word, and an
-    empty criteria is the portal's restart, which breaks no link.
-    """
-    if scope is Scope.FULL:
-        return SynchronizationJobRestartCriteria(reset_scope=SynchronizationJobRestartScope.Full)
-    if scope is Scope.QUARANTINE:
-        # Flags cannot be combined in the SDK's enum.
-        return SynchronizationJobRestartCriteria(
-            additional_data={"resetScope": "Watermark, Escrows, QuarantineState"}
-        )
-    raise ValueError(f"scope {scope!r} is never sent")
-
-
-@asynccontextmanager
-async def _translated(limit: timedelta) -> AsyncIterator[None]:
-    """Every vendor error becomes NotSent, FateUnknown or Rejected; nothing else gets through."""
-    try:
-        async with asyncio.timeout(limit.total_seconds()):
-            yield
-    except (NotSent, FateUnknown, Rejected):
-        raise
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-        raise NotSent(f"no connection to Microsoft Graph: {_words(error)}") from error
-    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-        raise FateUnknown(f"the answer of Microsoft Graph was lost: {_words(error)}") from error
-    except APIError as error:
-        raise _by_status(error) from error
-    except Exception as error:
-        # The SDK could not read what came (garbage in the body): it may have happened.
-        raise FateUnknown(
-            f"the answer of Microsoft Graph is unreadable: {_words(error)}"
-        ) from error
-
-
-def _by_status(error: APIError) -> NotSent | FateUnknown | Rejected:
-    status = error.response_status_code or 0
-    headers = {k.lower(): v for k, v in (error.response_headers or {}).items()}
-    code, message = "", ""
-    if isinstance(error, ODataError) and error.error is not None:
-        code, message = error.error.code or "", error.error.message or ""
-    said = f"Microsoft Graph answered {status}" + (f" {code}" if code else "")
-    if status == _THROTTLED:
-        return Throttled(f"{said} (throttled)", retry_after=_retry_after(headers))
-    if status == _TIMED_OUT or not 400 <= status < 500:
-        return FateUnknown(said, retry_after=_retry_after(headers))
-    remedy = _REMEDIES.get(status, "")
-    words = f"{said}{': ' if message else ''}{message[:LONGEST_WORDS]}{remedy}"
-    return Rejected(words, status=status, code=code, request_id=_plain(headers.get("request-id")))
-
-
-_PERMISSION: Final = (
-    "; the app's identity needs Synchronization.ReadWrite.All on Microsoft Graph "
-    "(a permission granted just now shows only with the next token)"
-)
-_REMEDIES: Final[Mapping[int, str]] = {
-    401: _PERMISSION,
-    403: _PERMISSION,
-    404: "; check servicePrincipalId (the object id of the enterprise application, not its "
-    "application id) and jobId in RESET_TARGETS",
-}
-
-
-def _retry_after(headers: Mapping[str, Any]) -> timedelta | None:
-    """Seconds or an HTTP date, as RFC 9110 allows; anything else is no hint."""
-    value = _plain(headers.get("retry-after")).strip()
-    if value.isascii() and value.isdigit():
-        return min(timedelta(seconds=int(value[:9])), LONGEST_RETRY_AFTER)
-    try:
-        wait = parsedate_to_datetime(value) - parsedate_to_datetime(_plain(headers.get("date")))
-    except (ValueError, TypeError):
-        # TypeError: one of the two says that its zone is unknown (-0000).
-        return None
-    return min(max(timedelta(0), wait), LONGEST_RETRY_AFTER)
-
-
-def _plain(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else next(iter(value), "")
-
-
 def _header(seen: HeadersInspectionHandlerOption, name: str) -> str:
-    return _plain(seen.response_headers.get(name))
+    return plain(seen.response_headers.get(name))
 
 
 def _date(seen: HeadersInspectionHandlerOption) -> datetime:
@@ -283,79 +321,3 @@ def _date(seen: HeadersInspectionHandlerOption) -> datetime:
         return parsedate_to_datetime(_header(seen, "date")).astimezone(UTC)
     except ValueError as error:
         raise FateUnknown("the answer of Microsoft Graph has no Date header") from error
-
-
-def _only(service_principal_id: str, jobs: list[SynchronizationJob]) -> SynchronizationJob:
-    if len(jobs) == 1:
-        return jobs[0]
-    if not jobs:
-        raise Rejected(
-            f"service principal {service_principal_id} has no provisioning job", status=404
-        )
-    ids = ", ".join(job.id or "?" for job in jobs)
-    raise Rejected(
-        f"service principal {service_principal_id} has {len(jobs)} provisioning jobs; set jobId "
-        f"in RESET_TARGETS to one of: {ids}",
-        status=409,
-    )
-
-
-def _job(job: SynchronizationJob | None, *, read_at: datetime) -> SyncJob:
-    if job is None or not job.id or job.status is None:
-        raise FateUnknown("the answer of Microsoft Graph is no synchronization job")
-    status, schedule = job.status, job.schedule
-    last, quarantine = status.last_execution, status.quarantine
-    step = next(iter(status.progress or []), None)
-    return SyncJob(
-        id=job.id,
-        read_at=read_at,
-        template_id=job.template_id or "",
-        code=_text(status.code),
-        schedule_state=_text(schedule.state if schedule else None),
-        interval=schedule.interval if schedule else None,
-        steady_state_last=_time(status.steady_state_last_achieved_time),
-        last_execution=Execution(
-            state=_text(last.state) if last else "",
-            began=_time(last.time_began) if last else None,
-            ended=_time(last.time_ended) if last else None,
-            error=_error(last.error) if last else "",
-        ),
-        escrows_pruned=bool(status.escrows_pruned),
-        quarantine=None
-        if quarantine is None
-        else Quarantine(
-            reason=_text(quarantine.reason),
-            began=_time(quarantine.current_began),
-            error=_error(quarantine.error),
-        ),
-        counts={
-            count.key or "": count.value or 0
-            for count in status.synchronized_entry_count_by_type or []
-        },
-        completed_units=step.completed_units if step else None,
-        total_units=step.total_units if step else None,
-    )
-
-
-def _text(value: Any) -> str:
-    """The enum's text; empty where the SDK met a value that it does not know and gave None."""
-    return "" if value is None else str(value.value)
-
-
-def _time(value: datetime | None) -> datetime | None:
-    """Year 1 means never; arithmetic on it overflows, so that it goes no further than here."""
-    if value is None or value.year <= _NEVER:
-        return None
-    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-
-
-def _error(error: Any) -> str:
-    if error is None or not error.code or error.code == "None":
-        return ""
-    return f"{error.code}: {error.message or ''}"[:LONGEST_WORDS]
-
-
-def _words(error: BaseException) -> str:
-    return (
-        f"{type(error).__name__}: {error}"[:LONGEST_WORDS] if str(error) else type(error).__name__
-    )

@@ -2,19 +2,19 @@
 
 import asyncio
 import hmac
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from shared import policy
 from shared.config import Settings
 from shared.errors import StorageUnavailable
-from shared.models import Sighting
+from shared.models import Fleet, Sighting
+from shared.names import REMEDIATE
 from shared.ports import Clock, Queues, Store
 from shared.sweep import HEARTBEAT
 
-TIMERS: Final[Mapping[str, timedelta]] = {HEARTBEAT: timedelta(minutes=5)}
-"""Of each timer that beats, after how long without a beat it is late."""
+LATE: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,10 +35,14 @@ class Health:
         self._queues = queues
         self._settings = settings
         self._clock = clock
+        rarely = 2 * longest_gap(settings.remediation_schedule)
+        self._late = {HEARTBEAT: LATE, REMEDIATE: max(LATE, rarely)}
 
     async def report(self, key: str, *, signed_in: bool = False) -> Report:
         """A bad setting or storage that does not answer is 503, and named."""
         problems = list(self._settings.problems)
+        if self._settings.catalogue is not None and not self._settings.catalogue:
+            problems.append(_EMPTY)
         in_detail = signed_in or self._is_key(key)
         seen: dict[str, Any] = {}
         try:
@@ -61,16 +65,18 @@ class Health:
         if not in_detail:
             await self._store.last_beat(HEARTBEAT)
             return {}
-        beats, graph, oldest = await asyncio.gather(
-            asyncio.gather(*map(self._store.last_beat, TIMERS)),
+        beats, graph, fleet, oldest = await asyncio.gather(
+            asyncio.gather(*map(self._store.last_beat, self._late)),
             self._store.graph_seen(),
+            self._store.fleet(),
             self._queues.oldest(),
         )
         return {
             "graph": {str(each.mood): _sighting(each) for each in graph},
+            "fleet": _fleet(fleet),
             "timers": {
                 timer: {"lastRun": beat and beat.isoformat(), "late": self._is_late(timer, beat)}
-                for timer, beat in zip(TIMERS, beats, strict=True)
+                for timer, beat in zip(self._late, beats, strict=True)
             },
             "queues": {
                 name: {"oldestMessageSeconds": self._age(at)} for name, at in oldest.items()
@@ -78,7 +84,7 @@ class Health:
         }
 
     def _is_late(self, timer: str, beat: datetime | None) -> bool:
-        return beat is None or self._clock() - beat > TIMERS[timer]
+        return beat is None or self._clock() - beat > self._late[timer]
 
     def _age(self, since: datetime | None) -> int | None:
         # The queue's clock is not ours: a little ahead, it would make the age negative.
@@ -89,6 +95,7 @@ class Health:
         return {
             "resetsEnabled": settings.enabled,
             "targets": sorted(settings.catalogue or {}),
+            "senders": sorted(settings.senders),
             "notifiers": sorted(settings.notifiers or {}),
             "graphEndpoint": settings.graph_endpoint,
             "credential": _credential(settings),
@@ -98,8 +105,40 @@ class Health:
         }
 
 
+_EMPTY: Final = "RESET_TARGETS: empty; nothing may be reset: list the targets"
+
+
+def longest_gap(schedule: str) -> timedelta:
+    """
+    How far apart two runs of a six-field NCRONTAB schedule may lie, roughly and never too short.
+
+    Only `*/n` and `*` of minutes and hours are read closely. A finer answer would be a cron
+    library; this one only decides when a timer is called late (twice that).
+    """
+    _, minute, hour, day, month, weekday = schedule.split(" ")
+    for field_, span in ((month, 366), (day, 31), (weekday, 7)):
+        if field_ != "*":
+            return timedelta(days=span)
+    if hour != "*":
+        return timedelta(hours=_step(hour) or 24)
+    return timedelta(minutes=(1 if minute == "*" else _step(minute) or 60))
+
+
+def _step(text: str) -> int:
+    _, slash, step = text.partition("*/")
+    return int(step) if slash and step.isdigit() else 0
+
+
 def _sighting(seen: Sighting) -> dict[str, str]:
     return {"at": seen.at.isoformat(), "call": seen.call, "why": seen.why}
+
+
+def _fleet(fleet: Fleet) -> dict[str, Any]:
+    return {
+        "seen": fleet.seen,
+        "quarantined": fleet.quarantined,
+        "stopped": policy.fleet_stopped(fleet),
+    }
 
 
 def _storage(settings: Settings) -> str:

@@ -18,6 +18,13 @@ class Scope(StrEnum):
     QUARANTINE = "quarantine"
 
 
+ON_THE_WIRE: Final[Mapping[Scope, str]] = {
+    Scope.FULL: '{"criteria":{"resetScope":"Full"}}',
+    Scope.QUARANTINE: '{"criteria":{"resetScope":"Watermark, Escrows, QuarantineState"}}',
+}
+"""The body of a restart, for people to read; the gateway's test holds it against the wire."""
+
+
 class State(StrEnum):
     ACCEPTED = "accepted"
     WAITING = "waiting"
@@ -113,7 +120,12 @@ class LastFull:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobRow:
-    """The lock, the number and the fence of one target's job."""
+    """
+    The lock, the number and the fence of one target's job.
+
+    `last_steady_at`: when, by Graph's clock, the cycle of our last restart reached its steady
+    state. A job that shows another moment was restarted by somebody else since.
+    """
 
     target: str
     head: str = ""
@@ -121,6 +133,7 @@ class JobRow:
     last_full: LastFull | None = None
     last_restart_at: datetime | None = None
     last_approved_at: datetime | None = None
+    last_steady_at: datetime | None = None
     version: int = VERSION
 
 
@@ -213,6 +226,38 @@ class Budget:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Watch:
+    """
+    What `remediate` last saw of a target's job, and since when; nobody else writes it.
+
+    `since`: since when it is seen in quarantine for this reason, or in this state. `began` is
+    Graph's currentBegan. `relapsed_at`: the last quarantine that began within a day after a
+    reset; it stays, so that the breaker is open until a person approves.
+    """
+
+    target: str
+    service_principal_id: str = ""
+    job_id: str = ""
+    code: str = ""
+    quarantined: bool = False
+    reason: str = ""
+    began: datetime | None = None
+    since: datetime | None = None
+    seen_at: datetime | None = None
+    relapsed_at: datetime | None = None
+    links_read_at: datetime | None = None
+    version: int = VERSION
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fleet:
+    """Of the catalogue's targets: how many have been seen, and in quarantine when last seen."""
+
+    seen: int = 0
+    quarantined: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Execution:
     """A cycle of the job. A never-run job shows state Failed and year-1 dates: both None here."""
 
@@ -224,10 +269,14 @@ class Execution:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Quarantine:
-    """`reason` is empty where Graph's value is unknown to the SDK."""
+    """
+    `reason` is empty where Graph's value is unknown to the SDK. `began` is when it was last
+    imposed, which each retry that fails does anew; `series_began` when it first was.
+    """
 
     reason: str = ""
     began: datetime | None = None
+    series_began: datetime | None = None
     error: str = ""
 
 
@@ -236,6 +285,7 @@ class SyncJob:
     """
     A synchronization job at one moment of Graph's clock.
 
+    `steady_state_first` is when the last initial cycle ended: a restart takes it away.
     `code` and `schedule_state` are empty where Graph sent a value that the SDK does not know:
     never to be taken for healthy. Year-1 dates are None ("never").
     https://learn.microsoft.com/graph/api/resources/synchronization-synchronizationstatus
@@ -247,6 +297,7 @@ class SyncJob:
     code: str = ""
     schedule_state: str = ""
     interval: timedelta | None = None
+    steady_state_first: datetime | None = None
     steady_state_last: datetime | None = None
     last_execution: Execution = field(default_factory=Execution)
     escrows_pruned: bool = False
@@ -269,6 +320,7 @@ class GraphMood(StrEnum):
     REFUSED = "refused"
     FAILED = "failed"
     AUDIT_LOG_UNREADABLE = "auditLogUnreadable"
+    PROVISIONING_LOG_UNREADABLE = "provisioningLogUnreadable"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -295,3 +347,46 @@ class AuditTrail:
     readable: bool
     restarts: tuple[RestartSeen, ...] = ()
     retry_after: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StaleLink:
+    """A row of the provisioning logs: this user's linked account no longer exists."""
+
+    user_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StaleLinks:
+    """
+    One link a user, newest first. Not `readable` without ProvisioningLog.Read.All; not `whole`
+    where the logs held more than was read: then there may be more of them, never fewer.
+    """
+
+    readable: bool
+    links: tuple[StaleLink, ...] = ()
+    whole: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServicePrincipalJobs:
+    """A service principal and its jobs; `problem` says why they could not be read."""
+
+    id: str
+    app_id: str
+    name: str
+    jobs: tuple[SyncJob, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobsFound:
+    """
+    The service principals that have jobs, or whose jobs could not be read, of the `looked_at`
+    ones in all. `problem` says why the list of service principals broke off.
+    """
+
+    service_principals: tuple[ServicePrincipalJobs, ...]
+    looked_at: int
+    problem: str = ""

@@ -12,3 +12,6 @@ IDS_TABLE: Final = "ProvisioningResetIds"
 TABLES: Final[tuple[str, ...]] = (RESETS_TABLE, IDS_TABLE)
 
 CONNECTION: Final = "ResetStorage"
+
+REMEDIATE: Final = "remediate"
+"""The timer: its function, its heartbeat, and the `via` of what it asks for."""

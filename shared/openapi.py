@@ -30,11 +30,11 @@ from shared.views import (
     ProblemView,
     ResetView,
 )
+from shared.webhooks import LONGEST_WEBHOOK
 
 VERSION: Final = "1.0.0"
 """Of the contract, not of the app: raised where a caller must know of it."""
 
-LONGEST_WEBHOOK: Final = 1024 * 1024
 _CLOUD_EVENT: Final = "application/cloudevents+json"
 _EXAMPLE_ID: Final = "h-3f1c9a7e5b2d4860a1c3e5f708192a3b"
 
@@ -204,13 +204,16 @@ def _webhook() -> _Part:
         "summary": "Take a sender's webhook in",
         "description": "The sender's own signature or secret is checked instead of a key; what the "
         "body looks like is configured for each sender (WEBHOOK_SENDERS). At most "
-        f"{LONGEST_WEBHOOK:,} bytes.",
+        f"{LONGEST_WEBHOOK:,} bytes; {LONGEST_REQUEST:,} in the format `relink`.",
         "security": [],
         "requestBody": {"required": True, "content": {JSON: {"schema": {}}}},
         "responses": {
             "202": _accepted("Taken in."),
             "200": _accepted("It was there already."),
-            "204": {"description": "An event that asks for nothing."},
+            "204": {
+                "description": "An event that asks for nothing.",
+                "headers": {"Relink-Reason": {"schema": {"type": "string"}}},
+            },
             **_problems(400, 401, 403, 404, 413, 415, 422, 503),
         },
     }

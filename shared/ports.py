@@ -11,14 +11,18 @@ from shared.models import (
     Budget,
     Claim,
     DueRow,
+    Fleet,
     JobRow,
+    JobsFound,
     Link,
     PoisonMessage,
     Reset,
     Scope,
     Sighting,
+    StaleLinks,
     Stored,
     SyncJob,
+    Watch,
 )
 from shared.requests import Received
 
@@ -125,6 +129,18 @@ class Store(Protocol):
     async def mark_sent(self, row: DueRow, *, at: datetime) -> None:
         """Merge `Sent` alone under the row's ETag; gone or changed rows are left alone."""
 
+    async def read_watch(self, target: str) -> Stored[Watch]:
+        """Return what `remediate` last saw of the job; one not there yet has no ETag."""
+
+    async def write_watch(self, before: Stored[Watch], after: Watch) -> Stored[Watch]:
+        """Insert or replace the row; raise Conflict where it has changed since it was read."""
+
+    async def note_fleet(self, fleet: Fleet, *, at: datetime) -> None:
+        """Keep the sum of what was last seen of all targets, so that it is one row to read."""
+
+    async def fleet(self) -> Fleet:
+        """Return that sum; nothing seen where it was never noted."""
+
     async def beat(self, timer: str, *, at: datetime) -> None:
         """Record that a timer has run."""
 
@@ -207,3 +223,24 @@ class Graph(Protocol):
 
     async def audit_trail(self, service_principal_id: str, *, since: datetime) -> AuditTrail:
         """Return the restarts that the directory audit log shows since then."""
+
+    async def stale_links(
+        self, service_principal_id: str, job_id: str, *, since: datetime
+    ) -> StaleLinks:
+        """
+        Return the users whose links the provisioning logs show as InvalidAnchor after then.
+
+        Not readable where Graph refuses (no ProvisioningLog.Read.All); a read that fails raises
+        NotSent or FateUnknown. *job_id* is the one of the job as read, never empty. A user who
+        succeeded afterwards is left out.
+        """
+
+    async def service_principals_with_jobs(
+        self, *, progress: Callable[[int, int], None]
+    ) -> JobsFound:
+        """
+        Return every service principal of the tenant that has jobs, by name.
+
+        One that cannot be read never hides the others. *progress* hears how many of how many
+        known so far have been looked at.
+        """

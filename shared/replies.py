@@ -7,14 +7,19 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from shared.errors import (
+    BadSignature,
     IdReused,
     InvalidRequest,
     NewerRow,
     NotAllowed,
     NotFound,
+    NotJson,
     NotPossible,
+    NotReachable,
     RelinkError,
+    SettingsError,
     StorageUnavailable,
+    TooLarge,
 )
 
 JSON: Final = "application/json"
@@ -90,11 +95,15 @@ TITLES: Final[Mapping[int, str]] = {
 }
 
 _STATUSES: Final[Mapping[type[RelinkError], int]] = {
+    BadSignature: 401,
     IdReused: 422,
     InvalidRequest: 400,
     NotAllowed: 403,
     NotFound: 404,
+    NotJson: 415,
     NotPossible: 409,
+    NotReachable: 403,
+    TooLarge: 413,
 }
 
 
@@ -105,6 +114,9 @@ async def replied(work: Awaitable[Reply]) -> Reply:
     except tuple(_STATUSES) as error:
         status = next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
         return problem(status, str(error))
+    except SettingsError as error:
+        # Soon: Zendesk gives up where it is to wait a minute or more.
+        return problem(503, str(error), LATER)
     except (StorageUnavailable, NewerRow):
         return problem(503, "storage does not answer; nothing was changed for certain", LATER)
 
@@ -126,7 +138,7 @@ def origin(url: str) -> str:
 def unsuitable(call: Call, longest: Mapping[str, int]) -> Reply | None:
     """The problem with a body's type or size; *longest* has the bytes that each type may have."""
     most = longest.get(call.media_type)
-    if most is None or not _is_utf8(call.headers.get("content-type", "")):
+    if most is None or not is_utf8(call.headers.get("content-type", "")):
         known = " or ".join(longest)
         return problem(
             415,
@@ -140,7 +152,7 @@ def unsuitable(call: Call, longest: Mapping[str, int]) -> Reply | None:
     return None
 
 
-def _is_utf8(content_type: str) -> bool:
+def is_utf8(content_type: str) -> bool:
     """JSON has no other encoding (RFC 8259); a charset that says so does no harm."""
     for parameter in content_type.lower().split(";")[1:]:
         name, _, value = parameter.partition("=")

@@ -26,6 +26,9 @@ LONGEST_EVENT: Final = 2 * LONGEST_REQUEST
 RESERVED: Final = frozenset({"unreadable", "targets", "budget"})
 """Partitions of the table that are no target's."""
 
+LONGEST_REASON: Final = 1000
+LONGEST_TICKET_ID: Final = 128
+
 ALIAS_PATTERN: Final = "^[a-z0-9][a-z0-9-]{0,62}$"
 ID_PATTERN: Final = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
@@ -36,7 +39,7 @@ class Ticket(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rena
     """Which ticket hears of it: `system` names a notifier."""
 
     system: Annotated[str, Meta(min_length=1, max_length=64)]
-    id: Annotated[str, Meta(min_length=1, max_length=128)]
+    id: Annotated[str, Meta(min_length=1, max_length=LONGEST_TICKET_ID)]
     url: Annotated[str, Meta(max_length=2048)] = ""
 
 
@@ -56,7 +59,7 @@ class ResetRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         Scope,
         Meta(description="`full` breaks all links. `quarantine` is only made by the app itself."),
     ] = Scope.FULL
-    reason: Annotated[str, Meta(max_length=1000)] = ""
+    reason: Annotated[str, Meta(max_length=LONGEST_REASON)] = ""
     requested_by: Annotated[str, Meta(max_length=256)] = ""
     ticket: Ticket | None = None
     subjects: Annotated[
@@ -198,12 +201,22 @@ def read_message(text: str, *, message_id: str) -> Received:
     envelope's source and id, or from the message's id.
     https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
     """
-    raw = _unpack(text)
+    request, origin = read_body(_unpack(text))
+    derived = derived_id("cloudevents", *origin) if origin else derived_id("queue", message_id)
+    return Received(id=request.request_id or derived, request=request)
+
+
+def read_body(raw: bytes) -> tuple[ResetRequest, tuple[str, ...]]:
+    """
+    Read JSON, bare or as the data of a CloudEvents envelope; with the envelope's source and id.
+
+    Raise InvalidRequest, naming the field and the remedy, for anything else.
+    """
     envelope = _object(raw)
     if "specversion" not in envelope:
-        request = parse_request(raw)
-        return Received(id=request.request_id or derived_id("queue", message_id), request=request)
-    return _from_envelope(envelope)
+        return parse_request(raw), ()
+    source, event_id, data = _open_envelope(envelope)
+    return parse_request(data), (source, event_id)
 
 
 def read_event(raw: bytes) -> Received:
@@ -212,18 +225,10 @@ def read_event(raw: bytes) -> Received:
         raise InvalidRequest(
             f"event: {len(raw):,} bytes, at most {LONGEST_EVENT:,} are taken; shorten it"
         )
-    envelope = _object(raw)
-    if "specversion" not in envelope:
+    if "specversion" not in _object(raw):
         raise InvalidRequest("specversion: missing; CloudEvents 1.0 requires it")
-    return _from_envelope(envelope)
-
-
-def _from_envelope(envelope: dict[str, Any]) -> Received:
-    source, event_id, data = _open_envelope(envelope)
-    request = parse_request(data)
-    return Received(
-        id=request.request_id or derived_id("cloudevents", source, event_id), request=request
-    )
+    request, origin = read_body(raw)
+    return Received(id=request.request_id or derived_id("cloudevents", *origin), request=request)
 
 
 def to_message(received: Received) -> str:
@@ -287,6 +292,19 @@ def derived_id(*parts: str) -> str:
     # Length-prefixed, so that ("ab", "c") and ("a", "bc") differ.
     text = "".join(f"{len(part)}:{part}" for part in parts)
     return "h-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+_AUTOMATIC: Final = re.compile(r"(?:schedule|quarantine|stale)-[0-9a-f]{32}(?:-dry)?")
+
+
+def is_automatic(reset_id: str) -> bool:
+    """Whether only `remediate` makes such ids: known beforehand, others could use them up."""
+    return _AUTOMATIC.fullmatch(reset_id) is not None
+
+
+def is_derived(reset_id: str) -> bool:
+    """Whether it looks like an id that stands for where a request came from."""
+    return re.fullmatch(r"h-[0-9a-f]{32}", reset_id) is not None
 
 
 def content_hash(request: ResetRequest) -> str:

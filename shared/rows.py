@@ -22,6 +22,7 @@ from shared.models import (
     Link,
     Reset,
     Sighting,
+    Watch,
 )
 
 Entity = dict[str, Any]
@@ -150,6 +151,16 @@ def job_from(entity: Mapping[str, Any]) -> JobRow:
         last_full=last,
         **_values(JobRow, entity, leave_out={"target", "last_full"}),
     )
+
+
+def watch_entity(row: Watch) -> Entity:
+    entity = _columns(row, leave_out={"target"})
+    return {"PartitionKey": row.target, "RowKey": "watch", **entity}
+
+
+def watch_from(entity: Mapping[str, Any]) -> Watch:
+    _check_version(entity)
+    return Watch(target=entity["PartitionKey"], **_values(Watch, entity, leave_out={"target"}))
 
 
 def claim_entity(claim: Claim) -> Entity:

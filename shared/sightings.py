@@ -6,7 +6,15 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from shared.errors import GraphError, Rejected, StorageUnavailable, Throttled
-from shared.models import AuditTrail, GraphMood, Scope, Sighting, SyncJob
+from shared.models import (
+    AuditTrail,
+    GraphMood,
+    JobsFound,
+    Scope,
+    Sighting,
+    StaleLinks,
+    SyncJob,
+)
 from shared.ports import Clock, Graph, Store
 from shared.telemetry import emit
 
@@ -98,6 +106,22 @@ class WatchedGraph:
             why = "the directory audit log cannot be read, or not to its end"
             self._sightings.saw(GraphMood.AUDIT_LOG_UNREADABLE, "audit_trail", why)
         return trail
+
+    async def stale_links(
+        self, service_principal_id: str, job_id: str, *, since: datetime
+    ) -> StaleLinks:
+        async with self._watched("stale_links"):
+            links = await self._graph.stale_links(service_principal_id, job_id, since=since)
+        if not links.readable:
+            why = "the provisioning logs cannot be read: ProvisioningLog.Read.All is not granted"
+            self._sightings.saw(GraphMood.PROVISIONING_LOG_UNREADABLE, "stale_links", why)
+        return links
+
+    async def service_principals_with_jobs(
+        self, *, progress: Callable[[int, int], None]
+    ) -> JobsFound:
+        async with self._watched("service_principals_with_jobs"):
+            return await self._graph.service_principals_with_jobs(progress=progress)
 
     @asynccontextmanager
     async def _watched(self, call: str) -> AsyncIterator[None]:

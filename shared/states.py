@@ -209,7 +209,8 @@ def _sending(x: Reset, job: JobRow, event: Event, now: datetime) -> Transition |
         case RestartRejected(number=number) if number == x.number:
             return _end_sent(
                 x, job, State.FAILED, now, outcome="rejected by Graph", detail=event.reason,
-                last_restart_at=job.last_restart_at, graph_request_id=event.graph_request_id,
+                last_restart_at=job.last_restart_at, last_steady_at=job.last_steady_at,
+                graph_request_id=event.graph_request_id,
             )  # fmt: skip
         case AnswerLost(number=number) if number == x.number:
             return _move(x, State.UNKNOWN, now, due_at=event.look_at, detail=event.reason)
@@ -274,7 +275,7 @@ def _restarted(x: Reset, job: JobRow, event: Event, now: datetime) -> Transition
             return _end_sent(
                 x, job, State.COMPLETED if event.completed else State.FAILED, now,
                 outcome=event.outcome, detail=event.detail, after=event.after,
-                last_restart_at=x.restarted_at,
+                last_restart_at=x.restarted_at, last_steady_at=event.steady_at,
             )  # fmt: skip
         case CycleRuns():
             if x.deadline is not None and now >= x.deadline:
@@ -335,6 +336,7 @@ def _end_sent(
     now: datetime,
     *,
     last_restart_at: datetime | None,
+    last_steady_at: datetime | None = None,
     **changes: object,
 ) -> Transition:
     ended = _end(x, None, state, now, **changes)
@@ -352,6 +354,7 @@ def _end_sent(
         head="",
         last_full=last,
         last_restart_at=last_restart_at,
+        last_steady_at=last_steady_at,
         last_approved_at=now if x.approved else job.last_approved_at,
     )
     return replace(ended, job=row)

@@ -27,15 +27,20 @@ from shared.models import (
     Budget,
     Claim,
     DueRow,
+    Fleet,
     JobRow,
     Link,
     Reset,
     Sighting,
     Stored,
+    Watch,
 )
 
 TAKES_AT_MOST: Final = 60.0
 """Seconds of one call, the client's retries and their Retry-After included."""
+
+_FLEET: Final = "heartbeat:fleet"
+"""Among the heartbeats, where no alias can be: `remediate` notes it with each of its runs."""
 
 _LOST_RACE: Final = frozenset({404, 409, 412})
 _RESERVE_TRIES: Final = 20
@@ -334,6 +339,38 @@ class TableStore:
         except (ResourceNotFoundError, ResourceModifiedError):
             # Ended or moved on meanwhile: whoever did that wrote the row anew.
             return
+
+    async def read_watch(self, target: str) -> Stored[Watch]:
+        entity = await self._get(self._resets, target, "watch")
+        if entity is None:
+            return Stored(row=Watch(target=target))
+        return Stored(row=rows.watch_from(entity), etag=_etag(entity))
+
+    async def write_watch(self, before: Stored[Watch], after: Watch) -> Stored[Watch]:
+        entity = rows.watch_entity(after)
+        if before.etag:
+            return Stored(row=after, etag=str((await self._replace(entity, before.etag))["etag"]))
+        try:
+            created = await _asked(self._resets.create_entity(entity), ResourceExistsError)
+        except ResourceExistsError as error:
+            raise Conflict(f"{after.target}: watch is there by now") from error
+        return Stored(row=after, etag=str(created["etag"]))
+
+    async def note_fleet(self, fleet: Fleet, *, at: datetime) -> None:
+        entity = {
+            "PartitionKey": "targets",
+            "RowKey": _FLEET,
+            "At": at,
+            "Seen": fleet.seen,
+            "Quarantined": fleet.quarantined,
+        }
+        await _asked(self._resets.upsert_entity(entity, mode=UpdateMode.REPLACE))
+
+    async def fleet(self) -> Fleet:
+        entity = await self._get(self._resets, "targets", _FLEET)
+        if entity is None:
+            return Fleet()
+        return Fleet(seen=int(entity["Seen"]), quarantined=int(entity["Quarantined"]))
 
     async def beat(self, timer: str, *, at: datetime) -> None:
         entity = {"PartitionKey": "targets", "RowKey": f"heartbeat:{timer}", "At": at}

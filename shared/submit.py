@@ -1,10 +1,17 @@
 """Take a request in by HTTP or by timer: the rows first, then a message that gets it going."""
 
+import asyncio
+from datetime import timedelta
+from typing import Final
+
 from shared.accept import Acceptance, Accepted
 from shared.errors import StorageUnavailable
 from shared.ports import Queues
 from shared.requests import Received
 from shared.telemetry import emit
+
+ANSWERS_WITHIN: Final = timedelta(seconds=8)
+"""GitHub waits ten seconds for an answer, Zendesk twelve: storage gets less than either."""
 
 
 class Submission:
@@ -20,15 +27,23 @@ class Submission:
         """
         Return the reset of this request, its rows written.
 
-        Raise what `Acceptance.accept` raises. A message that cannot be sent is no failure: the
-        due row stands, and the sweep sends one within a minute.
+        Raise what `Acceptance.accept` raises, and StorageUnavailable after eight seconds. A
+        message that cannot be sent is no failure: the due row stands, and the sweep sends one
+        within a minute.
         """
-        accepted = await self._acceptance.accept(received, via=via, signed_in=signed_in)
-        if accepted.known:
-            return accepted
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN.total_seconds()):
+                accepted = await self._acceptance.accept(received, via=via, signed_in=signed_in)
+                if not accepted.known:
+                    await self._send(received, accepted)
+        except TimeoutError as error:
+            # Whatever was written by now is completed, or answered, when the request comes again.
+            raise StorageUnavailable("storage did not answer in time") from error
+        return accepted
+
+    async def _send(self, received: Received, accepted: Accepted) -> None:
         row = accepted.stored.row
         try:
             await self._queues.request(received)
         except StorageUnavailable as error:
             emit("storage.failed", id=row.id, target=row.target, what="submit", why=str(error))
-        return accepted

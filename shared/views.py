@@ -153,6 +153,14 @@ class SightingView(_View, frozen=True, kw_only=True):
     why: str
 
 
+class FleetView(_View, frozen=True, kw_only=True):
+    """How many targets `remediate` has seen, and how many of them in quarantine."""
+
+    seen: int
+    quarantined: int
+    stopped: bool
+
+
 class HealthView(_View, frozen=True, kw_only=True):
     """Whether the app can do its work; all but the first two only for a key or who is signed in."""
 
@@ -160,6 +168,7 @@ class HealthView(_View, frozen=True, kw_only=True):
     problems: Annotated[list[str], Meta(description="Each names a setting, or storage.")]
     resets_enabled: bool | UnsetType = UNSET
     targets: list[str] | UnsetType = UNSET
+    senders: list[str] | UnsetType = UNSET
     notifiers: list[str] | UnsetType = UNSET
     graph_endpoint: str | UnsetType = UNSET
     credential: str | UnsetType = UNSET
@@ -167,6 +176,7 @@ class HealthView(_View, frozen=True, kw_only=True):
     daily_budget: int | UnsetType = UNSET
     public_url: str | UnsetType = UNSET
     graph: dict[str, SightingView] | UnsetType = UNSET
+    fleet: FleetView | UnsetType = UNSET
     timers: dict[str, TimerView] | UnsetType = UNSET
     queues: dict[str, QueueView] | UnsetType = UNSET
 

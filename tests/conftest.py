@@ -1,8 +1,11 @@
+import logging
 from collections.abc import Iterator
 
 import pytest
 
+from local import processes
 from tests.azurite import start_azurite
+from tests.support import canaries
 
 
 @pytest.fixture(scope="session")
@@ -10,3 +13,21 @@ def azurite() -> Iterator[str]:
     """The connection string of a storage emulator for the whole run."""
     with start_azurite() as connection_string:
         yield connection_string
+
+
+def pytest_configure() -> None:
+    """Look at every log of the run for what must never be in one."""
+    logging.getLogger().addHandler(canaries.Listener())
+    logging.getLogger("relink").setLevel(logging.DEBUG)
+    processes.listeners.append(canaries.look_at)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if canaries.leaks and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.line(f"canaries: {canaries.seen:,} log lines, {len(canaries.leaks)} leaks")
+    for leak in canaries.leaks[:20]:
+        terminalreporter.line(f"  a secret, a signature or a body was logged by {leak}", red=True)

@@ -12,6 +12,7 @@ _ACTIVITIES = {
     "JobRestarted": "Enable/restart provisioning configuration",
     "JobStarted": "Enable/start provisioning configuration",
     "JobPaused": "Disable/pause provisioning configuration",
+    "JobQuarantined": "Quarantine",
 }
 
 
@@ -36,7 +37,8 @@ def _audit_json(event: Event, number: int, name: str) -> Row:
         "groupType": None,
         "modifiedProperties": [],
     }
-    actor: Any = {"appId": None, "displayName": "Graph caller", "servicePrincipalId": None}
+    name = "Azure AD Provisioning Service" if event.name == "JobQuarantined" else "Graph caller"
+    actor: Any = {"appId": None, "displayName": name, "servicePrincipalId": None}
     return {
         "id": f"SyncFabric_{correlation}",
         "category": "ProvisioningManagement",

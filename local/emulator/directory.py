@@ -12,10 +12,19 @@ from datetime import datetime, timedelta
 
 from local.emulator.jobs import changed, execution_of, make_healthy, status_of
 from local.emulator.matching import Accounts, Unprovisionable
+from local.emulator.quarantine import (
+    CREDENTIALS,
+    TOO_MANY_DELETES,
+    give_up,
+    impose,
+    next_step,
+    too_many_failures,
+)
 from local.emulator.scopes import ResetScope
 from local.emulator.values import (
     Cycle,
     Event,
+    Execution,
     Job,
     Lag,
     ServicePrincipal,
@@ -68,6 +77,7 @@ class Directory:
         if job.status_lag:
             until = self.now + timedelta(seconds=job.status_lag)
             job.lag = Lag(until=until, status=deepcopy(old))
+        self._settle_held_deletes(sp, job, flags)
         if ResetScope.CONNECTOR_DATA_STORE in flags:
             job.links.clear()
             old.entries = None
@@ -83,6 +93,24 @@ class Directory:
         else:
             job.cycle = None
             job.next_cycle_at = self.now
+
+    def _settle_held_deletes(self, sp: ServicePrincipal, job: Job, flags: ResetScope) -> None:
+        """Forced they are carried out; with the store goes what told that they were due."""
+        cleared = ResetScope.CONNECTOR_DATA_STORE in flags
+        let_go = cleared and job.cleared_store_and_held_deletes == "carriedOut"
+        if ResetScope.FORCE_DELETES in flags or let_go:
+            for user in job.held_deletes:
+                self._disable(sp, job, user)
+        elif not cleared:
+            return
+        job.held_deletes.clear()
+
+    def _disable(self, sp: ServicePrincipal, job: Job, user: str) -> None:
+        anchor = job.links.pop(user, "")
+        for account in sp.target_accounts:
+            if account.id == anchor:
+                account.active = False
+        self._happened("EntryDisabled", sp, job, user=user, target=anchor)
 
     def start(self, sp: ServicePrincipal, job: Job) -> None:
         self._happened("JobStarted", sp, job)
@@ -103,6 +131,8 @@ class Directory:
             job.schedule_state = "Active"
         if lifts_quarantine:
             status.quarantine = None
+            if status.code == "Quarantine":
+                status.code = "Paused"
         held = status.code == "Quarantine" and not lifts_quarantine
         if not held and status.code != "NotConfigured" and job.schedule_state == "Active":
             status.code = "NotRun" if status.steady_state_last_achieved is None else "Active"
@@ -116,6 +146,12 @@ class Directory:
                 yield job.cycle.began + job.each * (job.cycle.done + 1), sp, job
             elif job.schedule_state == "Active" and status_of(job).code in ("NotRun", "Active"):
                 yield job.next_cycle_at or self.now, sp, job
+            elif (
+                job.schedule_state == "Active"
+                and status_of(job).code == "Quarantine"
+                and (at := next_step(job)) is not None
+            ):
+                yield at, sp, job
 
     def _step(
         self,
@@ -125,7 +161,12 @@ class Directory:
         accounts: Accounts,
     ) -> None:
         if job.cycle is None:
-            self._begin(sp, job, users)
+            if status_of(job).code == "Quarantine" and give_up(job, now=self.now):
+                self._happened("JobDisabled", sp, job)
+            elif job.sign_in_fails is not None:
+                self._fail_as_a_whole(sp, job)
+            else:
+                self._begin(sp, job, users)
             return
         cycle = job.cycle
         if cycle.done < len(cycle.users):
@@ -149,6 +190,17 @@ class Directory:
         )
         self._happened("CycleBegan", sp, job, kind="initial" if initial else "incremental")
 
+    def _fail_as_a_whole(self, sp: ServicePrincipal, job: Job) -> None:
+        """No connection to the application: nobody is evaluated, however many would fail."""
+        status = status_of(job)
+        status.complete_failures += 1
+        error = job.sign_in_fails
+        status.last_execution = Execution(
+            began=self.now, ended=self.now, state="Failed", error=error
+        )
+        impose(job, CREDENTIALS, now=self.now, error=error)
+        self._happened("JobQuarantined", sp, job, reason=CREDENTIALS)
+
     def _evaluate(
         self,
         sp: ServicePrincipal,
@@ -162,19 +214,22 @@ class Directory:
         except Unprovisionable as error:
             cycle.escrowed += 1
             job.escrows[user.id] = error.code
-            target = job.links.get(user.id, "")
-            self._happened("EntryEvaluated", sp, job, user=user.id, target=target, error=error.code)
+            detail = {"user": user.id, "target": job.links.get(user.id, ""), "error": error.code}
+            detail["cycle"] = cycle.began.isoformat()
+            self._happened("EntryEvaluated", sp, job, **detail)
             return
         job.escrows.pop(user.id, None)
         job.links[user.id] = entry.target
         cycle.exported += entry.found == "created"
         detail = {"user": user.id, "target": entry.target, "found": entry.found}
+        detail["cycle"] = cycle.began.isoformat()
         self._happened("EntryEvaluated", sp, job, **detail)
 
     def _end(self, sp: ServicePrincipal, job: Job, cycle: Cycle) -> None:
         status = status_of(job)
         execution = execution_of(cycle, ended=self.now)
         status.last_execution = execution
+        status.complete_failures = 0
         if execution.state == "Succeeded":
             status.last_successful_execution = execution
             if execution.exported:
@@ -190,10 +245,29 @@ class Directory:
         else:
             job.watermark = cycle.began
             job.next_cycle_at = max(self.now, cycle.began + job.every)
-            if job.pause_after_cycle and cycle.initial:
-                job.schedule_state, status.code, status.escrows_pruned = "Paused", "Paused", True
-                job.escrows.clear()
+            self._judge(sp, job, cycle)
         self._happened("CycleEnded", sp, job, state=execution.state)
+
+    def _judge(self, sp: ServicePrincipal, job: Job, cycle: Cycle) -> None:
+        """Into quarantine, out of it, or paused with the failures pruned."""
+        status, failing = status_of(job), too_many_failures(job)
+        prunes = job.quarantine_rules.initial_cycle == "prunes" and status.quarantine is None
+        if cycle.initial and (job.pause_after_cycle or (failing is not None and prunes)):
+            job.schedule_state, status.code, status.escrows_pruned = "Paused", "Paused", True
+            job.escrows.clear()
+            return
+        for user in job.held_deletes:
+            detail = {"user": user, "target": job.links.get(user, "")}
+            self._happened("EntryHeld", sp, job, cycle=cycle.began.isoformat(), **detail)
+        reason = TOO_MANY_DELETES if job.held_deletes else failing
+        if job.schedule_state != "Active":
+            return
+        if reason is not None:
+            impose(job, reason, now=self.now)
+            self._happened("JobQuarantined", sp, job, reason=reason)
+        elif status.quarantine is not None:
+            status.code, status.quarantine = "Active", None
+            self._happened("QuarantineLifted", sp, job)
 
     def _happened(self, name: str, sp: ServicePrincipal, job: Job, **detail: str) -> None:
         event = Event(self.now, name, sp.id, job.id, detail)  # type: ignore[arg-type]

@@ -14,7 +14,9 @@ from local.emulator.errors import (
     no_such_job,
     no_such_object,
 )
+from local.emulator.expressions import Filter
 from local.emulator.odata import matches, page, select, unsupported
+from local.emulator.provisioning_log import TEXTS, TIMES, provisioning_rows
 from local.emulator.scopes import BadRestart, parse_restart
 from local.emulator.shapes import (
     job_json,
@@ -48,6 +50,7 @@ class GraphApi:
                 web.post(jobs + "/{job}/pause", self.pause),
                 web.get("/v1.0/users/{user}", self.get_user),
                 web.get("/v1.0/auditLogs/directoryAudits", self.list_directory_audits),
+                web.get("/v1.0/auditLogs/provisioning", self.list_provisioning),
             ],
         )
 
@@ -63,7 +66,9 @@ class GraphApi:
         state = self._emulator.directory.state
         rows = [service_principal_json(sp) for sp in state.service_principals]
         context = _context(request, "servicePrincipals")
-        return answer(page(filter(accepts, rows), request.url, context=context))
+        most = state.largest_page
+        found = filter(accepts, rows)
+        return answer(page(found, request.url, context=context, most=most))
 
     async def get_by_app_id(self, request: web.Request) -> web.Response:
         app_id = request.match_info["app_id"].strip("'").lower()
@@ -136,7 +141,26 @@ class GraphApi:
         told_by = now - timedelta(seconds=state.audit_delay)
         rows = filter(accepts, audit_rows(state, until=told_by))
         context = _context(request, "auditLogs/directoryAudits")
-        return answer(page(rows, request.url, context=context))
+        return answer(page(rows, request.url, context=context, most=state.largest_page))
+
+    async def list_provisioning(self, request: web.Request) -> web.Response:
+        state, now = self._emulator.directory.state, self._emulator.directory.now
+        if not state.provisioning_log_readable:
+            raise access_denied()
+        if "$select" in request.query:
+            raise unsupported("$select")
+        rows = provisioning_rows(state, now=now)
+        if expression := request.query.get("$filter"):
+            rows = list(filter(Filter(expression, texts=TEXTS, times=TIMES).accepts, rows))
+        match request.query.get("$orderby", "activityDateTime desc"):
+            case "activityDateTime desc":
+                pass
+            case "activityDateTime" | "activityDateTime asc":
+                rows.reverse()
+            case _:
+                raise unsupported("$orderby")
+        context = _context(request, "auditLogs/provisioning")
+        return answer(page(rows, request.url, context=context, most=state.largest_page))
 
     def _entity(self, request: web.Request, row: dict[str, object], of: str) -> web.Response:
         context = _context(request, f"{of}/$entity")

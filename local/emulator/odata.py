@@ -98,12 +98,12 @@ def select(row: Row, query: Mapping[str, str]) -> Row:
     return {name: value for name, value in row.items() if name in wanted}
 
 
-def page(rows: Iterable[Row], url: URL, *, context: str) -> Row:
-    """One page of *rows*, selected, with a next link while there are more."""
+def page(rows: Iterable[Row], url: URL, *, context: str, most: int) -> Row:
+    """A page of at most *most* rows, selected; with a next link while there are more."""
     for option in url.query:
         if option not in {"$filter", "$select", "$top", "$skiptoken", "$orderby"}:
             raise unsupported(option)
-    size, start = _size(url.query.get("$top")), _start(url.query.get("$skiptoken"))
+    size, start = min(_size(url.query.get("$top")), most), _start(url.query.get("$skiptoken"))
     window = list(rows)
     answer: Row = {
         "@odata.context": context,

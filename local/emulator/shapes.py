@@ -3,11 +3,22 @@
 from datetime import UTC, datetime
 from uuid import NAMESPACE_URL, uuid5
 
+from msgspec import to_builtins
+
 from local.emulator.jobs import shown_status
 from local.emulator.odata import Row
-from local.emulator.values import Execution, Job, Matching, ServicePrincipal, User
+from local.emulator.values import (
+    Execution,
+    Job,
+    JobError,
+    Matching,
+    Quarantine,
+    ServicePrincipal,
+    User,
+)
 
 NEVER = "0001-01-01T00:00:00Z"
+_NO_ERROR = JobError(code="None", tenant_actionable=False)
 _NOT_SCHEDULED = "P10675199DT2H48M5.4775807S"  # .NET's TimeSpan.MaxValue
 
 
@@ -76,14 +87,14 @@ def _status_json(job: Job, *, now: datetime) -> Row:
     last, good = status.last_execution, status.last_successful_execution
     exports = status.last_successful_execution_with_exports
     answer: Row = {
-        "countSuccessiveCompleteFailures": 0,
+        "countSuccessiveCompleteFailures": status.complete_failures,
         "escrowsPruned": status.escrows_pruned,
         "code": job.unknown_code or status.code,
         "lastExecution": execution_json(last),
         "lastSuccessfulExecution": execution_json(good) if good else None,
         "lastSuccessfulExecutionWithExports": execution_json(exports) if exports else None,
         "progress": _progress_json(job, now=now),
-        "quarantine": status.quarantine,
+        "quarantine": _quarantine_json(status.quarantine) if status.quarantine else None,
         "steadyStateFirstAchievedTime": moment(status.steady_state_first_achieved),
         "steadyStateLastAchievedTime": moment(status.steady_state_last_achieved),
         "synchronizedEntryCountByType": [],
@@ -126,8 +137,23 @@ def execution_json(execution: Execution | None) -> Row:
         "state": run.state if run else "Failed",
         "timeBegan": moment(run.began if run else None),
         "timeEnded": moment(run.ended if run else None),
-        "error": None if run else {"code": "None", "message": "", "tenantActionable": False},
+        "error": error_json(run.error if run else _NO_ERROR),
     }
+
+
+def _quarantine_json(quarantine: Quarantine) -> Row:
+    return {
+        "currentBegan": moment(quarantine.current_began),
+        "nextAttempt": moment(quarantine.next_attempt),
+        "reason": quarantine.reason,
+        "seriesBegan": moment(quarantine.series_began),
+        "seriesCount": quarantine.series_count,
+        "error": error_json(quarantine.error),
+    }
+
+
+def error_json(error: JobError | None) -> Row | None:
+    return None if error is None else to_builtins(error)
 
 
 def schema_json(sp: ServicePrincipal, job: Job) -> Row:

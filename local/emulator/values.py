@@ -6,7 +6,7 @@ the fields in camelCase.
 """
 
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct, ValidationError, convert, field
 
@@ -54,6 +54,14 @@ class Matching(Value):
     target: str = "userName"
 
 
+class JobError(Value):
+    """A `synchronizationError`."""
+
+    code: str
+    message: str = ""
+    tenant_actionable: bool = True
+
+
 class Execution(Value):
     began: datetime
     ended: datetime
@@ -62,6 +70,52 @@ class Execution(Value):
     imported: int = 0
     exported: int = 0
     escrowed: int = 0
+    error: JobError | None = None
+
+
+class Quarantine(Value):
+    """
+    Without `nextAttempt` it stays until it is lifted.
+
+    A series lasts from the first imposition until the quarantine is lifted; `currentBegan` moves
+    each time that it is imposed again.
+    """
+
+    #: Any text: Graph may come to know more than the eight of today.
+    reason: str = "Unknown"
+    current_began: datetime | None = None
+    next_attempt: datetime | None = None
+    series_began: datetime | None = None
+    series_count: int = 0
+    error: JobError | None = None
+
+
+class QuarantineRules(Value):
+    """
+    As documented ("subject to change").
+
+    https://learn.microsoft.com/entra/identity/app-provisioning/application-provisioning-quarantine-status
+    """
+
+    #: With fewer failures nothing is judged.
+    least: int = 5_000
+    proportion: float = 0.4
+    base: int = 40_000
+    total: int = 60_000
+    #: After the first failure; later on again and again.
+    retry_hours: list[float] = field(default_factory=lambda: [6, 12, 24])
+    then_every_hours: float = 24
+    disabled_after_days: float = 28
+    #: What too many failures do to an initial cycle.
+    initial_cycle: Literal["prunes", "quarantines"] = "prunes"
+    #: The code of a job that was disabled after all that time.
+    disabled_code: Literal["Quarantine", "Paused"] = "Quarantine"
+
+    def __post_init__(self) -> None:
+        if self.retry_hours != sorted(self.retry_hours) or any(h <= 0 for h in self.retry_hours):
+            raise ValueError("retryHours must rise, from more than 0")
+        if self.then_every_hours <= 0:
+            raise ValueError("thenEveryHours must be more than 0")
 
 
 class Status(Value):
@@ -69,8 +123,9 @@ class Status(Value):
 
     code: str = "Active"
     escrows_pruned: bool = False
-    #: As given: Graph's own field names.
-    quarantine: dict[str, Any] | None = None
+    quarantine: Quarantine | None = None
+    #: Cycles in a row that failed as a whole.
+    complete_failures: int = 0
     steady_state_first_achieved: datetime | None = None
     steady_state_last_achieved: datetime | None = None
     last_execution: Execution | None = None
@@ -134,6 +189,13 @@ class Job(Value):
     pause_after_cycle: bool = False
     #: Whether a restart sets a paused or disabled job going.
     restart_enables: bool = True
+    quarantine_rules: QuarantineRules = field(default_factory=QuarantineRules)
+    #: The application refuses the credentials, with this error, until it is null again.
+    sign_in_fails: JobError | None = None
+    #: Ids of users whose removal accidental-deletion prevention holds back.
+    held_deletes: list[str] = field(default_factory=list)
+    #: What clearing the connector data store does to them.
+    cleared_store_and_held_deletes: Literal["forgotten", "carriedOut"] = "forgotten"
 
     def __post_init__(self) -> None:
         try:
@@ -165,16 +227,21 @@ class ServicePrincipal(Value):
 
 
 class Event(Value):
-    """What happened, for the audit log and (a later route) the provisioning log."""
+    """What happened, for the audit log and the provisioning log."""
 
     at: datetime
     name: Literal[
         "JobRestarted",
         "JobStarted",
         "JobPaused",
+        "JobQuarantined",
+        "QuarantineLifted",
+        "JobDisabled",
         "CycleBegan",
         "CycleEnded",
         "EntryEvaluated",
+        "EntryHeld",
+        "EntryDisabled",
     ]
     service_principal_id: str
     job_id: str
@@ -201,4 +268,15 @@ class State(Value):
     audit_readable: bool = True
     #: Seconds until an event shows in the audit log.
     audit_delay: float = 120
+    #: Whether ProvisioningLog.Read.All is granted.
+    provisioning_log_readable: bool = True
+    #: Seconds until an evaluated entry shows in the provisioning log, and days until it is gone.
+    provisioning_log_delay: float = 120
+    provisioning_log_days: float = 30
+    #: A page may be smaller than `$top` asks for.
+    largest_page: int = 999
     events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.largest_page < 1:
+            raise ValueError("largestPage must be at least 1")

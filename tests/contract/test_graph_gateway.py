@@ -1,6 +1,7 @@
 """The Graph gateway: real msgraph-sdk, real HTTP, the emulator on the other side."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,14 +11,17 @@ import pytest
 from azure.core.credentials import AccessToken
 
 from local.emulator import Clock, Emulator, serve
+from local.emulator.values import Event, JobError, ServicePrincipal
 from shared.errors import FateUnknown, GraphError, NotSent, Rejected, Throttled
-from shared.graph import GraphGateway
-from shared.models import Scope
+from shared.graph import LOG_PAGES, GraphGateway
+from shared.models import ON_THE_WIRE, Scope, StaleLink
 
 START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 SALESFORCE = "8e6c3c1d-4b7a-4c52-9f0e-2a1d5b9c7e31"
 AWS = "c41f7a92-0d6e-4b83-a5f7-6e2c9d1b8f04"
 JOB = "salesforce.b7c2f0a45d1e4f639a8b2c4d6e8f0a1b.3ab45132-d533-54b9-a3e3-5e6c34b7bd5f"
+YESTERDAY = START - timedelta(days=1)
+NO_JOBS = "00000000-1111-4222-8333-444444444444"
 FULL_BODY = '{"criteria": {"resetScope": "Full"}}'
 
 
@@ -55,6 +59,8 @@ async def test_a_job_is_read_with_graphs_own_clock(graph: GraphGateway) -> None:
     assert job.size
     assert job.last_execution.state == "Succeeded"
     assert job.steady_state_last is not None
+    assert job.steady_state_first is not None
+    assert job.steady_state_first < job.steady_state_last
     assert job.quarantine is None
 
 
@@ -86,6 +92,25 @@ async def test_a_quarantine_restart_leaves_with_the_other_body(
 
     (sent,) = emulator.requests
     assert sent.body == {"criteria": {"resetScope": "Watermark, Escrows, QuarantineState"}}
+
+
+@pytest.mark.parametrize("scope", ON_THE_WIRE)
+async def test_what_a_dry_run_says_would_be_sent_is_what_is_sent(
+    emulator: Emulator, graph: GraphGateway, scope: Scope
+) -> None:
+    await restart(graph, scope)
+
+    (sent,) = emulator.requests
+    assert json.loads(ON_THE_WIRE[scope]) == sent.body
+
+
+async def test_a_restart_takes_the_first_steady_state_away(graph: GraphGateway) -> None:
+    before = await graph.read_job(SALESFORCE, JOB)
+    await restart(graph)
+    after = await graph.read_job(SALESFORCE, JOB)
+
+    assert before.steady_state_first is not None
+    assert (after.code, after.steady_state_first) == ("NotRun", None)
 
 
 @pytest.mark.parametrize("scope", ["full", "Full", ["full"], None, Scope.SUBJECTS])
@@ -127,7 +152,7 @@ async def test_each_failure_of_a_restart_has_its_meaning_and_is_never_repeated(
     with pytest.raises(raised) as caught:
         await restart(graph)
 
-    assert type(caught.value) is raised
+    assert isinstance(caught.value, raised)
     assert caught.value.retry_after == (retry_after and timedelta(seconds=retry_after))
     assert len(emulator.requests) == 1
 
@@ -224,6 +249,24 @@ async def test_a_value_unknown_to_the_sdk_is_never_taken_for_healthy(
     assert (await graph.read_job(SALESFORCE, JOB)).code == ""
 
 
+async def test_a_quarantine_tells_when_it_was_imposed_last_and_first(
+    emulator: Emulator, graph: GraphGateway
+) -> None:
+    job = emulator.directory.state.service_principals[0].jobs[0]
+    job.sign_in_fails = JobError(code="SalesforceInvalidCredentials", message="Wrong password.")
+    emulator.clock.advance(8 * 3600)
+    emulator.present()
+
+    found = (await graph.read_job(SALESFORCE, JOB)).quarantine
+
+    assert found is not None
+    assert found.reason == "EncounteredQuarantineException"
+    assert found.error == "SalesforceInvalidCredentials: Wrong password."
+    assert found.began is not None
+    assert found.series_began is not None
+    assert found.began - found.series_began == timedelta(hours=6)
+
+
 async def test_the_audit_log_shows_our_restart_and_no_other_applications(
     emulator: Emulator, graph: GraphGateway
 ) -> None:
@@ -247,3 +290,234 @@ async def test_an_audit_log_that_may_not_be_read_says_nothing(
     trail = await graph.audit_trail(SALESFORCE, since=START)
 
     assert (trail.readable, trail.restarts) == (False, ())
+
+
+async def evaluate_everyone(emulator: Emulator, graph: GraphGateway, *, scope: Scope) -> None:
+    """A restart, its whole initial cycle, and the time until its rows show."""
+    await restart(graph, scope)
+    emulator.clock.advance(3600)
+    emulator.present()
+
+
+def lose_accounts(emulator: Emulator, count: int) -> list[str]:
+    """Delete the linked accounts of the first users of the Salesforce job; return those users."""
+    sp = emulator.directory.state.service_principals[0]
+    users = list(sp.jobs[0].links)[:count]
+    gone = {sp.jobs[0].links[user] for user in users}
+    sp.target_accounts[:] = [account for account in sp.target_accounts if account.id not in gone]
+    return users
+
+
+def log_rows(emulator: Emulator, user: str, count: int) -> None:
+    detail = {"user": user, "target": "005", "error": "InvalidAnchor"}
+    event = Event(START - timedelta(hours=1), "EntryEvaluated", SALESFORCE, JOB, detail)
+    emulator.directory.state.events += [event] * count
+
+
+async def test_stale_links_are_the_users_whose_accounts_are_gone(
+    emulator: Emulator, graph: GraphGateway
+) -> None:
+    users = lose_accounts(emulator, 3)
+    await evaluate_everyone(emulator, graph, scope=Scope.QUARANTINE)
+
+    found = await graph.stale_links(SALESFORCE, JOB, since=START)
+
+    assert (found.readable, found.whole) == (True, True)
+    assert {link.user_id for link in found.links} == set(users)
+    assert all(link.at > START for link in found.links)
+    assert len(emulator.requests) == 2
+
+
+async def test_links_that_a_full_restart_has_broken_are_stale_no_more(
+    emulator: Emulator, graph: GraphGateway
+) -> None:
+    lose_accounts(emulator, 3)
+    await evaluate_everyone(emulator, graph, scope=Scope.QUARANTINE)
+    await evaluate_everyone(emulator, graph, scope=Scope.FULL)
+
+    found = await graph.stale_links(SALESFORCE, JOB, since=START)
+
+    assert (found.readable, found.links) == (True, ())
+
+
+async def test_stale_links_of_before_and_of_other_jobs_do_not_count(
+    emulator: Emulator, graph: GraphGateway
+) -> None:
+    lose_accounts(emulator, 1)
+    await evaluate_everyone(emulator, graph, scope=Scope.QUARANTINE)
+    later = emulator.directory.now
+    (other,) = emulator.directory.state.service_principals[2].jobs
+
+    assert (await graph.stale_links(SALESFORCE, JOB, since=later)).links == ()
+    assert (await graph.stale_links(SALESFORCE, other.id, since=START)).links == ()
+
+
+async def test_more_rows_than_a_few_pages_hold_are_said_not_to_be_all(
+    emulator: Emulator, graph: GraphGateway
+) -> None:
+    (user,) = lose_accounts(emulator, 1)
+    log_rows(emulator, user, LOG_PAGES)
+    emulator.directory.state.largest_page = 1
+
+    exactly = await graph.stale_links(SALESFORCE, JOB, since=YESTERDAY)
+    log_rows(emulator, user, 1)
+    one_more = await graph.stale_links(SALESFORCE, JOB, since=YESTERDAY)
+
+    assert (exactly.whole, one_more.whole) == (True, False)
+    assert [link.user_id for link in one_more.links] == [user]
+    assert len(emulator.requests) == 2 * LOG_PAGES
+
+
+async def test_a_later_page_that_fails_leaves_what_was_read(
+    emulator: Emulator, graph: GraphGateway
+) -> None:
+    (user,) = lose_accounts(emulator, 1)
+    log_rows(emulator, user, 2)
+    emulator.directory.state.largest_page = 1
+    # The first that fits applies: a fault without effect stands for the page that succeeds.
+    await fault(emulator, path="*/provisioning", times=1, delay=0.001)
+    await fault(emulator, path="*/provisioning", times=1, status=429)
+
+    found = await graph.stale_links(SALESFORCE, JOB, since=YESTERDAY)
+
+    assert (found.readable, found.whole, len(found.links)) == (True, False, 1)
+
+
+async def test_rows_without_date_user_or_error_are_passed_over(
+    emulator: Emulator, graph: GraphGateway
+) -> None:
+    stale = {"errorInformation": {"errorCode": "InvalidAnchor"}}
+    row = {
+        "activityDateTime": "2026-11-24T09:00:00Z",
+        "sourceIdentity": {"id": "u1"},
+        "provisioningStatusInfo": stale,
+        "servicePrincipal": [],
+    }
+    rows = [
+        row | {"activityDateTime": ""},
+        row | {"sourceIdentity": None},
+        row | {"sourceIdentity": {"id": "u2"}, "provisioningStatusInfo": None},
+        row | {"sourceIdentity": {"id": "u3"}, "provisioningStatusInfo": {"status": "success"}},
+        row,
+    ]
+    body = json.dumps({"value": rows})
+    await fault(emulator, path="*/provisioning", times=1, status=200, body=body)
+
+    found = await graph.stale_links(SALESFORCE, JOB, since=YESTERDAY)
+
+    assert found.links == (StaleLink(user_id="u1", at=START),)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_provisioning_logs_that_may_not_be_read_say_nothing(
+    emulator: Emulator, graph: GraphGateway, status: int
+) -> None:
+    await fault(emulator, path="*/provisioning", times=1, status=status)
+
+    found = await graph.stale_links(SALESFORCE, JOB, since=START)
+
+    assert (found.readable, found.links) == (False, ())
+
+
+@pytest.mark.parametrize(
+    ("what", "raised"),
+    [
+        pytest.param({"status": 429, "retryAfter": 7}, NotSent, id="429"),
+        pytest.param({"status": 503}, FateUnknown, id="503"),
+        pytest.param({"drop": "before"}, FateUnknown, id="dropped"),
+        pytest.param({"status": 200, "body": "<html>"}, FateUnknown, id="garbage"),
+    ],
+)
+async def test_a_failed_read_of_the_provisioning_logs_is_raised(
+    emulator: Emulator, graph: GraphGateway, what: dict[str, Any], raised: type[GraphError]
+) -> None:
+    await fault(emulator, path="*/provisioning", times=1, **what)
+
+    with pytest.raises(raised):
+        await graph.stale_links(SALESFORCE, JOB, since=START)
+
+
+async def test_the_provisioning_logs_are_never_asked_without_a_job(graph: GraphGateway) -> None:
+    with pytest.raises(ValueError, match="own id"):
+        await graph.stale_links(SALESFORCE, "", since=START)
+
+
+async def test_every_service_principal_with_jobs_is_found_by_name(
+    emulator: Emulator, graph: GraphGateway
+) -> None:
+    emulator.directory.state.service_principals.append(
+        ServicePrincipal(id=NO_JOBS, app_id=NO_JOBS, display_name="A portal without provisioning")
+    )
+    heard: list[tuple[int, int]] = []
+
+    found = await graph.service_principals_with_jobs(
+        progress=lambda done, of: heard.append((done, of))
+    )
+
+    names = ["AWS IAM Identity Center", "Salesforce Production", "ServiceNow"]
+    assert [sp.name for sp in found.service_principals] == names
+    assert [len(sp.jobs) for sp in found.service_principals] == [2, 1, 1]
+    assert found.service_principals[1].id == SALESFORCE
+    assert found.service_principals[1].jobs[0].id == JOB
+    assert (found.looked_at, found.problem) == (4, "")
+    assert heard == [(done, 4) for done in range(5)]
+
+
+async def test_one_service_principal_that_cannot_be_read_hides_no_other(
+    emulator: Emulator, graph: GraphGateway
+) -> None:
+    await fault(emulator, path=f"*{AWS}/synchronization/jobs", times=1, status=403)
+
+    found = await graph.service_principals_with_jobs(progress=silent)
+
+    aws, *others = found.service_principals
+    assert (aws.id, aws.jobs) == (AWS, ())
+    assert "403" in aws.problem
+    assert all(sp.jobs and not sp.problem for sp in others)
+
+
+async def test_one_without_synchronization_is_left_out(
+    emulator: Emulator, graph: GraphGateway
+) -> None:
+    await fault(emulator, path=f"*{AWS}/synchronization/jobs", times=1, status=404)
+
+    found = await graph.service_principals_with_jobs(progress=silent)
+
+    assert AWS not in {sp.id for sp in found.service_principals}
+    assert found.looked_at == 3
+
+
+async def test_all_pages_of_service_principals_are_read(
+    emulator: Emulator, graph: GraphGateway
+) -> None:
+    emulator.directory.state.largest_page = 1
+
+    found = await graph.service_principals_with_jobs(progress=silent)
+
+    assert (found.looked_at, len(found.service_principals)) == (3, 3)
+
+
+async def test_a_list_that_breaks_off_says_so_and_keeps_what_it_has(
+    emulator: Emulator, graph: GraphGateway
+) -> None:
+    emulator.directory.state.largest_page = 2
+    await fault(emulator, path="/v1.0/servicePrincipals", times=1, delay=0.001)
+    await fault(emulator, path="/v1.0/servicePrincipals", times=1, status=429)
+
+    found = await graph.service_principals_with_jobs(progress=silent)
+
+    assert (found.looked_at, len(found.service_principals)) == (2, 2)
+    assert "broke off" in found.problem
+
+
+async def test_a_list_that_may_not_be_read_names_its_permission(
+    emulator: Emulator, graph: GraphGateway
+) -> None:
+    await fault(emulator, path="/v1.0/servicePrincipals", times=1, status=403)
+
+    with pytest.raises(Rejected, match=r"Application\.Read\.All"):
+        await graph.service_principals_with_jobs(progress=silent)
+
+
+def silent(done: int, of: int) -> None:
+    del done, of

@@ -20,6 +20,7 @@ from shared.models import (
     AuditEvent,
     Claim,
     DueRow,
+    Fleet,
     GraphMood,
     JobRow,
     LastFull,
@@ -29,6 +30,7 @@ from shared.models import (
     Sighting,
     State,
     Stored,
+    Watch,
 )
 from shared.ports import Store
 from shared.rows import reset_key
@@ -371,6 +373,34 @@ async def test_how_graph_was_is_kept_by_mood_and_is_no_target(store: Store) -> N
     assert await store.targets() == []
 
 
+async def test_the_watch_row_is_written_under_its_etag_and_comes_back(store: Store) -> None:
+    absent = await store.read_watch("sales")
+    seen = Watch(
+        target="sales", service_principal_id="sp", job_id="j", code="Quarantine", quarantined=True,
+        reason="TooManyDeletes", began=NOW, since=NOW, seen_at=NOW, relapsed_at=NOW,
+    )  # fmt: skip
+    first = await store.write_watch(absent, seen)
+    with pytest.raises(Conflict):
+        await store.write_watch(absent, seen)
+    second = await store.write_watch(first, replace(seen, quarantined=False, began=None))
+    with pytest.raises(Conflict):
+        await store.write_watch(first, seen)
+
+    assert (absent.row, absent.etag) == (Watch(target="sales"), "")
+    assert await store.read_watch("sales") == second
+    assert second.row == replace(seen, quarantined=False, began=None)
+    assert (await store.read_job("sales")).etag == ""
+
+
+async def test_the_fleets_sum_is_one_row_and_no_target(store: Store) -> None:
+    before = await store.fleet()
+    await store.note_fleet(Fleet(seen=4, quarantined=1), at=NOW)
+    await store.note_fleet(Fleet(seen=5, quarantined=2), at=NOW)
+
+    assert (before, await store.fleet()) == (Fleet(), Fleet(seen=5, quarantined=2))
+    assert await store.targets() == []
+
+
 async def test_sent_is_merged_under_the_due_rows_etag_alone(store: Store) -> None:
     stored = await store.insert(reset(), event(), ())
     (due,) = await all_due(store)
@@ -503,5 +533,9 @@ async def test_a_row_of_a_newer_version_is_left_alone(tables: Tables) -> None:
     store = tables.store()
     await store.insert(reset(version=2), event(), ())
 
+    await store.write_watch(await store.read_watch("sales"), Watch(target="sales", version=2))
+
     with pytest.raises(NewerRow):
         await store.read_reset(claim())
+    with pytest.raises(NewerRow):
+        await store.read_watch("sales")

@@ -3,8 +3,11 @@
 import itertools
 from datetime import timedelta
 
+from shared.catalogue import Remediate
 from shared.models import ENDED, State
+from shared.names import REMEDIATE
 from shared.states import ALLOWED, POST_BEGINS_WITHIN
+from shared.verdict import load
 from tests.crash.scenarios import COOLDOWN
 from tests.support.host import resets, target_rows
 from tests.support.world import World
@@ -20,6 +23,7 @@ async def check(world: World, requests: int) -> None:
     _nothing_is_left(world)
     _restarts_are_counted(world, requests)
     _ends_tell_the_truth(world)
+    _no_intent_against_the_matrix(world)
     await _audit_is_whole(world)
     await _each_answer_came_once(world)
 
@@ -68,6 +72,21 @@ def _ends_tell_the_truth(world: World) -> None:
             assert x.seen_number is not None
             assert leader.number > x.seen_number, f"{x.id} joined a restart that it saw"
             assert leader.outcome == x.outcome
+
+
+def _no_intent_against_the_matrix(world: World) -> None:
+    """Whatever was sent: the job, as it was read for it, was in no quarantine that forbids it."""
+    for x in resets(world):
+        before = load(x.before) if x.number is not None else None
+        if before is None or before.quarantine is None:
+            continue
+        reason = before.quarantine.reason
+        assert reason != "EncounteredQuarantineException", f"{x.id}: credentials"
+        assert reason != "TooManyDeletes" or x.approver_signed_in, f"{x.id}: mass deletion"
+        assert x.via != REMEDIATE or reason in ALLOWED_REASONS, f"{x.id}: {reason} by a machine"
+
+
+ALLOWED_REASONS = Remediate().reasons
 
 
 async def _audit_is_whole(world: World) -> None:

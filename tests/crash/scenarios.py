@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from shared.advance import Engine
-from shared.models import AuditTrail, State
+from shared.models import AuditTrail, StaleLink, StaleLinks, State
 from shared.names import RESETS_QUEUE
 from tests.support import world as ordinary
 from tests.support.faults import Faults
@@ -16,13 +16,18 @@ from tests.support.world import SP, START, TARGET, World
 
 CYCLE = timedelta(minutes=20)
 COOLDOWN = timedelta(hours=2)
+ENTRY = {
+    "servicePrincipalId": SP,
+    "jobId": "job-1",
+    "cooldown": "PT2H",
+    "notify": "desk",
+    "remediate": {"after": "PT15M", "staleLinks": 2},
+}
 ENVIRON = {
     **ordinary.ENVIRON,
     # Long steps keep a life short: fewer looks, the same kinds of I/O.
     "FOLLOW_UP_INTERVAL": "PT11M",
-    "RESET_TARGETS": json.dumps(
-        {TARGET: {"servicePrincipalId": SP, "jobId": "job-1", "cooldown": "PT2H"}}
-    ),
+    "RESET_TARGETS": json.dumps({TARGET: ENTRY}),
 }
 
 
@@ -132,12 +137,45 @@ async def answers_are_not_taken(host: Host) -> int:
     return await single(host)
 
 
+async def ticks(host: Host) -> None:
+    """The other timer, often enough that the tick after a broken one makes up for it."""
+    for _ in range(4):
+        await host.remediate()
+        host.world.clock.forward(minutes=15)
+
+
+async def quarantine_cleared(host: Host) -> int:
+    """The timer marks it, looks again after the grace period, and asks for one restart."""
+    host.world.graph.quarantine("EncounteredEscrowProportionThreshold")
+    await ticks(host)
+    await finish(host)
+    return 1
+
+
+async def stale_links_found(host: Host) -> int:
+    links = tuple(StaleLink(user_id=user, at=START) for user in ("u1", "u2"))
+    host.world.graph.stale = StaleLinks(readable=True, links=links)
+    await ticks(host)
+    await finish(host)
+    return 1
+
+
+async def mass_deletion_held_back(host: Host) -> int:
+    """Whatever is broken: the timer asks for nothing, and nothing is sent."""
+    host.world.graph.quarantine("TooManyDeletes")
+    await ticks(host)
+    await finish(host)
+    assert host.world.graph.posts == []
+    return 0
+
+
 SCENARIOS: dict[str, Callable[[Host], Awaitable[int]]] = {
     each.__name__: each
     for each in (
         single, storm, during_the_cycle, cooling_down, lost_but_effective,
         lost_and_without_effect, lost_and_unreadable, throttled, head_is_cancelled,
-        head_is_refused, answers_are_not_taken,
+        head_is_refused, answers_are_not_taken, quarantine_cleared, stale_links_found,
+        mass_deletion_held_back,
     )
 }  # fmt: skip
 

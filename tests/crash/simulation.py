@@ -8,6 +8,7 @@ without faults until it is quiet, and the invariants must hold.
 """
 
 import asyncio
+import contextvars
 import json
 import random
 from collections.abc import Coroutine
@@ -18,9 +19,10 @@ from typing import Any
 from shared.advance import Engine
 from shared.bootstrap import Services
 from shared.models import AuditTrail, State
-from shared.names import FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, RESETS_QUEUE
+from shared.names import FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, REMEDIATE, RESETS_QUEUE
+from shared.quarantine import MATRIX
 from shared.store import TableStore
-from tests.crash.scenarios import CYCLE, ENVIRON
+from tests.crash.scenarios import CYCLE, ENTRY, ENVIRON
 from tests.support.calls import call
 from tests.support.faults import KINDS, Crash, Faults
 from tests.support.host import EXPECTED, LEASE, MAX_DEQUEUE, RETRY, Host, resets, waits_for_person
@@ -31,15 +33,21 @@ PROCESSES = 3
 SKEW = 30
 STEPS = 900
 REQUESTS = 7
+REASONS = [*MATRIX, "EncounteredEscrowProportionThreshold", "EncounteredEscrowProportionThreshold"]
+SIMULATED = {**ENVIRON, "RESET_TARGETS": json.dumps({TARGET: {**ENTRY, "schedule": "PT5H"}})}
 BREAKS = [kind for kind in KINDS if not kind.startswith("crash")]
 
 
-@dataclass
+@dataclass(eq=False)
 class Process:
     """One worker of the app, with a clock of its own."""
 
     app: Services
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+
+OWNER: contextvars.ContextVar[Process] = contextvars.ContextVar("OWNER")
+"""The process that a task belongs to, and every task that it starts."""
 
 
 class Simulation:
@@ -53,7 +61,7 @@ class Simulation:
         self.seed = seed
         self.dice = random.Random(seed)
         self.world = World(
-            environ=dict(ENVIRON), faults=Faults(), engine_type=engine_type, store_type=store_type
+            environ=dict(SIMULATED), faults=Faults(), engine_type=engine_type, store_type=store_type
         )
         self.world.graph.cycle_takes = CYCLE
         self.world.graph.trail = AuditTrail(readable=self.dice.random() < 0.7)
@@ -76,9 +84,8 @@ class Simulation:
 
     async def _pause(self, what: str) -> None:
         del what
-        task = asyncio.current_task()
-        owner = next((p for p in self.processes if task in p.tasks), None)
-        if owner is None:
+        owner = OWNER.get()
+        if owner not in self.processes:
             # Of a process that has died meanwhile.
             raise Crash("dead")
         gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -95,7 +102,8 @@ class Simulation:
             await self._settle_down()
         finally:
             await self._abandon()
-        return len(set(self.asked))
+        made = sum(x.via == REMEDIATE for x in resets(self.world))
+        return len(set(self.asked)) + made
 
     async def _abandon(self) -> None:
         """Whatever is still under way dies; nothing may outlive the run."""
@@ -108,6 +116,8 @@ class Simulation:
             self._release: 60 if self.gates else 0,
             self._bring: 14,
             self._tick: 4,
+            self._remediate: 3,
+            self._fall_ill_or_recover: 1,
             self._time: 8,
             self._request: 3,
             self._kill: 1,
@@ -130,7 +140,9 @@ class Simulation:
             gate.set_result(None)
 
     def _start(self, process: Process, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        context = contextvars.copy_context()
+        context.run(OWNER.set, process)
+        task = asyncio.get_running_loop().create_task(work, context=context)
         process.tasks.add(task)
         task.add_done_callback(process.tasks.discard)
 
@@ -178,12 +190,26 @@ class Simulation:
         process = self.dice.choice(self.processes)
         self._start(process, self._quietly(process.app.sweep()))
 
+    def _remediate(self) -> None:
+        process = self.dice.choice(self.processes)
+        self._start(process, self._quietly(process.app.remediate()))
+
+    def _fall_ill_or_recover(self) -> None:
+        graph = self.world.graph
+        if graph.job.quarantine is not None:
+            graph.lift_quarantine()
+        elif self.dice.random() < 0.3:
+            graph.quarantine(self.dice.choice(REASONS))
+
     async def _quietly(self, work: Any) -> None:
         try:
             await work
         except (Crash, *EXPECTED):
             # The timer's next tick comes anyway.
             return
+        except BaseExceptionGroup as group:
+            if group.subgroup(Crash) is None:
+                raise
         except Exception as error:
             self.defects.append(error)
 
@@ -240,6 +266,8 @@ class Simulation:
         x = self.dice.choice(there)
         if x.state is State.UNKNOWN and x.asked:
             decision = self._truth(x.client_request_id)
+        elif x.state is State.AWAITING_APPROVAL:
+            decision = self.dice.choice(["approve", "reject"])
         elif x.state is State.WAITING and self.dice.random() < 0.2:
             decision = "cancel"
         else:
@@ -263,13 +291,16 @@ class Simulation:
             self._release()
             await self._settle()
         self._open_gates(_at_once)
+        if self.world.graph.job.quarantine is not None:
+            self.world.graph.lift_quarantine()
         for _ in range(8):
             await self.host.until_quiet()
             asked = [x for x in resets(self.world) if waits_for_person(x)]
             if not asked:
                 return
             for x in asked:
-                await self.host.decide(self._truth(x.client_request_id), x.id)
+                fate = x.state is State.UNKNOWN
+                await self.host.decide(self._truth(x.client_request_id) if fate else "reject", x.id)
         raise AssertionError("persons are asked again and again")
 
 

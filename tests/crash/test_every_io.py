@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
+from shared.models import Scope
 from tests.crash.invariants import check
 from tests.crash.scenarios import SCENARIOS, live
 from tests.support.faults import KINDS
@@ -69,3 +70,18 @@ def test_a_fault_in_any_io_of_any_life_breaks_no_promise(
         print(f"\n{len(cases):,} lives, each with one I/O broken ({ios} I/Os; {len(KINDS)} kinds)")
 
     assert not wrong, f"{len(wrong)} of {len(cases)}:\n" + "\n".join(wrong[:20])
+
+
+@pytest.mark.parametrize(
+    ("scenario", "sent"),
+    [
+        ("quarantine_cleared", [Scope.QUARANTINE]),
+        ("stale_links_found", [Scope.FULL]),
+        ("mass_deletion_held_back", []),
+    ],
+)
+def test_the_timers_lives_are_what_they_are_called(scenario: str, sent: list[Scope]) -> None:
+    life = asyncio.run(live(scenario))
+
+    assert [scope for _, _, scope, _ in life.world.graph.restarts] == sent
+    assert (life.world.graph.job.quarantine is None) is (scenario != "mass_deletion_held_back")

@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 
 from shared.advance import Engine
+from shared.names import REMEDIATE
 from shared.store import TableStore
 from tests.crash.invariants import check
 from tests.crash.simulation import Simulation
@@ -28,6 +29,7 @@ async def simulate(
     requests = await simulation.run()
     await check(simulation.world, requests)
     counts = Counter(str(x.state) for x in resets(simulation.world))
+    counts["by the timer"] = sum(x.via == REMEDIATE for x in resets(simulation.world))
     counts["restarts"] = len(simulation.world.graph.restarts)
     counts["I/Os"] = simulation.world.faults.count
     return counts

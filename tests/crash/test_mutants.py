@@ -14,18 +14,32 @@ from typing import Any
 
 import pytest
 
+from shared import policy
 from shared.advance import Engine
 from shared.errors import Conflict
 from shared.events import (
     AnswerLost,
     Cleared,
     Event,
+    MustAsk,
+    MustWait,
+    Previewed,
     Refused,
     RestartAnswered,
     RestartRejected,
     SendPrevented,
 )
-from shared.models import Answer, AuditEvent, AuditTrail, Claim, JobRow, Reset, State, Stored
+from shared.models import (
+    Answer,
+    AuditEvent,
+    AuditTrail,
+    Claim,
+    JobRow,
+    Reset,
+    State,
+    Stored,
+    SyncJob,
+)
 from shared.states import Transition, transition
 from shared.store import TableStore
 from tests.crash.invariants import check
@@ -111,6 +125,21 @@ class DropsTheFence(TableStore):
         )
 
 
+class ForgetsWhatTheJobShows(Engine):
+    """Goes wherever the rows do not object."""
+
+    async def _ask(
+        self, x: Reset, job: JobRow
+    ) -> MustWait | MustAsk | Refused | Cleared | Previewed:
+        event = await super()._ask(x, job)
+        if not isinstance(event, MustAsk | Refused):
+            return event
+        snapshot = await self._look_at_job(x, self._clock())
+        if not isinstance(snapshot, SyncJob):
+            return snapshot
+        return await self._as_event(x, policy.Go(), snapshot)
+
+
 async def noticed(scenario: str, engine_type: type[Engine], **fault: Any) -> bool:
     try:
         life = await live(scenario, engine_type=engine_type, **fault)
@@ -157,6 +186,20 @@ async def test_dropping_the_fence_is_noticed() -> None:
     # With the fence the same seeds pass: it is the fence that is noticed.
     for seed in seeds:
         await asyncio.to_thread(asyncio.run, simulate(seed))
+
+
+async def test_forgetting_what_the_job_shows_is_noticed() -> None:
+    def breaks(seed: int) -> bool:
+        try:
+            asyncio.run(simulate(seed, ForgetsWhatTheJobShows))
+        except AssertionError as error:
+            return "credentials" in str(error) or "mass deletion" in str(error)
+        return False
+
+    seed = await asyncio.to_thread(lambda: next((s for s in SEEDS_TO_NOTICE if breaks(s)), None))
+
+    assert seed is not None
+    await asyncio.to_thread(asyncio.run, simulate(seed))
 
 
 async def late_429(engine_type: type[Engine]) -> World:

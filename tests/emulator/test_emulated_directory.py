@@ -7,7 +7,7 @@ from msgspec import to_builtins
 
 from local.emulator import read_seed
 from local.emulator.scopes import FULL, PORTAL, ResetScope
-from local.emulator.values import Account, Status, User
+from local.emulator.values import Account, Quarantine, Status, User
 from tests.emulator.emulator_support import START, Story, tenant
 
 CDS = ResetScope.CONNECTOR_DATA_STORE
@@ -258,7 +258,7 @@ def test_an_old_cycle_can_end_after_the_restart_and_is_not_the_new_one() -> None
 @pytest.mark.parametrize("flags", [FULL, PORTAL, ResetScope.QUARANTINE_STATE, ResetScope.NONE])
 def test_a_quarantine_is_lifted(flags: ResetScope) -> None:
     story = Story()
-    story.job.status = Status(code="Quarantine", quarantine={"reason": "Unknown"})
+    story.job.status = Status(code="Quarantine", quarantine=Quarantine())
 
     story.restart(flags)
 
@@ -268,13 +268,13 @@ def test_a_quarantine_is_lifted(flags: ResetScope) -> None:
 
 def test_a_quarantine_stays_without_its_flag() -> None:
     story = Story()
-    story.job.status = Status(code="Quarantine", quarantine={"reason": "Unknown"})
+    story.job.status = Status(code="Quarantine", quarantine=Quarantine())
 
     story.restart(ResetScope.WATERMARK)
     story.advance(3600)
 
     assert story.status.code == "Quarantine"
-    assert story.status.quarantine == {"reason": "Unknown"}
+    assert story.status.quarantine == Quarantine(reason="Unknown")
 
 
 def test_a_paused_job_ends_its_cycle_and_begins_no_other() -> None:

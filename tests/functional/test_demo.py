@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -27,6 +28,9 @@ async def test_the_demo_shows_the_story_and_ends_with_0() -> None:
     assert '{"criteria":{"resetScope":"Full"}} -> 204' in text
     assert text.index("0055e000001aOLDAA2") < text.index("0055e000009bNEWAA2")
     assert "nothing changed" in text
+    assert "changed on the way -> 401" in text
+    assert "POST /api/webhooks/desk -> 202" in text
+    assert re.search(r"INC0012345: Reset h-\w+ of salesforce-prod: completed", text)
     for state in ("accepted", "sending", "restarted", "cycle", "completed"):
         assert f" {state} " in text
     assert "of 52 users" in text

@@ -11,6 +11,7 @@ from local import processes
 from local.processes import ROOT
 from shared.models import State
 from tests.functional.stack import environ, storage_and_graph
+from tests.support import webhooks
 
 NAMES = [
     "decide_reset",
@@ -20,13 +21,16 @@ NAMES = [
     "list_resets",
     "notify",
     "openapi",
+    "receive_webhook",
+    "remediate",
     "run_reset",
     "show_reset",
     "submit_reset",
     "sweep",
 ]
-HEAVY = ("msgraph", "msgraph_core", "kiota_", "azure.identity", "msal", "httpx", "shared.graph")
 INDEX = Path(__file__).with_name("index_app.py")
+ANSWER = Path(__file__).with_name("answer_webhook.py")
+HEAVY = ("msgraph", "msgraph_core", "kiota_", "azure.identity", "msal", "httpx", "shared.graph")
 NOWHERE = "http://127.0.0.1:9"
 SETTINGS = environ("UseDevelopmentStorage=true", NOWHERE)
 
@@ -55,6 +59,29 @@ async def test_indexing_imports_neither_the_graph_sdk_nor_azure_identity() -> No
     modules = json.loads(out)["modules"]
     assert "shared.bootstrap" in modules
     assert [name for name in modules if name.startswith(HEAVY)] == []
+
+
+async def test_answering_a_webhook_imports_neither_and_does_without_graph() -> None:
+    async with storage_and_graph() as stack:
+        async with processes.host(stack.environ):
+            pass  # makes the queues and tables
+        env = {
+            **stack.environ,
+            "GRAPH_ENDPOINT": NOWHERE,
+            "WEBHOOK_SENDERS": "@docs/senders.example.json",
+            "WEBHOOK_SECRETS": json.dumps({k: [v] for k, v in webhooks.SECRETS.items()}),
+            "WEBHOOK_KEY": webhooks.SECRETS["servicenow"],
+            "WEBHOOK_BODY": json.dumps({"target": "salesforce-prod"}),
+        }
+        code, out, err = await run(str(ANSWER), env=env)
+        found = json.loads(out)
+        reset = await stack.reset(found["body"]["id"])
+
+    assert (code, found["status"]) == (0, 202), err
+    assert reset is not None
+    assert reset.state is State.ACCEPTED
+    assert "shared.webhooks" in found["modules"]
+    assert [name for name in found["modules"] if name.startswith(HEAVY)] == []
 
 
 HTTP = """

@@ -5,7 +5,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shared.errors import FateUnknown, GraphError, NotSent, Rejected
-from shared.models import AuditTrail, Execution, RestartSeen, Scope, SyncJob
+from shared.models import (
+    AuditTrail,
+    Execution,
+    JobsFound,
+    Quarantine,
+    RestartSeen,
+    Scope,
+    ServicePrincipalJobs,
+    StaleLinks,
+    SyncJob,
+)
 from shared.states import POST_TAKES_AT_MOST
 from tests.support.faults import TAKES_EFFECT, Faults
 
@@ -21,6 +31,8 @@ class FakeGraph:
     reads: int = 0
     failures: dict[str, list[GraphError | None]] = field(default_factory=dict)
     trail: AuditTrail = field(default_factory=lambda: AuditTrail(readable=False))
+    stale: StaleLinks = field(default_factory=lambda: StaleLinks(readable=False))
+    principals: list[ServicePrincipalJobs] = field(default_factory=list)
     faults: Faults = field(default_factory=Faults)
     cycle_takes: timedelta | None = None
     posts: list[tuple[str, bool]] = field(default_factory=list)
@@ -83,6 +95,32 @@ class FakeGraph:
         shown = tuple(seen for seen in self.trail.restarts if seen.at >= since)
         return self.faults.meet("graph audit", lambda: replace(self.trail, restarts=shown), broken)
 
+    async def stale_links(
+        self, service_principal_id: str, job_id: str, *, since: datetime
+    ) -> StaleLinks:
+        del service_principal_id
+        if not job_id:
+            raise ValueError("job_id is empty")
+        await self._pause("stale")
+        shown = tuple(link for link in self.stale.links if link.at > since)
+        try:
+            self._maybe_fail("stale_links")
+            return self.faults.meet("graph stale", lambda: replace(self.stale, links=shown), broken)
+        except Rejected:
+            return StaleLinks(readable=False)
+
+    async def service_principals_with_jobs(
+        self, *, progress: Callable[[int, int], None]
+    ) -> JobsFound:
+        await self._pause("principals")
+        self._maybe_fail("service_principals_with_jobs")
+        for done, _ in enumerate(self.principals, start=1):
+            progress(done, len(self.principals))
+        found = sorted(
+            (sp for sp in self.principals if sp.jobs or sp.problem), key=lambda sp: sp.name
+        )
+        return JobsFound(service_principals=tuple(found), looked_at=len(self.principals))
+
     def take_restart(self) -> None:
         """What a restart does to the job, and to a readable audit log."""
         now = self.clock()
@@ -93,10 +131,24 @@ class FakeGraph:
         self.job = replace(
             self.job,
             code="NotRun",
+            quarantine=None,
+            steady_state_first=None,
             steady_state_last=None,
             last_execution=Execution(state="Failed"),
             counts={},
         )
+
+    def quarantine(self, reason: str, *, error: str = "") -> None:
+        """The job goes into quarantine now."""
+        began = Quarantine(reason=reason, began=self.clock().replace(microsecond=0), error=error)
+        self.job = replace(self.job, code="Quarantine", quarantine=began)
+
+    def lift_quarantine(self) -> None:
+        """Somebody has put right what was wrong: the next try succeeded."""
+        never = self.job.steady_state_last is None
+        self.job = replace(self.job, code="NotRun" if never else "Active", quarantine=None)
+        if not never:
+            self.incremental_cycle()
 
     def end_cycle(self, *, state: str = "Succeeded", entries: int = 50) -> None:
         """The initial cycle ends now."""
@@ -104,6 +156,7 @@ class FakeGraph:
         self.job = replace(
             self.job,
             code="Active",
+            steady_state_first=self.job.steady_state_first or now,
             steady_state_last=now,
             last_execution=Execution(state=state, began=now - timedelta(minutes=1), ended=now),
             counts={"User to User": entries},
@@ -125,7 +178,7 @@ class FakeGraph:
         if self.job.code == "NotRun":
             if self.restarted_at is not None and now >= self.restarted_at + self.cycle_takes:
                 self.end_cycle()
-        elif self.job.steady_state_last is not None:
+        elif self.job.code == "Active":
             ended = self.job.last_execution.ended or now
             if now - ended > timedelta(hours=1):
                 self.incremental_cycle()
@@ -152,6 +205,55 @@ class FakeGraph:
             raise failure
 
 
+@dataclass
+class FakeTenant:
+    """Several jobs behind one gateway, told apart by their service principals."""
+
+    main: FakeGraph
+    others: dict[str, FakeGraph] = field(default_factory=dict)
+
+    def of(self, service_principal_id: str) -> FakeGraph:
+        return self.others.get(service_principal_id, self.main)
+
+    async def fetch_token(self) -> None:
+        await self.main.fetch_token()
+
+    async def read_job(self, service_principal_id: str, job_id: str) -> SyncJob:
+        return await self.of(service_principal_id).read_job(service_principal_id, job_id)
+
+    async def restart(
+        self,
+        service_principal_id: str,
+        job_id: str,
+        scope: Scope,
+        *,
+        client_request_id: str,
+        may_begin: Callable[[], bool],
+    ) -> str:
+        return await self.of(service_principal_id).restart(
+            service_principal_id,
+            job_id,
+            scope,
+            client_request_id=client_request_id,
+            may_begin=may_begin,
+        )
+
+    async def audit_trail(self, service_principal_id: str, *, since: datetime) -> AuditTrail:
+        return await self.of(service_principal_id).audit_trail(service_principal_id, since=since)
+
+    async def stale_links(
+        self, service_principal_id: str, job_id: str, *, since: datetime
+    ) -> StaleLinks:
+        return await self.of(service_principal_id).stale_links(
+            service_principal_id, job_id, since=since
+        )
+
+    async def service_principals_with_jobs(
+        self, *, progress: Callable[[int, int], None]
+    ) -> JobsFound:
+        return await self.main.service_principals_with_jobs(progress=progress)
+
+
 def broken(kind: str) -> GraphError:
     """What the gateway makes of a fault on the wire (tests/contract/test_graph_gateway.py)."""
     if kind == "412":
@@ -176,6 +278,7 @@ def healthy(now: datetime, *, job_id: str = "job-1", entries: int = 50) -> SyncJ
         code="Active",
         schedule_state="Active",
         interval=timedelta(minutes=40),
+        steady_state_first=now - timedelta(days=30),
         steady_state_last=ended,
         last_execution=Execution(
             state="Succeeded", began=ended - timedelta(minutes=1), ended=ended

@@ -41,8 +41,8 @@ class Host:
         """Until all resets have ended, or wait for a person, and nothing lies on a queue."""
         for _ in range(rounds):
             await self.deliver()
-            await self._survive(self.world.app.sweep())
-            if self._ready():
+            await self.sweep()
+            if self.ready():
                 continue
             if self.is_quiet():
                 return
@@ -54,6 +54,13 @@ class Host:
             if not name.endswith("-poison"):
                 for message in queue.take(LEASE, most=10_000):
                     await self.bring(name, queue, message)
+
+    async def remediate(self) -> None:
+        """One tick of the other timer."""
+        await self._survive(self.world.app.remediate())
+
+    async def sweep(self) -> None:
+        await self._survive(self.world.app.sweep())
 
     async def bring(self, name: str, queue: MemoryQueue, message: Message) -> None:
         """One delivery, to its end."""
@@ -99,6 +106,12 @@ class Host:
         except Crash:
             self._crashed()
             return None
+        except BaseExceptionGroup as group:
+            # The process died in one of several tasks.
+            if group.subgroup(Crash) is None:
+                raise
+            self._crashed()
+            return None
         except EXPECTED:
             return False
         return True
@@ -106,7 +119,7 @@ class Host:
     def _crashed(self) -> None:
         self.world.rebuild()
 
-    def _ready(self) -> bool:
+    def ready(self) -> bool:
         """A message can be brought at this moment, poison apart (the sweep reads that)."""
         now = self.world.clock()
         return any(

@@ -75,13 +75,36 @@ def broken(kind: str) -> BaseException:
     return http_error(HttpResponseError, int(kind[:3]))
 
 
+type Cell = tuple[dict[str, Any], str]
+
+
+class Cells(dict[tuple[str, str], Cell]):
+    """Rows, and which keys each partition has: a query looks at one partition."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.partitions: dict[str, set[str]] = {}
+
+    def __setitem__(self, key: tuple[str, str], cell: Cell) -> None:
+        super().__setitem__(key, cell)
+        self.partitions.setdefault(key[0], set()).add(key[1])
+
+    def __delitem__(self, key: tuple[str, str]) -> None:
+        super().__delitem__(key)
+        self.partitions[key[0]].discard(key[1])
+
+    def clear(self) -> None:
+        super().clear()
+        self.partitions.clear()
+
+
 @dataclass
 class MemoryTable:
     """A table; every call is one I/O, a transaction too."""
 
     table_name: str
     faults: Faults
-    cells: dict[tuple[str, str], tuple[dict[str, Any], str]] = field(default_factory=dict)
+    cells: Cells = field(default_factory=Cells)
     pause: Pause | None = None
 
     async def _io[T](self, what: str, perform: Callable[[], T]) -> T:
@@ -122,8 +145,10 @@ class MemoryTable:
         self, query: str, parameters: Mapping[str, Any], select: list[str] | None
     ) -> AsyncIterator[TableEntity]:
         def perform() -> list[TableEntity]:
-            found = [key for key in self.cells if _fits(query, parameters, *key)]
-            return [self._entity(*key) for key in sorted(found)]
+            partition = _partition(query, parameters)
+            keys = self.cells.partitions.get(partition, set())
+            found = [key for key in keys if _fits(query, parameters, partition, key)]
+            return [self._entity(partition, key) for key in sorted(found)]
 
         for entity in await self._io("query", perform):
             if select is not None:
@@ -160,7 +185,8 @@ class MemoryTable:
             return [self._step(*step) for step in steps]
         except HttpResponseError:
             for key, cell in before.items():
-                self.cells.pop(key, None)
+                if key in self.cells:
+                    del self.cells[key]
                 if cell is not None:
                     self.cells[key] = cell
             raise
@@ -214,6 +240,18 @@ _COMPARE = {
     "lt": operator.lt,
     "le": operator.le,
 }
+
+
+def _partition(query: str, parameters: Mapping[str, Any]) -> str:
+    """The one partition that a filter asks for; the store asks for no more at once."""
+    found = {
+        str(parameters[raw[1:]]) if raw.startswith("@") else raw[1:-1]
+        for part in _terms(query)
+        for name, _, raw in part
+        if name == "PartitionKey"
+    }
+    (partition,) = found
+    return partition
 
 
 def _fits(query: str, parameters: Mapping[str, Any], partition: str, key: str) -> bool:

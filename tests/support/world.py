@@ -16,14 +16,14 @@ from shared.advance import Engine
 from shared.bootstrap import Services, assemble
 from shared.config import Settings
 from shared.errors import NotDelivered
-from shared.models import Answer, AuditEvent, Claim, JobRow, Reset
+from shared.models import Answer, AuditEvent, Claim, JobRow, Reset, Watch
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
 from shared.ports import Graph, Store
 from shared.requests import Received, ResetRequest
 from shared.store import TableStore
 from tests.support.calls import call
 from tests.support.faults import Faults
-from tests.support.graph import FakeGraph, healthy
+from tests.support.graph import FakeGraph, FakeTenant, healthy
 from tests.support.storage import Storage
 
 SP = "11111111-2222-3333-4444-555555555555"
@@ -99,6 +99,7 @@ class World:
     def __post_init__(self) -> None:
         self.storage = Storage(self.clock, self.faults)
         self.graph = FakeGraph(clock=self.clock, job=healthy(self.clock()), faults=self.faults)
+        self.tenant = FakeTenant(self.graph)
         self.desk = RecordingNotifier(self.faults, clock=self.clock)
         self.numbers = itertools.count(1)
         self.rebuild()
@@ -107,7 +108,17 @@ class World:
         """Start the app again, with other settings; what was in memory is gone."""
         self.environ |= environ
         self.settings = Settings.from_environ(self.environ, app_dir=Path("/nowhere"))
+        for alias, target in (self.settings.catalogue or {}).items():
+            if alias != TARGET and target.service_principal_id not in self.tenant.others:
+                job = healthy(self.clock(), job_id=target.job_id or "job-1")
+                graph = FakeGraph(clock=self.clock, job=job, faults=self.faults)
+                self.tenant.others[target.service_principal_id] = graph
         self.app = self.process()
+
+    def graph_of(self, alias: str) -> FakeGraph:
+        """The job of one target of the catalogue; `graph` is the usual one's."""
+        assert self.settings.catalogue is not None
+        return self.tenant.of(self.settings.catalogue[alias].service_principal_id)
 
     def process(
         self, clock: Callable[[], datetime] | None = None, storage: Storage | None = None
@@ -116,7 +127,7 @@ class World:
         seen = storage or self.storage
 
         async def graph() -> Graph:
-            return self.graph
+            return self.tenant
 
         return assemble(
             self.settings,
@@ -206,17 +217,20 @@ class World:
     async def history(self, request_id: str = "r1") -> list[str]:
         return [str(event.state) for event in await self.events(request_id)]
 
-    async def job(self) -> JobRow:
-        return (await self._spectator().read_job(TARGET)).row
+    async def job(self, target: str = TARGET) -> JobRow:
+        return (await self._spectator().read_job(target)).row
+
+    async def watch(self, target: str = TARGET) -> Watch:
+        return (await self._spectator().read_watch(target)).row
 
     def keys(self, partition: str) -> list[str]:
-        return sorted(key for part, key in self.storage.resets.cells if part == partition)
+        return sorted(self.storage.resets.cells.partitions.get(partition, set()))
 
     def waiting(self, queue: str = FOLLOW_UPS_QUEUE) -> list[str]:
         return [m.content for m in self.storage.queues[queue].messages.values()]
 
     def answers(self) -> list[str]:
-        return [key for key in self.keys(TARGET) if key.startswith("due:answer:")]
+        return [key for _, key in self.storage.resets.cells if key.startswith("due:answer:")]
 
     def told(self) -> list[tuple[str, str]]:
         return [(a.id, str(a.kind)) for a in self.desk.delivered]

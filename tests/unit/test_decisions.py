@@ -11,6 +11,7 @@ from shared.errors import FateUnknown
 from shared.models import Quarantine, State
 from shared.principal import signed_in
 from tests.support.calls import call, principal
+from tests.support.host import resets
 from tests.support.world import SP, START, TARGET, World
 
 
@@ -52,6 +53,33 @@ async def test_an_approved_reset_is_sent_at_once() -> None:
         ("relink", "awaiting_approval"),
         ("boss", "accepted"),
     ]
+
+
+@pytest.mark.parametrize("decision", ["approve", "reject", "cancel"])
+@pytest.mark.parametrize("by", ["remediate", " Remediate ", "relink"])
+async def test_no_machine_decides(decision: str, by: str) -> None:
+    world = asking()
+    await world.ask(requested_by="ann")
+
+    assert await world.decide(decision, by=by) == 403
+    assert (await world.row()).state is State.AWAITING_APPROVAL
+
+
+async def test_what_a_timer_asked_for_may_be_approved_by_anyone_but_a_machine() -> None:
+    world = World()
+    entry = {"servicePrincipalId": SP, "jobId": "job-1", "approval": "automatic", "schedule": "P1D"}
+    world.rebuild(RESET_TARGETS=json.dumps({TARGET: entry}))
+    await world.app.remediate()
+    await world.quiesce()
+    (asked,) = resets(world)
+
+    machine = await world.decide("approve", by="remediate", request_id=asked.id)
+    person = await world.decide("approve", by="ann", request_id=asked.id)
+    await world.quiesce()
+
+    assert (asked.state, asked.requested_by) == (State.AWAITING_APPROVAL, "remediate")
+    assert (machine, person) == (403, 200)
+    assert (await world.row(asked.id)).state is State.RESTARTED
 
 
 @pytest.mark.parametrize("decision", ["approve", "confirm", "resend"])

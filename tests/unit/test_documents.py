@@ -1,13 +1,21 @@
 """What the documentation says of the code is what the code says."""
 
 import ast
+import json
 import logging
 import re
+from datetime import timedelta
 
+import msgspec
 import pytest
 
 from local.documents import DOCS, STATES, states
-from shared.models import State
+from shared.catalogue import Remediate
+from shared.models import ON_THE_WIRE, Scope, State
+from shared.policy import FLEET_LEAST, FLEET_PERCENT
+from shared.quarantine import MATRIX, UNKNOWN, Verdict
+from shared.remediate import LOGS_A_RUN
+from shared.remediation import LOGS_REACH_BACK
 from shared.telemetry import EVENTS, emit
 
 ROOT = DOCS.parent
@@ -62,3 +70,28 @@ def test_every_setting_is_documented() -> None:
 
     assert names
     assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def test_the_matrix_of_reasons_is_the_documented_one() -> None:
+    text = (DOCS / "remediation.md").read_text(encoding="utf-8")
+    verdicts = "|".join(Verdict)
+    cells = rf"^\| (\S.*?) \| ({verdicts}) \| ({verdicts}) \| (.+) \|$"
+    rows = re.findall(cells, text, re.MULTILINE)
+    lines = {f"`{reason}`": line for reason, line in MATRIX.items()} | {"any other": UNKNOWN}
+
+    assert rows == [(name, line.automatic, line.person, line.why) for name, line in lines.items()]
+
+
+def test_the_figures_of_remediation_are_the_documented_ones() -> None:
+    text = (DOCS / "remediation.md").read_text(encoding="utf-8")
+    default = Remediate()
+    settings = (DOCS / "settings.md").read_text(encoding="utf-8")
+
+    assert f"more than {FLEET_PERCENT} % of the targets seen, and at least {FLEET_LEAST}," in text
+    assert f"at most {LOGS_A_RUN} targets" in text
+    assert f"in the last {LOGS_REACH_BACK.days} days" in text
+    assert ON_THE_WIRE[Scope.QUARANTINE] in text
+    shown = re.search(r"\| `remediate.after` \| `(\w+)` \|", settings)
+    assert shown is not None
+    assert msgspec.convert(shown[1], timedelta) == default.after
+    assert f"| `remediate.reasons` | `{json.dumps(default.reasons)}` |" in settings

@@ -1,6 +1,7 @@
 """Health: good or not for everybody, the detail for who has the key."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from shared.bootstrap import build
 from shared.errors import FateUnknown, NotSent, Rejected, Throttled
-from shared.health import Health
+from shared.health import Health, longest_gap
 from shared.models import AuditTrail
 from tests.support.calls import call, principal
 from tests.support.world import ENVIRON, World
@@ -33,7 +34,8 @@ async def test_the_detail_needs_the_key(key: str) -> None:
     assert "targets" not in (await health(world).report(key)).body
     detail = (await health(world).report("key")).body
     assert (detail["targets"], detail["resetsEnabled"]) == (["salesforce-prod"], True)
-    assert detail["timers"] == {"sweep": {"lastRun": None, "late": True}}
+    never = {"lastRun": None, "late": True}
+    assert detail["timers"] == {"sweep": never, "remediate": never}
 
 
 async def test_without_a_key_set_nobody_sees_the_detail() -> None:
@@ -213,3 +215,58 @@ async def test_a_note_that_cannot_be_written_harms_no_reset() -> None:
 
     assert await world.history() == ["accepted", "sending", "restarted"]
     assert (await detail(world))["graph"] == {}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "gap"),
+    [
+        ("0 */15 * * * *", timedelta(minutes=15)),
+        ("* * * * * *", timedelta(minutes=1)),
+        ("0 5 * * * *", timedelta(hours=1)),
+        ("0 0,30 * * * *", timedelta(hours=1)),
+        ("0 0 */6 * * *", timedelta(hours=6)),
+        ("0 30 2 * * *", timedelta(days=1)),
+        ("0 0 8-18 * * *", timedelta(days=1)),
+        ("0 0 8 * * 1-5", timedelta(days=7)),
+        ("0 0 8 1 * *", timedelta(days=31)),
+        ("0 0 8 1 1 *", timedelta(days=366)),
+    ],
+)
+def test_how_far_apart_two_runs_may_lie(schedule: str, gap: timedelta) -> None:
+    assert longest_gap(schedule) == gap
+
+
+async def test_the_other_timer_is_late_after_two_runs_that_did_not_come() -> None:
+    world = World()
+    world.rebuild(HEALTH_KEY="key")
+    await world.app.remediate()
+    late = []
+    for minutes in (0, 30, 1):
+        world.clock.forward(minutes=minutes)
+        shown = (await health(world).report("key")).body["timers"]["remediate"]
+        late.append(shown["late"])
+
+    assert late == [False, False, True]
+
+
+async def test_an_empty_catalogue_is_503_and_named() -> None:
+    world = World()
+    world.rebuild(RESET_TARGETS="{}")
+
+    report = await health(world).report("")
+
+    assert (report.status, report.body["problems"]) == (
+        503,
+        ["RESET_TARGETS: empty; nothing may be reset: list the targets"],
+    )
+
+
+async def test_the_detail_shows_the_fleet_as_last_seen() -> None:
+    world = World()
+    world.rebuild(HEALTH_KEY="key")
+    world.graph.quarantine("Unknown")
+    await world.app.remediate()
+
+    detail = (await health(world).report("key")).body
+
+    assert detail["fleet"] == {"seen": 1, "quarantined": 1, "stopped": False}

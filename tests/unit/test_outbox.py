@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared.models import State
+from shared.errors import FateUnknown
+from shared.models import AnswerKind, State
 from shared.names import NOTIFICATIONS_QUEUE
 from shared.requests import Ticket
 from tests.support.host import Host
@@ -67,6 +68,51 @@ async def test_a_notifier_hears_only_of_the_moments_that_it_wants() -> None:
     await finished(world)
 
     assert world.told() == [("r1", "end")]
+
+
+def asking(**environ: str) -> World:
+    world = World()
+    entry = {"servicePrincipalId": SP, "approval": "always"}
+    world.rebuild(RESET_TARGETS=json.dumps({TARGET: entry}), **environ)
+    return world
+
+
+async def test_a_person_who_is_asked_reads_what_is_asked_and_why_until_when_and_where() -> None:
+    world = asking(PUBLIC_URL="https://relink.example/")
+    await world.ask(ticket=ticket(), requested_by="ann", reason="wrong Salesforce user")
+    await world.quiesce()
+
+    text = next(a.text for a in world.desk.delivered if a.kind is AnswerKind.AWAITING_APPROVAL)
+    assert text == (
+        "Reset r1 of salesforce-prod: awaiting approval. This target always needs an approval. "
+        "Asked for: a full restart (all links are broken and every account is matched again), by "
+        "ann, because: wrong Salesforce user. Approve or reject it by 2026-11-25 09:00 UTC: "
+        "https://relink.example/api/resets/r1/page"
+    )
+
+
+async def test_without_a_public_address_there_is_no_link() -> None:
+    world = asking()
+    await world.ask(ticket=ticket())
+    await world.quiesce()
+
+    text = world.desk.delivered[-1].text
+    assert text.endswith("by queue. Approve or reject it by 2026-11-25 09:00 UTC.")
+    assert "http" not in text
+
+
+async def test_who_is_asked_for_a_fate_is_told_where_to_say_it() -> None:
+    world = World()
+    world.rebuild(PUBLIC_URL="https://relink.example")
+    world.graph.failures["restart"] = [FateUnknown("lost")]
+    await world.ask(ticket=ticket())
+    for _ in range(6):
+        world.clock.forward(minutes=5)
+        await world.look()
+    await world.quiesce()
+
+    text = next(a.text for a in world.desk.delivered if a.kind is AnswerKind.UNKNOWN)
+    assert "Decide confirm, resend or cancel by 2026-11-25 09:30 UTC: https://relink" in text
 
 
 async def joined(world: World, other: str) -> None:

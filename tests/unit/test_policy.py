@@ -7,9 +7,23 @@ from typing import Any
 
 import pytest
 
-from shared.catalogue import Approval, Target, parse_catalogue
-from shared.models import Budget, Execution, JobRow, Quarantine, Reset, SyncJob
-from shared.policy import Ask, Decision, Go, Refuse, Rules, Wait, after_reading, before_reading
+from shared.catalogue import Approval, Remediate, Target, parse_catalogue
+from shared.models import Budget, Execution, Fleet, JobRow, Quarantine, Reset, Scope, SyncJob, Watch
+from shared.policy import (
+    Ask,
+    Decision,
+    Go,
+    History,
+    Refuse,
+    Rules,
+    Wait,
+    after_reading,
+    before_reading,
+    decide,
+    fleet_of,
+    fleet_stopped,
+)
+from shared.quarantine import MATRIX, RESTART_HELPS
 from tests.support.graph import healthy
 from tests.support.world import SP, START, TARGET
 
@@ -19,21 +33,62 @@ RULES = Rules(catalogue=CATALOGUE, enabled=True, daily_budget=2)
 JOB = JobRow(target=TARGET)
 ENTRY = CATALOGUE[TARGET]
 DAY = timedelta(days=1)
+SECOND = timedelta(seconds=1)
+APPROVED = replace(X, approved=True)
+SIGNED_IN = replace(APPROVED, approver_signed_in=True)
+TIMER = replace(X, id="schedule-1", via="remediate", scope=Scope.QUARANTINE)
+CLEARING = replace(TIMER, id="quarantine-1")
 
 
-def first(
-    *, x: Reset = X, job: JobRow = JOB, rules: Rules = RULES, budget: Budget | None = None
+def history(
+    *,
+    job: JobRow = JOB,
+    budget: Budget | None = None,
+    fleet: Fleet | None = None,
+    relapsed_at: Any = None,
+) -> History:
+    return History(
+        job=job,
+        budget=budget or Budget(),
+        fleet=fleet or Fleet(),
+        watch=Watch(target=TARGET, relapsed_at=relapsed_at),
+    )
+
+
+def first(*, x: Reset = X, rules: Rules = RULES, **known: Any) -> Decision:
+    return before_reading(x, history(**known), rules, now=START)
+
+
+def second(
+    snapshot: SyncJob, *, x: Reset = X, target: Target = ENTRY, job: JobRow = JOB
 ) -> Decision:
-    return before_reading(x, job, rules, budget=budget or Budget(), now=START)
+    rules = replace(RULES, catalogue={TARGET: target})
+    return after_reading(x, snapshot, history(job=job), rules, now=START)
 
 
-def second(snapshot: SyncJob, *, x: Reset = X, target: Target = ENTRY) -> Decision:
-    return after_reading(x, snapshot, target, now=START)
+def is_like(decision: Decision, kind: type, words: str) -> bool:
+    return type(decision) is kind and words in getattr(decision, "reason", "")
 
 
 def test_nothing_stands_against_a_healthy_job() -> None:
     assert first() == Go()
     assert second(healthy(START)) == Go()
+    assert decide(X, healthy(START), history(), RULES, now=START) == Go()
+
+
+def test_both_halves_at_once_say_what_the_first_that_objects_says() -> None:
+    off = replace(RULES, enabled=False)
+    paused = replace(healthy(START), code="Paused")
+
+    assert is_like(decide(X, paused, history(), off, now=START), Wait, "switched off")
+    assert is_like(decide(X, paused, history(), RULES, now=START), Refuse, "the job is Paused")
+
+
+def restarted(ago: timedelta, **changes: Any) -> JobRow:
+    return replace(JOB, last_restart_at=START - ago, **changes)
+
+
+QUARTER, MANY = Fleet(seen=10, quarantined=4), Fleet(seen=10, quarantined=5)
 
 
 @pytest.mark.parametrize(
@@ -44,82 +99,258 @@ def test_nothing_stands_against_a_healthy_job() -> None:
         (first(rules=replace(RULES, catalogue={})), Refuse, "not in the catalogue"),
         (first(x=replace(X, job_id="other")), Refuse, "another service principal or job"),
         (first(rules=replace(RULES, enabled=False)), Wait, "switched off"),
-        (
-            first(job=replace(JOB, last_restart_at=START - DAY + timedelta(seconds=1))),
-            Wait,
-            "the cooldown ends at 2026-11-24 09:00",
-        ),
-        (first(job=replace(JOB, last_restart_at=START - DAY)), Go, ""),
+        # the change window
+        (first(x=replace(X, not_before=START + SECOND)), Wait, "window opens at 2026-11-24 09:00"),
+        (first(x=replace(X, not_before=START)), Go, ""),
+        # one in flight
+        (first(job=replace(JOB, head="other")), Wait, "another reset of this job is under way"),
+        (first(job=replace(JOB, head="r1")), Go, ""),
+        # the cooldown
+        (first(job=restarted(DAY - SECOND)), Wait, "the cooldown ends at 2026-11-24 09:00"),
+        (first(job=restarted(DAY - SECOND), x=SIGNED_IN), Wait, "cooldown"),
+        (first(job=restarted(DAY)), Go, ""),
+        # the budget
         (first(budget=Budget(spent=2)), Wait, "budget of 2 restarts is spent"),
+        (first(budget=Budget(spent=2), x=SIGNED_IN), Wait, "budget of 2 restarts is spent"),
         (first(budget=Budget(spent=2, mine=True)), Go, ""),
         (first(budget=Budget(spent=1)), Go, ""),
+        # the fleet
+        (first(fleet=QUARTER), Go, ""),
+        (first(fleet=QUARTER, x=TIMER), Go, ""),
+        (first(fleet=MANY), Ask, "5 of 10 jobs are in quarantine at once"),
+        (first(fleet=MANY, x=APPROVED), Go, ""),
+        (first(fleet=MANY, x=TIMER), Refuse, "5 of 10 jobs are in quarantine at once"),
+        (first(fleet=MANY, x=replace(TIMER, approved=True)), Refuse, "at once"),
+        # the breaker
+        (first(relapsed_at=START - DAY), Ask, "went into quarantine again, at 2026-11-23 09:00"),
+        (first(relapsed_at=START - DAY, x=TIMER), Ask, "until a person approves"),
+        (first(relapsed_at=START - DAY, x=APPROVED), Go, ""),
+        (
+            first(relapsed_at=START - DAY, job=replace(JOB, last_approved_at=START - DAY)),
+            Go,
+            "",
+        ),
+        (
+            first(relapsed_at=START - DAY, job=replace(JOB, last_approved_at=START - DAY - SECOND)),
+            Ask,
+            "went into quarantine again",
+        ),
     ],
 )
 def test_what_needs_no_graph(decision: Decision, kind: type, words: str) -> None:
-    assert type(decision) is kind
-    assert words in getattr(decision, "reason", "")
+    assert is_like(decision, kind, words), decision
+
+
+@pytest.mark.parametrize(
+    ("seen", "quarantined", "stopped"),
+    [
+        (0, 0, False),
+        (2, 2, False),  # fewer than three
+        (3, 3, True),
+        (7, 2, False),
+        (7, 3, True),  # 40 % of 7 is 2.8, rounded down 2
+        (8, 3, False),  # 3.2 -> 3
+        (8, 4, True),
+        (50, 20, False),  # exactly 40 %
+        (50, 21, True),
+        (101, 41, True),  # 40.59 %
+    ],
+)
+def test_the_fleet_stops_above_40_percent_and_from_three_on(
+    seen: int, quarantined: int, stopped: bool
+) -> None:
+    assert fleet_stopped(Fleet(seen=seen, quarantined=quarantined)) is stopped
+
+
+def test_a_target_never_seen_counts_on_neither_side() -> None:
+    bad = Watch(target="a", seen_at=START, quarantined=True)
+    good = Watch(target="b", seen_at=START)
+
+    assert fleet_of([bad, good, Watch(target="c")]) == Fleet(seen=2, quarantined=1)
 
 
 def job(**changes: Any) -> SyncJob:
     return replace(healthy(START), **changes)
 
 
-def quarantined(reason: str) -> SyncJob:
-    return job(code="Quarantine", quarantine=Quarantine(reason=reason, began=START))
+def quarantined(reason: str, **changes: Any) -> SyncJob:
+    return job(code="Quarantine", quarantine=Quarantine(reason=reason, began=START), **changes)
 
 
-APPROVED = replace(X, approved=True)
-SIGNED_IN = replace(APPROVED, approver_signed_in=True)
 HOURS = timedelta(hours=1)
+LATE = Execution(state="Succeeded", ended=START - 2 * HOURS - SECOND)
+NOT_OURS = "somebody restarted the job outside this tool"
 
 
 @pytest.mark.parametrize(
     ("decision", "kind", "words"),
     [
+        # the job's state
         (second(job(code="Paused")), Refuse, "the job is Paused"),
         (second(job(code="NotConfigured")), Refuse, "the job is NotConfigured"),
         (second(job(schedule_state="Disabled")), Refuse, "schedule is Disabled"),
         (second(job(schedule_state="Paused")), Refuse, "schedule is Paused"),
         (second(job(code="Paused"), x=SIGNED_IN), Refuse, "the job is Paused"),
+        (second(quarantined("", schedule_state="Disabled"), x=SIGNED_IN), Refuse, "Disabled"),
         (second(job(code="NotRun")), Wait, "initial cycle has not ended"),
+        (second(job(code="NotRun"), x=SIGNED_IN), Wait, "initial cycle has not ended"),
         (second(job(code="")), Ask, "does not know"),
+        (second(job(code="Weird")), Ask, "does not know"),
         (second(job(schedule_state="")), Ask, "does not know"),
         (second(job(code=""), x=APPROVED), Go, ""),
-        (second(quarantined("EncounteredQuarantineException")), Refuse, "credentials"),
-        (second(quarantined("EncounteredQuarantineException"), x=SIGNED_IN), Refuse, "credentials"),
-        (second(quarantined("TooManyDeletes")), Ask, "mass deletion"),
-        (second(quarantined("TooManyDeletes"), x=APPROVED), Ask, "signed-in person"),
-        (second(quarantined("TooManyDeletes"), x=SIGNED_IN), Go, ""),
-        (second(quarantined("EncounteredBaseEscrowThreshold")), Go, ""),
-        (second(quarantined("EncounteredTotalEscrowThreshold")), Go, ""),
-        (second(quarantined("EncounteredEscrowProportionThreshold")), Go, ""),
-        (second(quarantined("QuarantinedOnDemand")), Ask, "QuarantinedOnDemand"),
-        (second(quarantined("IngestionInterrupted")), Ask, "IngestionInterrupted"),
-        (second(quarantined("")), Ask, "an unknown reason"),
-        (second(quarantined(""), x=APPROVED), Go, ""),
-        (second(job(code="Quarantine", quarantine=None)), Ask, "an unknown reason"),
+        (second(job(code=""), x=TIMER), Ask, "does not know"),
+        # a cycle that runs is no obstacle
+        (second(job(completed_units=3, total_units=50)), Go, ""),
+        # restarts made elsewhere
+        (second(job(steady_state_first=START - DAY + SECOND)), Wait, NOT_OURS),
+        (second(job(steady_state_first=START - DAY + SECOND), x=SIGNED_IN), Wait, NOT_OURS),
+        (second(job(steady_state_first=START - DAY)), Go, ""),
+        (second(job(steady_state_first=None)), Go, ""),
         (
-            second(job(last_execution=Execution(state="Succeeded", ended=START - 2 * HOURS))),
+            second(
+                job(steady_state_first=START - HOURS),
+                job=restarted(DAY + HOURS, last_steady_at=START - HOURS),
+            ),
             Go,
             "",
         ),
         (
             second(
-                job(
-                    last_execution=Execution(
-                        state="Succeeded", ended=START - 2 * HOURS - timedelta(seconds=1)
-                    )
-                )
+                job(steady_state_first=START - HOURS),
+                job=restarted(DAY + HOURS, last_steady_at=START - DAY),
             ),
-            Ask,
-            "removals not yet exported",
+            Wait,
+            NOT_OURS,
         ),
+        (second(job(steady_state_first=START - HOURS), job=restarted(DAY + HOURS)), Wait, NOT_OURS),
+        (second(job(steady_state_first=START - HOURS), job=restarted(timedelta(0))), Go, ""),
+        # leavers
+        (second(job(last_execution=replace(LATE, ended=START - 2 * HOURS))), Go, ""),
+        (second(job(last_execution=LATE)), Ask, "removals not yet exported"),
+        (second(job(last_execution=LATE), x=APPROVED), Go, ""),
+        (second(job(last_execution=LATE), x=TIMER), Go, ""),  # scope quarantine: links stay
+        (second(job(last_execution=LATE), x=replace(TIMER, scope=Scope.FULL)), Ask, "removals"),
+        (second(job(last_execution=Execution(began=START))), Go, ""),  # a first cycle runs
+        (
+            second(job(last_execution=Execution(), steady_state_last=None)),
+            Ask,
+            "does not show when the last cycle ended",
+        ),
+        (second(job(interval=None)), Ask, "how often one runs"),
         (second(job(interval=timedelta(days=10_675_199))), Go, ""),
     ],
 )
 def test_what_the_job_shows(decision: Decision, kind: type, words: str) -> None:
-    assert type(decision) is kind
-    assert words in getattr(decision, "reason", "")
+    assert is_like(decision, kind, words), decision
+
+
+CLEARS = Target(service_principal_id=SP, remediate=Remediate(reasons=tuple(sorted(RESTART_HELPS))))
+OLD = Quarantine(reason="TooManyDeletes", began=START)
+
+# Of each reason: for a machine; for a person as asked, approved, and approved signed in.
+ROWS: list[tuple[str, type, type, type, type, str]] = [
+    ("EncounteredEscrowProportionThreshold", Go, Go, Go, Go, ""),
+    ("EncounteredBaseEscrowThreshold", Go, Go, Go, Go, ""),
+    ("EncounteredTotalEscrowThreshold", Go, Go, Go, Go, ""),
+    ("EncounteredQuarantineException", Refuse, Refuse, Refuse, Refuse, "credentials right first"),
+    ("TooManyDeletes", Refuse, Ask, Ask, Go, "a signed-in person must decide"),
+    ("QuarantinedOnDemand", Refuse, Ask, Go, Go, "Microsoft put it there"),
+    ("IngestionInterrupted", Refuse, Ask, Go, Go, "was interrupted"),
+    ("Unknown", Refuse, Ask, Go, Go, "Microsoft gives no reason"),
+    ("BrandNewReason", Refuse, Ask, Go, Go, "this version does not know the reason"),
+    ("", Refuse, Ask, Go, Go, "an unknown reason"),
+]
+
+
+def test_the_table_has_every_reason_that_graph_documents() -> None:
+    assert {row[0] for row in ROWS} == {*MATRIX, "BrandNewReason", ""}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row[0] or "none" for row in ROWS])
+@pytest.mark.parametrize("scope", [Scope.QUARANTINE, Scope.FULL])
+def test_the_matrix_of_reasons(row: tuple[str, type, type, type, type, str], scope: Scope) -> None:
+    reason, machine, person, approved, signed_in, words = row
+    shown = quarantined(reason)
+    asked = [
+        (machine, replace(CLEARING, scope=scope)),
+        (person, replace(X, scope=scope)),
+        (approved, replace(APPROVED, scope=scope)),
+        (signed_in, replace(SIGNED_IN, scope=scope)),
+    ]
+    # A person's word does not make a machine's request one of a person.
+    late = second(shown, x=replace(CLEARING, approved=True, approver_signed_in=True), target=CLEARS)
+
+    for kind, x in asked:
+        decision = second(shown, x=x, target=CLEARS)
+        assert is_like(decision, kind, "" if kind is Go else words), decision
+    assert type(late) is machine
+
+
+@pytest.mark.parametrize("approver", [X, APPROVED, SIGNED_IN])
+def test_a_code_without_its_quarantine_is_one_of_unknown_reason(approver: Reset) -> None:
+    decision = second(job(code="Quarantine", quarantine=None), x=approver)
+
+    assert type(decision) is (Go if approver.approved else Ask)
+
+
+def test_a_quarantine_counts_whatever_code_stands_beside_it() -> None:
+    assert is_like(second(job(quarantine=OLD)), Ask, "TooManyDeletes")
+    assert is_like(second(job(quarantine=OLD, code="NotRun")), Ask, "TooManyDeletes")
+
+
+@pytest.mark.parametrize(
+    ("remediate", "kind"),
+    [
+        (None, Refuse),
+        (Remediate(), Refuse),  # names the proportion alone
+        (Remediate(reasons=("EncounteredBaseEscrowThreshold",)), Go),
+    ],
+)
+@pytest.mark.parametrize("x", [CLEARING, TIMER, replace(TIMER, scope=Scope.FULL)])
+def test_a_machine_clears_only_what_the_target_names(
+    remediate: Remediate | None, kind: type, x: Reset
+) -> None:
+    target = Target(service_principal_id=SP, remediate=remediate)
+
+    decision = second(quarantined("EncounteredBaseEscrowThreshold"), x=x, target=target)
+
+    assert is_like(decision, kind, "" if kind is Go else "`remediate.reasons`")
+
+
+def test_a_quarantine_that_is_over_needs_no_clearing() -> None:
+    assert is_like(second(healthy(START), x=CLEARING), Refuse, "in quarantine no more")
+    assert is_like(second(job(code="NotRun"), x=CLEARING), Refuse, "in quarantine no more")
+    # The same id from anybody else is a request like any other.
+    assert second(healthy(START), x=replace(X, id="quarantine-1")) == Go()
+
+
+@pytest.mark.parametrize(
+    ("ago", "approved", "kind"),
+    [
+        (timedelta(hours=5), None, Ask),
+        (timedelta(hours=24), None, Ask),
+        (timedelta(hours=24) + SECOND, None, Go),
+        (timedelta(0), None, Go),
+        (timedelta(hours=5), START, Go),
+        (timedelta(hours=5), START - SECOND, Ask),
+    ],
+)
+def test_the_breaker_sees_what_the_job_shows_before_the_timer_does(
+    ago: timedelta, approved: Any, kind: type
+) -> None:
+    target = replace_target(CLEARS, cooldown=HOURS)
+    row = restarted(ago, last_approved_at=approved)
+
+    decision = second(
+        quarantined("EncounteredEscrowProportionThreshold"), x=CLEARING, target=target, job=row
+    )
+
+    assert is_like(decision, kind, "" if kind is Go else "went into quarantine again"), decision
+
+
+def replace_target(target: Target, **changes: Any) -> Target:
+    kept = {name: getattr(target, name) for name in target.__struct_fields__}
+    return Target(**{**kept, **changes})
 
 
 def entry(**changes: Any) -> Target:
@@ -132,19 +363,35 @@ def entry(**changes: Any) -> Target:
         (second(healthy(START), target=entry(approval=Approval.ALWAYS)), Ask),
         (second(healthy(START), target=entry(approval=Approval.ALWAYS), x=APPROVED), Go),
         (second(healthy(START), target=entry(approval=Approval.AUTOMATIC)), Go),
+        (second(healthy(START), target=entry(approval=Approval.AUTOMATIC), x=TIMER), Ask),
         (
             second(
                 healthy(START),
                 target=entry(approval=Approval.AUTOMATIC),
-                x=replace(X, via="remediate"),
+                x=replace(TIMER, approved=True),
             ),
-            Ask,
+            Go,
         ),
         (second(healthy(START, entries=50), target=entry(approve_above=50)), Go),
         (second(healthy(START, entries=51), target=entry(approve_above=50)), Ask),
+        (second(healthy(START, entries=51), target=entry(approve_above=50), x=TIMER), Ask),
+        (second(healthy(START, entries=51), target=entry(approve_above=50), x=APPROVED), Go),
         (second(job(counts={}), target=entry(approve_above=50)), Ask),
         (second(job(counts={}), target=entry()), Go),
     ],
 )
 def test_approval(decision: Decision, kind: type) -> None:
     assert type(decision) is kind
+
+
+@pytest.mark.parametrize(("ago", "kind"), [(DAY - SECOND, Wait), (DAY, Go)])
+def test_a_restart_made_elsewhere_is_judged_by_graphs_clock_and_waited_for_by_ours(
+    ago: timedelta, kind: type
+) -> None:
+    graphs_now = START + timedelta(hours=5)
+    seen = replace(healthy(graphs_now), steady_state_first=graphs_now - ago)
+
+    decision = second(seen)
+
+    assert type(decision) is kind
+    assert not isinstance(decision, Wait) or decision.until == START + SECOND

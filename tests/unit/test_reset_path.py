@@ -65,6 +65,9 @@ async def test_the_cost_from_message_to_204_is_two_graph_calls_one_insert_three_
         "graph restart",
         "table transaction",
     ]
+    # Reset and job twice (accepted, then its step), the day's budget twice (asked, reserved), the
+    # fleet's sum and the watch row.
+    assert world.faults.log.count("table read") == 8
     assert world.waiting() == []
 
 
@@ -269,7 +272,11 @@ async def test_a_dry_run_is_previewed_and_sends_nothing() -> None:
 
     preview = await world.ask(dry_run=True)
 
-    assert (preview.state, preview.detail) == (State.PREVIEWED, "dry run: would be sent now")
+    assert (preview.state, preview.detail) == (
+        State.PREVIEWED,
+        'dry run: would be sent now. The restart: {"criteria":{"resetScope":"Full"}} to job job-1',
+    )
+    assert json.loads(preview.before)["code"] == "Active"
     assert world.graph.restarts == []
     assert "job" not in world.keys(TARGET)
 

@@ -76,7 +76,7 @@ def test_good_settings_have_no_problem() -> None:
         ({"FOLLOW_UP_INTERVAL": "PT0S"}, "FOLLOW_UP_INTERVAL: 'PT0S' is too short"),
         ({"SWEEP_SCHEDULE": "every minute"}, "SWEEP_SCHEDULE: 'every minute' is no six-field"),
         ({"REMEDIATION_SCHEDULE": "hourly"}, "REMEDIATION_SCHEDULE: 'hourly' is no six-field"),
-        ({"PUBLIC_URL": "http://relink.example"}, "PUBLIC_URL: .* is no https address"),
+        ({"PUBLIC_URL": "http://relink.example"}, "PUBLIC_URL: is no https address"),
         ({"PUBLIC_URL": "https://relink.example/?code=x"}, "PUBLIC_URL: .* without query"),
         ({"SWEEP_SCHEDULE": "* * * * *"}, "SWEEP_SCHEDULE: .* is no six-field"),
         (
@@ -122,6 +122,13 @@ def test_the_catalogue_may_lie_in_a_file_beside_host_json(tmp_path: Path) -> Non
 @pytest.mark.parametrize("value", ["", "True", "1", "yes", " true", "TRUE"])
 def test_only_true_switches_resets_on(value: str) -> None:
     assert not settings(RESETS_ENABLED=value).enabled
+
+
+def test_a_kill_switch_that_cannot_be_read_is_off_and_named() -> None:
+    found = settings(RESETS_ENABLED="@Microsoft.KeyVault(SecretUri=https://v/s/x)")
+
+    assert not found.enabled
+    assert found.problems[0].startswith("RESETS_ENABLED: the Key Vault reference is not resolved")
 
 
 def test_an_empty_catalogue_is_good_and_allows_nothing() -> None:

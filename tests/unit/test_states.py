@@ -60,7 +60,7 @@ EVENTS: tuple[Event, ...] = (
     SenderDied(),
     ShownNotSent(reason="shown"),
     FateStillUnknown(look_at=LATER, expires=LATER),
-    CycleEnded(completed=True, outcome="completed", detail="d", after="{}"),
+    CycleEnded(completed=True, outcome="completed", detail="d", after="{}", steady_at=LATER),
     CycleEnded(completed=False, outcome="quarantined", detail="d", after="{}"),
     CycleRuns(look_at=LATER),
     *(Decided(decision=d, by="p") for d in ("approve", "reject", "cancel", "resend", "other")),
@@ -125,6 +125,21 @@ def test_an_ended_reset_is_never_written_again() -> None:
         for x, job, event in steps()
         if x.state in ENDED
     )
+
+
+def test_the_end_of_our_own_cycle_is_remembered_so_that_another_one_is_noticed() -> None:
+    x = next(x for x in RESETS if x.state is State.RESTARTED)
+    job = JobRow(target="t", head="r1", number=3, last_steady_at=START)
+    ended = CycleEnded(completed=True, outcome="completed", detail="d", after="", steady_at=LATER)
+    rejected = RestartRejected(number=3, reason="no")
+    sent = next(y for y in RESETS if y.state is State.SENDING)
+    steps = (
+        transition(x, job, ended, now=START),
+        transition(x, job, replace(ended, steady_at=None), now=START),
+        transition(sent, job, rejected, now=START),
+    )
+
+    assert [step and step.job and step.job.last_steady_at for step in steps] == [LATER, None, START]
 
 
 def test_a_reset_has_a_due_time_exactly_while_it_is_open() -> None:

@@ -1,0 +1,165 @@
+"""The package: the same bytes each time, within its limits, with nothing that is not needed."""
+
+import re
+import sys
+import zipfile
+from importlib.util import MAGIC_NUMBER
+from pathlib import Path
+
+import pytest
+
+from local.package import app_files, lock
+from local.package.archive import Measure
+from local.package.build import CACHE, ROOT, SITE, Package
+from local.package.errors import PackageError
+from local.package.parts import LISTED, parts
+from local.package.reach import GENERATED, Library
+from local.package.sources import all_imports
+from tests.package.support import run
+
+MOST_ZIPPED = 18_000_000
+MOST_UNPACKED = 70_000_000
+WHEELS = ROOT / CACHE
+
+
+async def test_another_process_elsewhere_at_another_time_builds_the_same_bytes(
+    zipped: Path, tmp_path: Path
+) -> None:
+    again = tmp_path / "again.zip"
+    build = f"umask 077; cd /; exec {sys.executable} -m local.package {again}"
+    odd = {
+        "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "4711", "TZ": "Pacific/Auckland",
+        "SOURCE_DATE_EPOCH": "1000000000", "LC_ALL": "C", "HOME": str(tmp_path),
+    }  # fmt: skip
+
+    code, said = await run(["bash", "-c", build], odd)
+
+    assert code == 0, said
+    assert again.read_bytes() == zipped.read_bytes()
+    assert Measure.of(again).digest in said
+
+
+def test_it_keeps_its_limits(zipped: Path) -> None:
+    measure = Measure.of(zipped)
+
+    assert measure.zipped <= MOST_ZIPPED
+    assert measure.unpacked <= MOST_UNPACKED
+
+
+def test_entries_carry_nothing_of_the_machine_that_built_them(zipped: Path) -> None:
+    with zipfile.ZipFile(zipped) as archive:
+        entries = archive.infolist()
+
+    assert [e.filename for e in entries] == sorted(e.filename for e in entries)
+    assert {e.date_time for e in entries} == {(1980, 1, 1, 0, 0, 0)}
+    assert {(e.create_system, oct(e.external_attr >> 16)) for e in entries} == {(3, "0o100644")}
+    assert {e.extra for e in entries} == {b""}
+
+
+def test_the_app_stands_at_the_root_and_nothing_that_is_not_deployed(package: Package) -> None:
+    top = {path.partition("/")[0] for path in package.files}
+    app = {p for p in package.files if not p.startswith((SITE, "__pycache__/"))}
+
+    assert top == {
+        ".python_packages", "__pycache__", "function_app.py", "host.json", "requirements.txt",
+        "shared",
+    }  # fmt: skip
+    assert {p.name for p in (ROOT / "shared").glob("*.py")} == {
+        p.removeprefix("shared/") for p in app if p.startswith("shared/") and p.endswith(".py")
+    }
+
+
+def test_what_is_read_as_funcignore_is_what_is_understood(tmp_path: Path) -> None:
+    for name in ("a.py", "b.txt", "keep/b.txt", "keep/tests/c.py", "tests/d.py", "x/dist/e"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / ".funcignore").write_text("# words\ntests/\n/b.txt\nx/dist\n*.tmp\n")
+
+    assert dict(app_files.collect(tmp_path)).keys() == {"a.py", "keep/b.txt"}
+
+    (tmp_path / ".funcignore").write_text("!a.py\n")
+    with pytest.raises(PackageError, match=r"'!a\.py' is not understood here"):
+        dict(app_files.collect(tmp_path))
+
+
+def test_of_wheels_only_what_runs_is_shipped(package: Package) -> None:
+    site = [path.removeprefix(SITE) for path in package.files if path.startswith(SITE)]
+
+    assert [p for p in site if p.endswith((".pyi", ".pyx", ".pxd", ".c", ".h", "py.typed"))] == []
+    assert [p for p in site if re.search(r"(^|/)(bin|pip|setuptools)/", p)] == []
+    assert {p.rpartition("/")[2] for p in site if ".dist-info/" in p and "LICENSE" not in p} <= {
+        "METADATA", "entry_points.txt", "NOTICE", "AUTHORS.rst", "AUTHORS.md",
+    }  # fmt: skip
+    # Whose text the licence asks to go along.
+    distributions = {p.partition("/")[0] for p in site if ".dist-info/" in p}
+    locked = lock.read((ROOT / lock.LOCK).read_text(encoding="utf-8"))
+    assert len(distributions) == len(locked)
+
+
+def test_every_extension_is_for_the_platform(package: Package) -> None:
+    extensions = {p: text for p, text in package.files.items() if p.endswith(".so")}
+
+    assert len(extensions) > 10
+    for path, text in extensions.items():
+        # ELF, 64 bits, little-endian; x86-64.
+        assert text[:6] == b"\x7fELF\x02\x01", path
+        assert text[18:20] == b"\x3e\x00", path
+        asked = [int(minor) for minor in re.findall(rb"GLIBC_2\.(\d+)", text)]
+        # Debian bookworm, on which Flex Consumption runs Python 3.13, has 2.36.
+        assert max(asked, default=0) <= 28, path
+
+
+def test_bytecode_is_for_this_python_and_asks_for_no_source(package: Package) -> None:
+    compiled = {p: text for p, text in package.files.items() if p.endswith(".pyc")}
+
+    assert sys.version_info[:2] == (3, 13)
+    for path, text in compiled.items():
+        # Flags 1: by hash, unchecked. The platform may give files any time it likes.
+        assert text[:8] == MAGIC_NUMBER + b"\x01\x00\x00\x00", path
+        source = path.replace("__pycache__/", "").replace(".cpython-313.pyc", ".py")
+        assert source in package.files, path
+        assert b"/tmp/" not in text, path
+
+
+def test_every_import_in_a_model_of_the_sdk_finds_its_module(package: Package) -> None:
+    """Builders may name what nobody asks for; whatever a model names can come from Graph."""
+    library = Library(
+        {
+            p.removeprefix(SITE): t
+            for p, t in package.files.items()
+            if p.startswith(SITE + "msgraph/")
+        }
+    )
+    missing, followed = set(), 0
+    for module in library.modules():
+        if module.startswith(GENERATED + "models."):
+            inside = library.package(module)
+            for found in all_imports(library.text(module), package=inside):
+                if found.module.startswith(GENERATED):
+                    followed += 1
+                    if found.module not in library:
+                        missing.add((module, found.module))
+    assert missing == set()
+    assert followed > 10_000
+
+
+def test_the_lock_holds_what_requirements_pin_and_all_that_it_needs() -> None:
+    locked = lock.read((ROOT / lock.LOCK).read_text(encoding="utf-8"))
+    requirements = (ROOT / lock.REQUIREMENTS).read_text(encoding="utf-8")
+
+    assert lock.stale(requirements, locked) == []
+    assert lock.stale(requirements + "\nhttpx==9.9.9\n", locked) == ["httpx==9.9.9"]
+    assert lock.pins(requirements)
+    with pytest.raises(PackageError, match="is no locked wheel"):
+        lock.read("httpx==0.28.1\n")
+
+
+def test_performance_lists_every_part_over_300_kb(zipped: Path) -> None:
+    text = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([\w.\- ]+?) \| ([\d.]+) \| ([\d.]+) \| .+ \|$", text, re.MULTILINE)
+    listed = {name: float(unpacked) for name, _, unpacked in rows}
+    heavy = {p.name: p.unpacked / 1e6 for p in parts(Measure.of(zipped)) if p.unpacked >= LISTED}
+
+    assert listed.keys() == heavy.keys()
+    for name, megabytes in heavy.items():
+        assert listed[name] == pytest.approx(megabytes, rel=0.15), name

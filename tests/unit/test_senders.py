@@ -1,0 +1,121 @@
+"""WEBHOOK_SENDERS and WEBHOOK_SECRETS: what a bad one is told, never with a secret in it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from shared.config import Settings
+from shared.errors import SettingsError
+from shared.senders import FormatName, parse_senders
+from tests.unit.test_settings import settings
+
+SECRET = "a-secret-of-length"
+GOOD = {"scheme": "github", "format": "github", "targets": ["salesforce-prod"]}
+
+
+def parsed(entry: dict[str, Any], secrets: Any = (SECRET,), *, front: bool = False) -> Any:
+    found = parse_senders(
+        json.dumps({"desk": entry}), json.dumps({"desk": secrets}), signed_in_front=front
+    )
+    return found["desk"]
+
+
+def test_a_good_sender_has_its_secrets_and_shows_none() -> None:
+    sender = parsed(GOOD, (SECRET, "another-secret-of-length"))
+
+    assert sender.entry.targets == ("salesforce-prod",)
+    assert sender.secrets == (SECRET, "another-secret-of-length")
+    assert SECRET not in repr(sender)
+
+
+def test_none_is_needed_and_none_reaches_anything_unless_listed() -> None:
+    assert settings().senders == {}
+    assert parsed({"scheme": "jira"}).entry.targets == ()
+    assert parsed({"scheme": "jira"}).entry.format is FormatName.RELINK
+
+
+@pytest.mark.parametrize(
+    ("entry", "complaint"),
+    [
+        ({}, "missing required field `scheme`"),
+        ({"scheme": "basic"}, "Invalid enum value 'basic'"),
+        ({**GOOD, "format": "jira"}, "format"),
+        ({**GOOD, "taget": []}, "unknown field `taget`"),
+        ({**GOOD, "targets": ["Sales"]}, "targets"),
+        ({**GOOD, "targets": "salesforce-prod"}, "targets"),
+        ({**GOOD, "header": "x-own"}, r"has a header of its own \(x-hub-signature-256\)"),
+        ({"scheme": "servicenow-hmac", "header": "bad header"}, "no header's name"),
+        ({"scheme": "header", "header": "Webhook-Id"}, "means something else"),
+        ({"scheme": "header", "header": "x-ms-token-aad-id-token"}, "means something else"),
+        ({"scheme": "header"}, "header: missing or no header's name"),
+        ({"scheme": "header", "header": "x secret"}, "no header's name"),
+        (
+            {"scheme": "header", "header": "x-MS-Client-Principal-Id"},
+            "believed only behind the platform's authentication",
+        ),
+        ({"scheme": "jira", "format": {"target": ""}}, "format.target: empty"),
+        ({"scheme": "jira", "format": {"target": "/a\nb"}}, "cannot be printed"),
+        ({"scheme": "jira", "format": {"target": "aws"}}, "none of the sender's targets"),
+        (
+            {"scheme": "jira", "format": {"target": "/a", "notBefore": "never"}},
+            "notBefore: must be a JSON Pointer",
+        ),
+        ({"scheme": "jira", "format": {"reason": "x"}}, "missing required field `target`"),
+        ({"scheme": "jira", "format": {"target": "/a~x"}}, "neither ~0 .* nor ~1"),
+        ({"scheme": "jira", "format": {"target": "/a", "when": {"b": 1}}}, "no JSON Pointer"),
+        ({"scheme": "jira", "format": {"target": "/a", "when": {"/b": {}}}}, "when"),
+        ({"scheme": "jira", "format": {"target": "/a", "dryRun": "yes"}}, "dryRun: must be true"),
+        ({"scheme": "jira", "format": {"target": "/a", "script": "x"}}, "unknown field `script`"),
+    ],
+)
+def test_a_bad_entry_is_named(entry: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(SettingsError, match=complaint):
+        parsed(entry)
+
+
+@pytest.mark.parametrize(
+    ("secrets", "complaint"),
+    [
+        ([], "WEBHOOK_SECRETS: no secret for sender desk"),
+        (["short-secret"], "WEBHOOK_SECRETS: desk: a secret must have at least 16"),
+        ([SECRET, ""], "WEBHOOK_SECRETS: desk: a secret must have at least 16"),
+        (SECRET, "WEBHOOK_SECRETS: Expected `array`"),
+        ([{"value": SECRET}], "WEBHOOK_SECRETS: Expected `str`"),
+        (["@Microsoft.KeyVault(SecretUri=https://v)"], "inside JSON is never resolved"),
+    ],
+)
+def test_bad_secrets_are_named_and_never_shown(secrets: Any, complaint: str) -> None:
+    with pytest.raises(SettingsError, match=complaint) as caught:
+        parsed(GOOD, secrets)
+    assert SECRET not in str(caught.value)
+    assert "short-secret" not in str(caught.value)
+
+
+def test_behind_the_platforms_authentication_its_headers_may_carry_the_secret() -> None:
+    entry = {"scheme": "header", "header": "X-MS-Client-Principal-Id"}
+    assert parsed(entry, front=True).entry.header == "x-ms-client-principal-id"
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"WEBHOOK_SENDERS": "{"}, "WEBHOOK_SENDERS: not valid JSON"),
+        ({"WEBHOOK_SENDERS": "@absent.json"}, "WEBHOOK_SENDERS: file 'absent.json' cannot be read"),
+        ({"WEBHOOK_SENDERS": '{"A b": {"scheme": "jira"}}'}, "WEBHOOK_SENDERS: name 'A b'"),
+        ({"WEBHOOK_SECRETS": "nonsense"}, "WEBHOOK_SECRETS: not valid JSON"),
+        ({"WEBHOOK_SECRETS": '{"desk": []}'}, "WEBHOOK_SECRETS: has secrets of a sender that"),
+        (
+            {"WEBHOOK_SECRETS": "@Microsoft.KeyVault(SecretUri=https://v/s)"},
+            "WEBHOOK_SECRETS: the Key Vault reference is not resolved",
+        ),
+    ],
+)
+def test_a_bad_setting_is_a_problem_and_no_exception(
+    changes: dict[str, str], complaint: str
+) -> None:
+    found: Settings = settings(**changes)
+    assert not [p for p in found.problems if "desk" in p]
+
+    assert found.senders == {}
+    assert [p for p in found.problems if p.startswith(complaint)], found.problems

@@ -1,0 +1,437 @@
+"""Webhooks through the whole app but its host: what is taken in, answered, and refused."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from local.processes import ROOT
+from shared import submit
+from shared.models import State
+from shared.names import RESETS_QUEUE
+from shared.replies import Call, Reply
+from shared.webhooks import LONGEST_WEBHOOK
+from tests.support import canaries, webhooks
+from tests.support.world import SP, TARGET, World
+
+CATALOGUE = {
+    TARGET: {"servicePrincipalId": SP, "jobId": "job-1"},
+    "aws": {"servicePrincipalId": "22222222-2222-3333-4444-555555555555"},
+}
+REQUEST = {"target": TARGET, "reason": "canary of a body", "ticket": {"system": "desk", "id": "7"}}
+
+
+def world(**changes: str) -> World:
+    made = World()
+    made.rebuild(
+        RESET_TARGETS=json.dumps(CATALOGUE),
+        WEBHOOK_SENDERS=(ROOT / "docs" / "senders.example.json").read_text(encoding="utf-8"),
+        WEBHOOK_SECRETS=json.dumps({k: [v] for k, v in webhooks.SECRETS.items()}),
+        **changes,
+    )
+    return made
+
+
+async def post(
+    app: World, sender: str, raw: bytes, headers: Mapping[str, str] | None = None
+) -> Reply:
+    given_headers = webhooks.signed(sender, raw, app.clock()) if headers is None else headers
+    lower = {k.lower(): v for k, v in given_headers.items()}
+    call = Call(
+        body=raw, headers={"content-type": "application/json", **lower},
+        url=f"https://relink.example/api/webhooks/{sender}", path={"sender": sender},
+    )  # fmt: skip
+    reply = await app.app.receive_webhook(call)
+    # No answer is an oracle: nothing of a secret, a signature or a body comes back.
+    said = f"{reply.body}\n{dict(reply.headers)}"
+    assert not canaries.holds(said)
+    return reply
+
+
+async def ask(app: World, sender: str, event: Any) -> Reply:
+    return await post(app, sender, webhooks.body(event))
+
+
+def untouched(app: World) -> bool:
+    queues = (queue.messages for queue in app.storage.queues.values())
+    return not (app.storage.resets.cells or app.storage.ids.cells or any(queues))
+
+
+EVENTS: dict[str, Any] = {
+    "services": REQUEST,
+    "zendesk": REQUEST,
+    "servicenow": REQUEST,
+    "jira-automation": REQUEST,
+    "github": {
+        "action": "labeled",
+        "label": {"name": f"reset:{TARGET}"},
+        "issue": {"number": 7, "title": "t", "html_url": "https://github.com/c/it/issues/7"},
+        "repository": {"full_name": "c/it"},
+        "sender": {"login": "ann"},
+    },
+    "jira": {
+        "timestamp": 1,
+        "webhookEvent": "jira:issue_created",
+        "user": {"accountId": "ann"},
+        "issue": {"key": "IT-7", "fields": {"customfield_10100": {"value": TARGET}}},
+    },
+    "pagerduty": {
+        "event": {
+            "id": "01", "event_type": "incident.triggered",
+            "data": {"id": "P7", "title": "t", "html_url": "https://c.pagerduty.com/incidents/P7"},
+        }
+    },
+    "servicenow-hmac": {
+        "u_relink_target": TARGET, "short_description": "t", "caller_id": "ann", "number": "INC7",
+        "link": "https://c.service-now.com/x", "u_affected_user": "ann@x",
+    },
+    "freshservice": REQUEST,
+    "azure-monitor": {
+        "schemaId": "azureMonitorCommonAlertSchema",
+        "data": {
+            "essentials": {
+                "alertId": "a", "originAlertId": "o", "monitorCondition": "Fired",
+                "firedDateTime": "2026-11-24T08:59:00Z", "alertRule": "r",
+            },
+            "alertContext": {"properties": {"ServicePrincipalId": SP}},
+        },
+    },
+}  # fmt: skip
+
+every = pytest.mark.parametrize("sender", EVENTS)
+
+
+@every
+async def test_a_signed_webhook_is_taken_in_and_goes_its_way(sender: str) -> None:
+    app = world()
+    reply = await ask(app, sender, EVENTS[sender])
+
+    assert reply.status == 202, reply.body
+    body = json.loads(reply.body)
+    assert body["location"] == reply.headers["Location"]
+    assert body["location"] == f"https://relink.example/api/resets/{body['id']}"
+    row = await app.row(body["id"])
+    assert (row.state, row.via, row.target) == (State.ACCEPTED, f"webhook:{sender}", TARGET)
+    assert body["state"] == "accepted"
+    # Without a word to Graph: that is the queue's function's work.
+    assert not [io for io in app.faults.log if io.startswith("graph")]
+    assert len(app.waiting(RESETS_QUEUE)) == 1
+    await app.deliver()
+    assert (await app.row(body["id"])).state is State.RESTARTED
+
+
+@every
+async def test_sent_again_it_is_answered_by_the_first_reset(sender: str) -> None:
+    app = world()
+    first = await ask(app, sender, EVENTS[sender])
+    app.clock.forward(minutes=4)
+    again = await ask(app, sender, EVENTS[sender])
+
+    assert (first.status, again.status) == (202, 200)
+    assert json.loads(again.body)["id"] == json.loads(first.body)["id"]
+    assert len(app.waiting(RESETS_QUEUE)) == 1
+
+
+@pytest.mark.parametrize("sender", ["github", "jira", "pagerduty", "servicenow-hmac"])
+async def test_a_replay_of_what_carries_no_time_is_answered_by_the_first_reset_for_ever(
+    sender: str,
+) -> None:
+    app = world()
+    raw = webhooks.body(EVENTS[sender])
+    headers = {**webhooks.signed(sender, raw, app.clock()), "X-GitHub-Delivery": "1"}
+    first = await post(app, sender, raw, headers)
+    app.clock.forward(days=90)
+    again = await post(app, sender, raw, {**headers, "X-GitHub-Delivery": "2"})
+
+    assert again.status == 200
+    assert json.loads(again.body)["id"] == json.loads(first.body)["id"]
+
+
+@pytest.mark.parametrize("sender", ["services", "zendesk"])
+async def test_a_replay_of_what_carries_a_time_comes_too_late(sender: str) -> None:
+    app = world()
+    raw = webhooks.body(EVENTS[sender])
+    headers = webhooks.signed(sender, raw, app.clock())
+    app.clock.forward(minutes=6)
+
+    assert (await post(app, sender, raw, headers)).status == 401
+    assert untouched(app)
+
+
+async def test_two_senders_with_one_delivery_id_are_two_requests() -> None:
+    app, raw = world(), webhooks.body(REQUEST)
+    both = {
+        "services": webhooks.standard(raw, app.clock(), delivery="one"),
+        "zendesk": webhooks.zendesk(raw, app.clock(), delivery="one"),
+    }
+    ids = [json.loads((await post(app, s, raw, h)).body)["id"] for s, h in both.items()]
+    assert len(set(ids)) == 2
+
+
+async def test_zendesks_delivery_without_its_id_is_known_by_body_and_time() -> None:
+    app, raw = world(), webhooks.body(REQUEST)
+    headers = webhooks.zendesk(raw, app.clock())
+    del headers["X-Zendesk-Webhook-Invocation-Id"]
+    first, again = [await post(app, "zendesk", raw, headers) for _ in range(2)]
+    app.clock.forward(days=30)
+    later = webhooks.zendesk(raw, app.clock())
+    del later["X-Zendesk-Webhook-Invocation-Id"]
+    anew = await post(app, "zendesk", raw, later)
+
+    assert [r.status for r in (first, again, anew)] == [202, 200, 202]
+
+
+async def test_the_apps_own_ids_are_nobodys_to_use_up() -> None:
+    app = world()
+    for prefix in ("h", "schedule", "quarantine", "stale"):
+        own = {"target": TARGET, "requestId": f"{prefix}-{'a' * 32}", "dryRun": True}
+        reply = await ask(app, "servicenow", own)
+        assert reply.status == 400, prefix
+        assert "choose another id" in reply.body
+    assert untouched(app)
+
+
+async def test_junk_is_not_even_read_without_a_signature() -> None:
+    app = world()
+    for sender in EVENTS:
+        assert (await post(app, sender, b"{junk", {})).status == 401
+
+
+async def test_a_secret_in_a_header_makes_one_request_of_a_body_in_ten_minutes() -> None:
+    app = world()
+    ids = []
+    for minutes in (0, 9, 1):
+        app.clock.forward(minutes=minutes)
+        ids.append(json.loads((await ask(app, "servicenow", REQUEST)).body)["id"])
+    assert ids[0] == ids[1] != ids[2]
+
+
+async def test_either_secret_is_good_while_one_is_being_replaced() -> None:
+    app = world()
+    old, new = webhooks.SECRETS["github"], "canary-the-new-secret"
+    secrets = {k: [v] for k, v in webhooks.SECRETS.items()} | {"github": [old, new]}
+    app.rebuild(WEBHOOK_SECRETS=json.dumps(secrets))
+    raw = webhooks.body(EVENTS["github"])
+
+    assert (await post(app, "github", raw, webhooks.github(raw, secret=old))).status == 202
+    assert (await post(app, "github", raw, webhooks.github(raw, secret=new))).status == 200
+
+
+async def test_an_event_that_asks_for_nothing_is_204_and_says_why() -> None:
+    app = world()
+    reply = await ask(app, "github", {"zen": "Keep it logically awesome."})
+
+    assert (reply.status, reply.body) == (204, "")
+    assert reply.headers["Relink-Reason"] == "only events of issues ask for anything"
+    assert untouched(app)
+
+
+REFUSED: dict[str, tuple[str, Any, dict[str, str] | None, int, str]] = {
+    "unknown sender": ("nobody", REQUEST, {}, 404, "there is no such sender"),
+    "no signature": ("github", EVENTS["github"], {}, 401, "x-hub-signature-256: missing"),
+    "not reachable": ("github", {
+        **EVENTS["github"], "label": {"name": "reset:aws"}}, None, 403, "may not reach aws"),
+    "unknown target": ("servicenow", {"target": "nowhere"}, None, 400,
+                       "target: unknown; sender servicenow may reach: salesforce-prod"),
+    "unknown property": ("servicenow", {"target": TARGET, "y": 1}, None, 400,
+                         "y: unknown property"),
+    "utf-16": ("servicenow", REQUEST, {
+        "X-Relink-Secret": webhooks.SECRETS["servicenow"],
+        "Content-Type": "application/json; charset=utf-16"}, 415, "application/json"),
+    "a batch": ("servicenow", REQUEST, {
+        "X-Relink-Secret": webhooks.SECRETS["servicenow"],
+        "Content-Type": "application/cloudevents-batch+json"}, 415, "application/json"),
+    "no object": ("servicenow", [], None, 400, ""),
+    "scope of our own": ("servicenow", {"target": TARGET, "scope": "quarantine"}, None, 400,
+                         "scope"),
+    "a form": ("servicenow", REQUEST, {
+        "X-Relink-Secret": webhooks.SECRETS["servicenow"],
+        "Content-Type": "application/x-www-form-urlencoded"}, 415, "application/json"),
+}  # fmt: skip
+
+
+REFUSED_AS = {400: "body", 401: "header", 403: "target", 404: "sender", 415: "content-type"}
+
+
+@pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
+async def test_what_is_refused_is_told_why_and_leaves_no_trace(
+    case: tuple[str, Any, dict[str, str] | None, int, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    sender, event, headers, status, why = case
+    app = world()
+    caplog.set_level(logging.DEBUG)
+    reply = await post(app, sender, webhooks.body(event), headers)
+
+    assert reply.status == status, reply.body
+    problem = json.loads(reply.body)
+    assert reply.content_type == "application/problem+json"
+    assert problem["status"] == status
+    assert why in problem["detail"]
+    assert untouched(app)
+    # Counted, in one line of a few words.
+    (line,) = [r.getMessage() for r in caplog.records if r.name == "relink"]
+    name, _, fields = line.partition(" ")
+    assert name == "webhook.refused"
+    known = {} if status == 404 else {"sender": sender}
+    assert json.loads(fields) == {**known, "why": REFUSED_AS[status]}
+
+
+@every
+async def test_a_body_of_a_megabyte_is_413(sender: str) -> None:
+    app = world()
+    reply = await post(app, sender, webhooks.body({"target": TARGET, "x": "x" * 2**20}))
+
+    assert reply.status == 413
+    assert untouched(app)
+
+
+async def test_a_native_body_may_be_larger_than_a_request() -> None:
+    app = world()
+    event = {**EVENTS["github"], "filler": "x" * (LONGEST_WEBHOOK - 2000)}
+
+    assert (await ask(app, "github", event)).status == 202
+    long_request = {"target": TARGET, "reason": "x", "subjects": ["x" * 256] * 100}
+    assert (await ask(app, "servicenow", {**long_request, "filler": "x" * 50_000})).status == 413
+
+
+async def test_one_id_with_other_content_is_422() -> None:
+    app = world()
+    first = await ask(app, "servicenow", {"target": TARGET, "requestId": "r1"})
+    other = await ask(app, "servicenow", {"target": TARGET, "requestId": "r1", "dryRun": True})
+
+    assert (first.status, other.status) == (202, 422)
+
+
+async def test_while_a_setting_is_wrong_every_webhook_is_503_and_comes_again() -> None:
+    app = world()
+    app.rebuild(RESET_DAILY_BUDGET="ten")
+    reply = await ask(app, "github", EVENTS["github"])
+
+    assert reply.status == 503
+    detail = json.loads(reply.body)["detail"]
+    assert detail == "RESET_DAILY_BUDGET: must be put right; GET /api/health says how"
+    assert reply.headers["Retry-After"] == "30"
+    assert untouched(app)
+
+
+async def test_storage_that_is_down_is_503_and_the_same_webhook_later_is_taken_in_once() -> None:
+    probe = world()
+    await ask(probe, "github", EVENTS["github"])
+    ios = len(probe.faults.log)
+    assert ios > 4
+    for at in range(1, ios + 1):
+        app = world()
+        app.faults.at, app.faults.kind = at, "timeout"
+        reply = await ask(app, "github", EVENTS["github"])
+        app.faults.at = 0
+        again = await ask(app, "github", EVENTS["github"])
+
+        if reply.status == 503:
+            assert reply.headers["Retry-After"] == "30"
+            assert again.status in {200, 202}
+        else:
+            assert (reply.status, again.status) == (202, 200)
+        await app.quiesce()
+        reset = json.loads(again.body)["id"]
+        assert (await app.row(reset)).state is State.RESTARTED
+        assert len([k for k in app.keys(TARGET) if k.startswith("reset:")]) == 1
+        assert len(app.graph.restarts) == 1
+
+
+async def test_storage_that_is_slow_is_503_before_the_sender_gives_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(submit, "ANSWERS_WITHIN", timedelta(seconds=0.05))
+    app = world()
+
+    async def never(_: str) -> None:
+        await asyncio.sleep(60)
+
+    app.storage.interleave(never)
+    reply = await ask(app, "github", EVENTS["github"])
+
+    assert (reply.status, reply.headers["Retry-After"]) == (503, "30")
+    assert untouched(app)
+
+
+# Whatever comes
+
+HEADERS = st.dictionaries(
+    st.sampled_from(
+        [
+            "webhook-id", "webhook-timestamp", "webhook-signature", "x-hub-signature-256",
+            "x-hub-signature", "x-zendesk-webhook-signature", "x-pagerduty-signature",
+            "x-zendesk-webhook-signature-timestamp", "x-hmac-signature", "x-relink-secret",
+            "content-type", "x-ms-client-principal",
+        ]
+    ),
+    st.text(max_size=80) | st.sampled_from(["v1,", "sha256=", "v1=", "application/json"]),
+)  # fmt: skip
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner),
+    max_leaves=12,
+)
+SENDERS = st.sampled_from(sorted(EVENTS))
+QUICK = examples(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@QUICK
+@given(sender=SENDERS | st.text(max_size=10), headers=HEADERS, raw=st.binary(max_size=400))
+async def test_no_raw_bytes_without_a_signature_get_in(
+    sender: str, headers: dict[str, str], raw: bytes
+) -> None:
+    app = FUZZED
+    reply = await post(app, sender, raw, headers)
+
+    # 404 for the same name in other letters, or one that is none.
+    assert reply.status == (401 if sender in EVENTS else 404)
+    json.loads(reply.body)
+    assert untouched(app)
+
+
+@QUICK
+@given(sender=SENDERS, raw=st.binary(max_size=400) | JSON.map(webhooks.body))
+async def test_no_signed_nonsense_is_a_failure_or_gets_in(sender: str, raw: bytes) -> None:
+    app = FUZZED
+    reply = await post(app, sender, raw)
+
+    assert reply.status in {204, 400, 403, 413, 415}
+    assert untouched(app)
+
+
+@QUICK
+@given(sender=SENDERS, data=st.data())
+async def test_a_good_event_with_one_value_replaced_is_never_a_failure(
+    sender: str, data: st.DataObject
+) -> None:
+    app = world()
+    event = json.loads(json.dumps(EVENTS[sender]))
+    at, inside = event, data.draw(st.sampled_from(sorted(_paths(event))))
+    for key in inside[:-1]:
+        at = at[key]
+    at[inside[-1]] = data.draw(JSON)
+    reply = await ask(app, sender, event)
+
+    assert reply.status in {202, 204, 400, 403}
+    taken = [k for k in app.keys(TARGET) if k.startswith("reset:")]
+    assert bool(taken) == (reply.status == 202)
+
+
+def _paths(value: Any, so_far: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found = []
+    for key, inner in value.items():
+        found.append((*so_far, key))
+        if isinstance(inner, dict):
+            found += _paths(inner, (*so_far, key))
+    return found
+
+
+FUZZED = world()
