@@ -16,7 +16,7 @@ from local.bicep import INFRA, ROOT
 from shared.advance import _failed
 from shared.config import Settings
 from shared.errors import NotSent
-from shared.graph import _by_status
+from shared.graph_errors import RESTARTING, _by_status
 from shared.models import Reset
 from shared.telemetry import EVENTS, emit
 
@@ -118,7 +118,11 @@ RESET = Reset(
 
 def refused_by_graph(status: int) -> None:
     """What the gateway makes of this answer, logged as the engine does."""
-    _failed(RESET, "restart", _by_status(APIError("", status, {"retry-after": "7", "date": ""})))
+    _failed(
+        RESET,
+        "restart",
+        _by_status(APIError("", status, {"retry-after": "7", "date": ""}), RESTARTING),
+    )
 
 
 def without_token() -> None:
