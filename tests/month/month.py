@@ -68,7 +68,7 @@ class Month:
     sent: list[Sent] = field(default_factory=list)
     fell_ill: Counter[str] = field(default_factory=Counter)
     tickets: int = 0
-    storms: int = 0
+    storms: list[list[str]] = field(default_factory=list)
     elsewhere: int = 0
     decided: Counter[str] = field(default_factory=Counter)
     fleet_fault: tuple[datetime, datetime] = (START, START)
@@ -85,7 +85,7 @@ class Month:
         self.ends = START + timedelta(days=self.days)
         for alias in self.aliases:
             graph = self.world.graph_of(alias)
-            graph.cycle_takes = timedelta(minutes=self.dice.choice([20, 60, 200, 400]))
+            graph.cycle_takes = timedelta(minutes=self.dice.choice([20, 60, 150, 300]))
             graph.trail = AuditTrail(readable=True)
             graph.pause = _Recorder(self, alias)
         day = timedelta(days=1)
@@ -219,7 +219,7 @@ class Month:
         days = self.dice.uniform(0.5, 4)
         self.heal_at[alias] = heals or self.world.clock() + timedelta(days=days)
 
-    def _ticket(self, alias: str) -> None:
+    def _ticket(self, alias: str) -> str:
         self.tickets += 1
         graph = self.world.graph_of(alias)
         if self.dice.random() < 0.1:
@@ -235,11 +235,10 @@ class Month:
         queue = self.world.storage.queues[RESETS_QUEUE]
         key = f"m-{self.tickets}"
         queue.messages[key] = Message(key, text, self.world.clock())
+        return f"ticket-{self.tickets}"
 
     def _storm(self, alias: str) -> None:
-        self.storms += 1
-        for _ in range(STORM):
-            self._ticket(alias)
+        self.storms.append([self._ticket(alias) for _ in range(STORM)])
 
     def _restart_elsewhere(self, alias: str) -> None:
         graph = self.world.graph_of(alias)
@@ -318,8 +317,8 @@ def report(month: Month) -> str:
     )
     lines = {
         "lived": f"{month.days} days of {month.targets} targets, seed {month.seed}",
-        "asked for": f"{len(found)} resets, by {month.tickets} tickets ({month.storms} storms of "
-        f"{STORM}) and by the timer",
+        "asked for": f"{len(found)} resets, by {month.tickets} tickets ({len(month.storms)} storms "
+        f"of {STORM}) and by the timer",
         "quarantines": f"{ill}; at worst {month.at_worst.quarantined} jobs at once",
         "restarts elsewhere": str(month.elsewhere),
         "restarts sent": f"{len(took)}, for {made}; at most {max(days.values(), default=0)} a day "
