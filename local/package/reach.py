@@ -11,7 +11,7 @@ than is called, and never less.
 
 An *idle* import is one inside a function that never uses the name: it loads a module and nothing
 else. The generated models are full of them (each field's type once for nothing; the base class of
-all entities imports twelve hundred heirs, which took two seconds of the first call to Graph).
+all entities imports twelve hundred heirs, two seconds of the first call to Graph).
 They are not followed, and `trimmed` gives the source without them.
 """
 
@@ -158,10 +158,13 @@ class Reach:
                 self._follow(imported)
         if function.owner in self._builders:
             self._mention(function.attributes)
-            self._wake(module, function.own_attributes)
+            if self._library.source(module).bases[function.owner] == (_ROOT_BUILDER,):
+                self._wake(module, function.own_attributes)
+            else:
+                self._mention(function.own_attributes)
 
     def _wake(self, module: str, names: Iterable[str]) -> None:
-        """What a builder's method asks of itself, it can find only in its own module."""
+        """What a method asks of itself stands in its own module, where no builder is above it."""
         for name in names:
             waiting = self._dormant.get(name, [])
             mine = [function for place, function in waiting if place == module]

@@ -12,7 +12,7 @@ from azure.core.credentials import AccessToken
 
 from local.emulator import Clock, Emulator, serve
 from local.emulator.values import Event, JobError, ServicePrincipal
-from shared.errors import FateUnknown, GraphError, NotSent, Rejected
+from shared.errors import FateUnknown, GraphError, NotSent, Rejected, Throttled
 from shared.graph import LOG_PAGES, GraphGateway
 from shared.models import ON_THE_WIRE, Scope, StaleLink
 
@@ -126,8 +126,8 @@ async def test_nothing_but_the_enums_members_is_ever_sent(
 @pytest.mark.parametrize(
     ("what", "raised", "retry_after"),
     [
-        pytest.param({"status": 429, "retryAfter": 7}, NotSent, 7, id="429-with-retry-after"),
-        pytest.param({"status": 429}, NotSent, None, id="429"),
+        pytest.param({"status": 429, "retryAfter": 7}, Throttled, 7, id="429-with-retry-after"),
+        pytest.param({"status": 429}, Throttled, None, id="429"),
         pytest.param({"status": 401}, Rejected, None, id="401"),
         pytest.param({"status": 403}, Rejected, None, id="403"),
         pytest.param({"status": 404}, Rejected, None, id="404"),

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from local import processes
+from shared.models import Reset
 from shared.rows import reset_from
 from tests.functional.stack import AWS, SALESFORCE, SERVICENOW, Stack, storage_and_graph
 
@@ -20,40 +21,45 @@ TARGETS = {
     "a": {"servicePrincipalId": SERVICENOW},
 }
 
+SENDER = {"scheme": "header", "header": "x-secret", "format": "relink", "targets": ["0", "a"]}
+
 # The schema cannot say which targets are listed, or which year is no change window.
 LEFT_OUT = "positive_data_acceptance"
 
 
-async def fuzz(url: str) -> tuple[int, str]:
+async def fuzz(url: str, folder: Path) -> tuple[int, str]:
     program = Path(sys.executable).with_name("schemathesis")
     process = await asyncio.create_subprocess_exec(
         program, "run", f"{url}/api/openapi.json", "--header", "x-functions-key: local",
         "--checks", "all", "--exclude-checks", LEFT_OUT, "--max-examples", EXAMPLES,
         "--phases", "examples,coverage,fuzzing", "--seed", SEED, "--continue-on-failure",
-        # Served by a function of its own, with its own fuzzing.
-        "--exclude-path-regex", "/api/webhooks/",
         "--generation-database", "none", "--no-color", "--request-timeout", "20",
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        # It keeps notes of its runs where it is run.
+        cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     out, _ = await process.communicate()
     return process.returncode or 0, out.decode()
 
 
-async def rows_of(stack: Stack) -> tuple[list[str], list[str]]:
-    """The targets of all resets, and the partitions of all rows."""
+async def rows_of(stack: Stack) -> tuple[list[Reset], list[str]]:
+    """All resets, and the partitions of all rows."""
     table = stack.tables.get_table_client("ProvisioningResets")
     found = [entity async for entity in table.list_entities()]
-    resets = [reset_from(e).target for e in found if str(e["RowKey"]).startswith("reset:")]
+    resets = [reset_from(e) for e in found if str(e["RowKey"]).startswith("reset:")]
     return resets, [str(e["PartitionKey"]) for e in found]
 
 
-async def test_whatever_is_sent_is_answered_as_described_and_only_requests_leave_a_trace() -> None:
+async def test_whatever_is_sent_is_answered_as_described_and_only_requests_leave_a_trace(
+    tmp_path: Path,
+) -> None:
     async with storage_and_graph() as stack:
         # Switched off: what is taken in waits, and Graph hears nothing.
         environ = {**stack.environ, "RESETS_ENABLED": "no"}
         environ["RESET_TARGETS"] = json.dumps(TARGETS)
+        environ["WEBHOOK_SENDERS"] = json.dumps({"0": SENDER})
+        environ["WEBHOOK_SECRETS"] = json.dumps({"0": ["not-to-be-come-upon-by-chance"]})
         async with processes.host(environ) as (host, url):
-            code, out = await fuzz(url)
+            code, out = await fuzz(url, tmp_path)
             lines = list(host.lines)
         resets, partitions = await rows_of(stack)
         unreadable = await stack.unreadable()
@@ -61,8 +67,9 @@ async def test_whatever_is_sent_is_answered_as_described_and_only_requests_leave
 
     assert code == 0, out
     assert [line for line in lines if "(Failed" in line] == []
-    # Some of it was taken in, all of that for a listed target, and nothing else was written.
-    assert resets
-    assert set(resets) <= set(TARGETS)
+    # Some of it was taken in, all of that for a listed target and with a key, none by a webhook
+    # without its secret; and nothing else was written.
+    assert {x.via for x in resets} == {"api"}
+    assert {x.target for x in resets} <= set(TARGETS)
     assert set(partitions) <= {*TARGETS, "targets"}
     assert (unreadable, asked) == ([], [])

@@ -58,6 +58,10 @@ class User(Entity):
         # kept
         '''
         return {"photo": lambda n: n.get_object_value(Photo), "text": text}
+
+    def unmentioned(self):
+        from .extra import Extra
+        return Extra
 """
 ENTITY = '''
 class Entity:
@@ -78,6 +82,7 @@ SMALL = {
     "msgraph/generated/models/user.py": USER,
     "msgraph/generated/models/entity.py": ENTITY,
     "msgraph/generated/models/photo.py": "class Photo: ...",
+    "msgraph/generated/models/extra.py": "class Extra: ...",
     "msgraph/generated/models/error.py": "class Error: ...",
     "msgraph/generated/models/number.py": "class Number: ...",
     "msgraph/generated/models/heir.py": "class Heir:\n    kind = 1\n",
@@ -119,7 +124,8 @@ def test_mentioning_a_segment_brings_its_builder_alone() -> None:
 def test_calling_it_brings_what_the_call_needs_and_no_more(asked: str) -> None:
     assert reached(IMPORT, asked) == {
         "client", "users.users_request_builder",
-        "models.user", "models.entity", "models.photo", "models.error", "models.loud",
+        "models.user", "models.entity", "models.photo", "models.extra",
+        "models.error", "models.loud",
     }  # fmt: skip
 
 
@@ -148,7 +154,7 @@ def test_trimming_keeps_line_numbers_and_what_only_looks_like_a_comment() -> Non
 
     text = trimmed(library, "msgraph.generated.models.user").decode()
 
-    assert text.splitlines()[6:] == [
+    assert text.splitlines()[6:13] == [
         "        from .photo import Photo",
         "",
         "",
