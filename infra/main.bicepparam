@@ -24,19 +24,22 @@ param settings = {
   RESET_RETENTION: readEnvironmentVariable('RESET_RETENTION', 'P400D')
   SWEEP_SCHEDULE: readEnvironmentVariable('SWEEP_SCHEDULE', '0 * * * * *')
   REMEDIATION_SCHEDULE: readEnvironmentVariable('REMEDIATION_SCHEDULE', '0 */15 * * * *')
-  WEBHOOK_SENDERS: readEnvironmentVariable('WEBHOOK_SENDERS', '{}')
+  WEBHOOK_SENDERS: senders
   NOTIFIERS: readEnvironmentVariable('NOTIFIERS', '{}')
   GRAPH_ENDPOINT: readEnvironmentVariable('GRAPH_ENDPOINT', 'https://graph.microsoft.com')
 }
 param publicUrl = readEnvironmentVariable('PUBLIC_URL', '')
 
+// A sender's webhook must reach the app without a sign-in; its signature is what is checked.
+var senders = readEnvironmentVariable('WEBHOOK_SENDERS', '{}')
+var isFile = startsWith(senders, '@')
+var senderNames = isFile
+  ? split(readEnvironmentVariable('WEBHOOK_SENDER_NAMES', ''), ',')
+  : objectKeys(json(isFile ? '{}' : senders))
+
 param signInWith = {
   clientId: readEnvironmentVariable('SIGN_IN_CLIENT_ID', '')
-  // A sender's webhook must reach the app without a sign-in; its signature is what is checked.
-  openPaths: map(
-    objectKeys(json(readEnvironmentVariable('WEBHOOK_SENDERS', '{}'))),
-    sender => '/api/webhooks/${sender}'
-  )
+  openPaths: map(senderNames, sender => '/api/webhooks/${sender}')
 }
 
 param privateNetwork = bool(readEnvironmentVariable('PRIVATE_NETWORK', 'false'))

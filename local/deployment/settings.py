@@ -5,6 +5,7 @@ Asks `shared.config`, as the app will, about the settings that the template make
 environment.
 """
 
+import base64
 import json
 import os
 import sys
@@ -15,6 +16,7 @@ from local.bicep import ROOT
 from local.deployment.report import Line, Verdict, conclude
 from shared.config import Settings
 from shared.names import CONNECTION
+from shared.principal import ENABLED
 
 CHOSEN: Final = (
     "RESET_TARGETS",
@@ -45,12 +47,31 @@ _LATER: Final[Mapping[str, str]] = {
     f"{CONNECTION}__queueServiceUri": "https://known-later.queue.core.windows.net/",
     f"{CONNECTION}__tableServiceUri": "https://known-later.table.core.windows.net/",
 }
-_IN_THE_VAULT: Final = ("WEBHOOK_SECRETS", "HEALTH_KEY")
+_SOME_SECRET: Final = "whsec_" + base64.b64encode(bytes(32)).decode()
 
 
 def app_settings(environ: Mapping[str, str]) -> dict[str, str]:
     """What the app will find; a stray ResetStorage of this machine has no part in it."""
-    return {name: environ[name] for name in CHOSEN if environ.get(name)} | dict(_LATER)
+    chosen = {name: environ[name] for name in CHOSEN if environ.get(name)}
+    found = chosen | dict(_LATER)
+    if environ.get("SIGN_IN_CLIENT_ID"):
+        found[ENABLED] = "True"
+    names = sender_names(chosen.get("WEBHOOK_SENDERS", ""))
+    if names:
+        # What the vault holds is not read from here: something of the right form stands for it.
+        found["WEBHOOK_SECRETS"] = json.dumps({name: [_SOME_SECRET] for name in names})
+    return found
+
+
+def sender_names(given: str) -> tuple[str, ...]:
+    """The senders' names; none where the app will not be able to read them either."""
+    try:
+        path = ROOT / given.removeprefix("@").strip()
+        text = path.read_text(encoding="utf-8") if given.strip().startswith("@") else given
+        found = json.loads(text or "{}")
+    except (OSError, ValueError):
+        return ()
+    return tuple(sorted(found)) if isinstance(found, dict) else ()
 
 
 def check(environ: Mapping[str, str]) -> list[Line]:
@@ -62,9 +83,8 @@ def check(environ: Mapping[str, str]) -> list[Line]:
     settings = Settings.from_environ(app_settings(environ), app_dir=ROOT)
     for problem in settings.problems:
         name, _, says = problem.partition(": ")
-        if name in missing or name in _IN_THE_VAULT:
-            continue
-        lines.append(Line(verdict=Verdict.WRONG, what=name, says=says.replace("\n", " ")))
+        if name not in missing:
+            lines.append(Line(verdict=Verdict.WRONG, what=name, says=says.replace("\n", " ")))
     if not lines:
         targets = ", ".join(sorted(settings.catalogue or {}))
         lines.append(Line(verdict=Verdict.GOOD, what="settings", says=f"targets: {targets}"))
@@ -76,26 +96,28 @@ def check(environ: Mapping[str, str]) -> list[Line]:
                     says="not true, so that no restart will be sent; requests will wait",
                 )
             )
-    lines += _secrets(environ)
-    return lines
+    return [*lines, *_senders(environ)]
 
 
-def _secrets(environ: Mapping[str, str]) -> list[Line]:
-    """Which secrets are expected; what the vault holds is not looked at."""
-    try:
-        senders = json.loads(environ.get("WEBHOOK_SENDERS") or "{}")
-    except ValueError:
+def _senders(environ: Mapping[str, str]) -> list[Line]:
+    """What the template and the vault must know of the senders, and cannot be seen from here."""
+    names = list(sender_names(environ.get("WEBHOOK_SENDERS", "")))
+    if not names:
         return []
-    if not isinstance(senders, dict) or not senders:
-        return []
-    names = ", ".join(sorted(senders))
-    return [
+    lines = [
         Line(
             verdict=Verdict.NOT_CHECKED,
             what="secret webhook-secrets",
-            says=f"must hold secrets for {names}; docs/deploy.md says how to put them in",
+            says=f"must hold secrets for {', '.join(names)}; put them in first (docs/deploy.md)",
         )
     ]
+    # The compiler cannot read a file whose name comes from the environment.
+    open_to = environ.get("WEBHOOK_SENDER_NAMES", "").split(",")
+    is_file = environ.get("WEBHOOK_SENDERS", "").strip().startswith("@")
+    if environ.get("SIGN_IN_CLIENT_ID") and is_file and sorted(open_to) != names:
+        says = f"must be {','.join(names)}, or sign-in keeps these senders out"
+        lines.append(Line(verdict=Verdict.WRONG, what="WEBHOOK_SENDER_NAMES", says=says))
+    return lines
 
 
 if __name__ == "__main__":

@@ -172,6 +172,20 @@ def test_the_environment_switches_the_options_on(infra: Path) -> None:
     assert json.dumps(deployed.of_type("Microsoft.Web/sites/config")).count("/api/webhooks/sn") == 1
 
 
+def test_senders_in_a_file_are_let_through_by_name(infra: Path) -> None:
+    chosen = {
+        "SIGN_IN_CLIENT_ID": "c0a8012e-6c1b-4f0e-9d53-1f2b3c4d5e6f",
+        "WEBHOOK_SENDERS": "@senders.json",
+        "WEBHOOK_SENDER_NAMES": "sn,gh",
+    }
+    deployed = deployed_with(GIVEN | chosen, infra)
+    auth = json.dumps(deployed.of_type("Microsoft.Web/sites/config"))
+
+    assert deployed.settings["WEBHOOK_SENDERS"] == "@senders.json"
+    assert "/api/webhooks/sn" in auth
+    assert "/api/webhooks/gh" in auth
+
+
 def test_the_parameters_of_azd_are_the_settings_of_the_app_with_the_documented_defaults() -> None:
     given = (INFRA / "main.bicepparam").read_text(encoding="utf-8")
     table = (INFRA.parent / "docs" / "settings.md").read_text(encoding="utf-8")

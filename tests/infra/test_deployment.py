@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from local.emulator import serve
 from shared.bootstrap import GraphOpener
 from shared.config import Settings
 from shared.graph import GraphGateway
+from shared.models import Reset, State
 from shared.names import RESETS_QUEUE, TABLES
 from tests.functional.stack import SALESFORCE, Stack, running, storage_and_graph
 
@@ -121,13 +123,43 @@ def test_a_connection_string_of_this_machine_has_no_part_in_it() -> None:
     assert settings.check({**ENVIRON, "ResetStorage": "nonsense"}) == settings.check(ENVIRON)
 
 
-def test_senders_without_their_secrets_in_the_vault_are_a_reminder() -> None:
-    senders = '{"sn": {"scheme": "header", "header": "x-relink-secret", "targets": []}}'
-    lines = settings.check({**ENVIRON, "WEBHOOK_SENDERS": senders})
-    (reminder,) = [line for line in lines if "webhook-secrets" in line.what]
+SENDERS = {
+    name: {"scheme": scheme, "format": "relink", "targets": ["salesforce-prod"], **more}
+    for name, scheme, more in (
+        ("sn", "header", {"header": "x-relink-secret"}),
+        ("own", "standard-webhooks", {}),
+        ("gh", "github", {}),
+        ("zd", "zendesk", {}),
+    )
+}
 
-    assert reminder.verdict is Verdict.NOT_CHECKED
-    assert "sn" in reminder.says
+
+def test_senders_whose_secrets_lie_in_the_vault_are_good_and_a_reminder() -> None:
+    lines = settings.check({**ENVIRON, "WEBHOOK_SENDERS": json.dumps(SENDERS)})
+
+    assert verdicts(lines) == {
+        "settings": Verdict.GOOD, "secret webhook-secrets": Verdict.NOT_CHECKED,
+    }  # fmt: skip
+    assert "gh, own, sn, zd" in lines[-1].says
+
+
+def test_a_sender_that_is_wrong_is_found_though_its_secret_is_not_seen() -> None:
+    senders = {**SENDERS, "zz": {"scheme": "carrier-pigeon"}}
+    lines = settings.check({**ENVIRON, "WEBHOOK_SENDERS": json.dumps(senders)})
+
+    assert verdicts(lines)["WEBHOOK_SENDERS"] is Verdict.WRONG
+
+
+def test_sign_in_with_senders_in_a_file_needs_their_names(tmp_path: Path) -> None:
+    file = tmp_path / "senders.json"
+    file.write_text(json.dumps({"sn": SENDERS["sn"]}), encoding="utf-8")
+    environ = {
+        **ENVIRON, "WEBHOOK_SENDERS": f"@{file}", "SIGN_IN_CLIENT_ID": "c0a8012e",
+    }  # fmt: skip
+
+    assert verdicts(settings.check(environ))["WEBHOOK_SENDER_NAMES"] is Verdict.WRONG
+    named = settings.check({**environ, "WEBHOOK_SENDER_NAMES": "sn"})
+    assert "WEBHOOK_SENDER_NAMES" not in verdicts(named)
 
 
 def test_only_what_is_wrong_stops_a_deployment(capsys: pytest.CaptureFixture[str]) -> None:
@@ -255,12 +287,12 @@ async def test_the_dry_run_goes_all_the_way_and_sees_a_lost_permission() -> None
     assert "Synchronization.ReadWrite.All" in refused.says
 
 
-async def test_the_dry_run_says_where_graph_was_not_asked() -> None:
+async def test_the_dry_run_asks_graph_also_while_resets_are_switched_off() -> None:
     async with running({"RESETS_ENABLED": "false"}) as stack:
         line = await smoke_of(stack).run()
 
-    assert line.verdict is Verdict.MISSING
-    assert "Microsoft Graph was not asked" in line.says
+        assert line.verdict is Verdict.GOOD, line
+        assert await stack.restarts() == []
 
 
 async def test_the_dry_run_fails_without_a_queue_and_without_an_app() -> None:
@@ -290,5 +322,21 @@ async def test_a_smoke_test_without_addresses_is_wrong(capsys: pytest.CaptureFix
     assert "RELINK_QUEUE_URI" in capsys.readouterr().out
 
 
-def test_a_reset_that_did_not_end_as_a_preview_is_wrong() -> None:
-    assert judge("x", None).verdict is Verdict.WRONG
+@pytest.mark.parametrize(
+    ("state", "before", "verdict"),
+    [
+        pytest.param(State.PREVIEWED, "{}", Verdict.GOOD, id="previewed"),
+        pytest.param(State.PREVIEWED, "", Verdict.WRONG, id="graph-not-asked"),
+        pytest.param(State.REFUSED, "{}", Verdict.WRONG, id="refused"),
+        pytest.param(State.ACCEPTED, "", Verdict.WRONG, id="not-ended"),
+    ],
+)
+def test_only_a_preview_that_has_seen_the_job_is_good(
+    state: State, before: str, verdict: Verdict
+) -> None:
+    reset = Reset(
+        id="smoke-1", target="aws", requested_at=datetime(2026, 11, 25, tzinfo=UTC),
+        service_principal_id="x", state=state, before=before,
+    )  # fmt: skip
+
+    assert judge("x", reset).verdict is verdict

@@ -1,11 +1,12 @@
 """The queries: right for Kusto, true to what the app logs, and right in what they let through."""
 
+import asyncio
 import json
 import logging
 import re
 import subprocess
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from kiota_abstractions.api_error import APIError
 from local.bicep import INFRA, ROOT
 from shared.advance import _failed
 from shared.config import Settings
-from shared.errors import NotSent
-from shared.graph_errors import RESTARTING, _by_status
+from shared.errors import GraphError, NotSent
+from shared.graph_errors import translated
 from shared.models import Reset
 from shared.telemetry import EVENTS, emit
 
@@ -116,13 +117,17 @@ RESET = Reset(
 )  # fmt: skip
 
 
+async def _made_of(status: int) -> GraphError:
+    try:
+        async with translated(timedelta(seconds=5)):
+            raise APIError("", status, {"retry-after": "7", "date": ""})
+    except GraphError as error:
+        return error
+
+
 def refused_by_graph(status: int) -> None:
     """What the gateway makes of this answer, logged as the engine does."""
-    _failed(
-        RESET,
-        "restart",
-        _by_status(APIError("", status, {"retry-after": "7", "date": ""}), RESTARTING),
-    )
+    _failed(RESET, "restart", asyncio.run(_made_of(status)))
 
 
 def without_token() -> None:

@@ -1,5 +1,6 @@
 """Every setting that the app reads is set, and every one that is set is read."""
 
+import json
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -60,8 +61,10 @@ class Recorder(Mapping[str, str]):
 
 def resolved(settings: Mapping[str, str]) -> dict[str, str]:
     """What the app would see: references and addresses that only Azure knows stand filled in."""
+    senders = json.loads(settings.get("WEBHOOK_SENDERS", "{}"))
     known = {
-        "WEBHOOK_SECRETS": '{"sn": ["0123456789abcdef0123456789abcdef"]}',
+        # Without senders: what the template puts into the vault at first.
+        "WEBHOOK_SECRETS": json.dumps({name: ["0123456789abcdef" * 2] for name in senders}),
         "HEALTH_KEY": "0f9d7c1e-3c52-4d55-9a51-8f2b1c0d9e7a",
         "PUBLIC_URL": "https://func-relink.azurewebsites.net",
         "ResetStorage__queueServiceUri": "https://st.queue.core.windows.net/",
