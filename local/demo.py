@@ -184,6 +184,7 @@ async def main() -> int:
                 TableServiceClient.from_connection_string(storage) as tables,
             ):
                 problems = await _story(terminal, Graph(client), tables, desk)
+    _heed_interrupt()
     return _verdict(terminal, problems)
 
 
@@ -277,12 +278,20 @@ async def _heard(desk: Desk, count: int) -> None:
         await asyncio.sleep(0.1)
 
 
+def _heed_interrupt() -> None:
+    """Under load a library may take a cancellation for a failure of its own and go on."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 async def _watch(terminal: Terminal, store: TableStore, reset_id: str) -> Reset | None:
     """Show each event as it is written, and the cycle's progress, until the reset has ended."""
     shown, progress = 0, ""
     deadline = time.monotonic() + TAKES_AT_MOST
     while time.monotonic() < deadline:
         await asyncio.sleep(0.1)
+        _heed_interrupt()
         claim: Claim | None = await store.find(reset_id)
         stored = await store.read_reset(claim) if claim is not None else None
         if stored is None:
