@@ -6,10 +6,10 @@ from typing import Final
 import msgspec
 
 from shared.accept import Accepted
+from shared.asked import AsksNothing
 from shared.config import Settings
 from shared.decide import Decisions
 from shared.errors import InvalidRequest, StorageUnavailable
-from shared.formats import AsksNothing
 from shared.lookup import Lookup, Question
 from shared.principal import HEADER, signed_in
 from shared.replies import (

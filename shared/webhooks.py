@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from shared.accept import Accepted
+from shared.asked import AsksNothing
 from shared.config import Settings
 from shared.errors import (
     BadSignature,
@@ -16,7 +17,7 @@ from shared.errors import (
     SettingsError,
     TooLarge,
 )
-from shared.formats import AsksNothing, read_event
+from shared.formats import read_event
 from shared.ports import Clock
 from shared.replies import is_utf8
 from shared.requests import LONGEST_REQUEST, Received, derived_id, is_derived

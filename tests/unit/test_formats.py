@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from local.processes import ROOT
+from shared.asked import Asked, AsksNothing
 from shared.catalogue import Catalogue, parse_catalogue
 from shared.errors import InvalidRequest
-from shared.formats import Asked, AsksNothing, read_event
+from shared.formats import read_event
 from shared.pointers import check_pointer, look_up
 from shared.requests import ResetRequest, Ticket
 from shared.senders import Sender, parse_senders
