@@ -14,13 +14,13 @@ param access string = 'Synchronization.ReadWrite.All'
 @description('Application (client) ids of the enterprise applications that the identity is to own; for Application.ReadWrite.OwnedBy only.')
 param ownedApplicationIds string[] = []
 
-@description('ProvisioningLog.Read.All: shows in the ticket which account each user was linked to before and after.')
+@description('ProvisioningLog.Read.All: lets the timer see links to accounts that no longer exist (remediate.staleLinks).')
 param readProvisioningLogs bool = false
 
 @description('AuditLog.Read.All: settles whether a restart happened whose answer was lost, so that no person needs to.')
 param readAuditLogs bool = false
 
-@description('User.Read.All: lets a request name people by user principal name, where else only object ids are understood.')
+@description('User.Read.All: used by nothing yet; for links shown by user principal name.')
 param readUsers bool = false
 
 var permissions = concat(

@@ -24,7 +24,7 @@ OWNED: Final = "Application.ReadWrite.OwnedBy"
 OPTIONAL: Final[Mapping[str, tuple[str, str]]] = {
     "GRAPH_READ_PROVISIONING_LOGS": (
         "ProvisioningLog.Read.All",
-        "tickets do not say which account each person was linked to, before and after",
+        "the timer cannot see links to accounts that no longer exist (remediate.staleLinks)",
     ),
     "GRAPH_READ_AUDIT_LOGS": (
         "AuditLog.Read.All",
@@ -32,7 +32,7 @@ OPTIONAL: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "GRAPH_READ_USERS": (
         "User.Read.All",
-        "people are found by object id only, not by user principal name",
+        "nothing that this version does",
     ),
 }
 """Switch -> permission, and what is missing without it."""
