@@ -209,6 +209,8 @@ def _environ(storage: str, graph_url: str) -> Mapping[str, str]:
         "RESETS_ENABLED": "true",
         "FOLLOW_UP_INTERVAL": "PT0.5S",
         "SWEEP_SCHEDULE": "* * * * * *",
+        # Deployed, an idle queue is looked at every ten seconds (host.json).
+        "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:01",
         "APP_DIR": str(processes.ROOT),
     }
 

@@ -118,7 +118,8 @@ class Acceptance:
             job_id=target.job_id if target else "",
             scope=request.scope,
             requested_by=request.requested_by,
-            via=via,
+            # Whoever completes what the timer began: it stays the timer's.
+            via=REMEDIATE if is_automatic(claim.id) else via,
             reason=request.reason,
             ticket_system=ticket.system if ticket else "",
             ticket_id=ticket.id if ticket else "",

@@ -14,6 +14,9 @@ from shared.quarantine import RESTART_HELPS
 from shared.requests import ALIAS_PATTERN, RESERVED
 
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+LONGEST: Final = timedelta(days=400)
+"""Of any duration in an entry: arithmetic on far longer ones leaves the calendar."""
+
 _JOB_ID: Final = re.compile(r"[A-Za-z0-9._-]{0,255}")
 
 
@@ -85,6 +88,8 @@ def _check(alias: str, target: Target) -> None:
     for name, span in (("cooldown", target.cooldown), ("schedule", target.schedule)):
         if span is not None and span < timedelta(0):
             raise SettingsError(f"RESET_TARGETS: {alias}.{name} is negative; give a duration")
+        if span is not None and span > LONGEST:
+            raise SettingsError(f"RESET_TARGETS: {alias}.{name} is over {LONGEST.days} days")
     if target.schedule is not None and target.schedule < timedelta(hours=1):
         raise SettingsError(f"RESET_TARGETS: {alias}.schedule is under an hour; give PT1H or more")
     if target.remediate is not None:
@@ -94,6 +99,8 @@ def _check(alias: str, target: Target) -> None:
 def _check_remediate(alias: str, remediate: Remediate) -> None:
     if remediate.after < timedelta(0):
         raise SettingsError(f"RESET_TARGETS: {alias}.remediate.after is negative; give a duration")
+    if remediate.after > LONGEST:
+        raise SettingsError(f"RESET_TARGETS: {alias}.remediate.after is over {LONGEST.days} days")
     for reason in remediate.reasons:
         if reason not in RESTART_HELPS:
             raise SettingsError(

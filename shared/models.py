@@ -100,6 +100,7 @@ class Reset:
     approved: bool = False
     approved_by: str = ""
     approver_signed_in: bool = False
+    approved_at: datetime | None = None
     expected_minutes: str = ""
     progress: str = ""
     sequence: int = 0

@@ -101,6 +101,8 @@ def before_reading(x: Reset, history: History, rules: Rules, *, now: datetime) -
         return Wait(until=now + SWITCHED_OFF_WAIT, reason=f"a setting must be put right: {why}")
     if (no := _not_in_catalogue(x, rules.catalogue)) is not None:
         return no
+    if _automatic(x) and not asked_for_by(x.id, rules.catalogue[x.target]):
+        return Refuse(reason="the catalogue does not ask for this any more")
     if not rules.enabled:
         return Wait(
             until=now + SWITCHED_OFF_WAIT,
@@ -119,6 +121,15 @@ def before_reading(x: Reset, history: History, rules: Rules, *, now: datetime) -
     if (stop := _fleet_stop(x, history.fleet)) is not None:
         return stop
     return _breaker(x, history) or Go()
+
+
+def asked_for_by(reset_id: str, target: Target) -> bool:
+    """Whether the entry still wants what the timer asked for under such an id."""
+    if reset_id.startswith("schedule-"):
+        return target.schedule is not None
+    if reset_id.startswith("stale-"):
+        return target.remediate is not None and target.remediate.stale_links is not None
+    return target.remediate is not None
 
 
 def window_shut(x: Reset, *, now: datetime) -> Wait | None:
@@ -188,12 +199,19 @@ def _fleet_stop(x: Reset, fleet: Fleet) -> Decision | None:
 
 def _breaker(x: Reset, history: History) -> Ask | None:
     at, approved_at = history.watch.relapsed_at, history.job.last_approved_at
-    if x.approved or at is None or (approved_at is not None and at <= approved_at):
+    if at is None or _approved_since(x, at) or (approved_at is not None and at <= approved_at):
         return None
     return Ask(
         reason=f"after the last reset the job went into quarantine again, at {_at(at)}: until a "
         "person approves one more, none is sent"
     )
+
+
+def _approved_since(x: Reset, moment: datetime | None) -> bool:
+    """Whoever approved could know of what began by then, and of nothing later."""
+    if not x.approved or x.approved_at is None:
+        return False
+    return moment is None or moment <= x.approved_at
 
 
 def _automatic(x: Reset) -> bool:
@@ -207,6 +225,7 @@ def after_reading(
     target = (rules.catalogue or {})[x.target]
     return (
         _job_state(x, snapshot, target, now)
+        or _too_soon(x, snapshot, history.watch, target, now)
         or _restarted_elsewhere(snapshot, history.job, target, now)
         or _relapse(x, snapshot, history.job)
         or _approval(x, snapshot, target)
@@ -219,13 +238,28 @@ def _job_state(x: Reset, job: SyncJob, target: Target, now: datetime) -> Decisio
         return Refuse(reason=f"the job is {job.code}; start it in the portal first")
     if job.schedule_state in {"Disabled", "Paused"}:
         return Refuse(reason=f"the job's schedule is {job.schedule_state}; start it first")
+    clears = x.id.startswith(QUARANTINE_PREFIX)
     if in_quarantine(job):
+        if _automatic(x) and not clears:
+            return Refuse(
+                reason="the job is in quarantine by now: until that is over, neither its schedule "
+                "nor its links are looked at"
+            )
         return _quarantine(x, job, target.remediate)
-    if x.id.startswith(QUARANTINE_PREFIX) and _automatic(x):
+    if clears and _automatic(x):
         return Refuse(reason="the job is in quarantine no more; there is nothing to clear")
     if job.code == "NotRun":
         return Wait(until=now + NOT_RUN_WAIT, reason="the job's initial cycle has not ended yet")
     return _unknown_state(x, job)
+
+
+def _too_soon(x: Reset, job: SyncJob, watch: Watch, target: Target, now: datetime) -> Wait | None:
+    """The grace period once more: between asking and sending the quarantine may be a new one."""
+    if not (_automatic(x) and in_quarantine(job)) or target.remediate is None:
+        return None
+    if watch.since is None or now >= (free := watch.since + target.remediate.after):
+        return None
+    return Wait(until=free, reason=f"this quarantine is given time to pass until {_at(free)}")
 
 
 def in_quarantine(job: SyncJob) -> bool:
@@ -252,12 +286,14 @@ def _quarantine(x: Reset, job: SyncJob, remediate: Remediate | None) -> Decision
                 "target does not name"
             )
         return _unknown_state(x, job)
+    began = (job.quarantine.series_began or job.quarantine.began) if job.quarantine else None
+    known = _approved_since(x, began)
     match line.person:
         case Verdict.REFUSE:
             return Refuse(reason=words)
-        case Verdict.ASK_SIGNED_IN if not (x.approved and x.approver_signed_in):
+        case Verdict.ASK_SIGNED_IN if not (known and x.approver_signed_in):
             return Ask(reason=words)
-        case Verdict.ASK if not x.approved:
+        case Verdict.ASK if not known:
             return Ask(reason=words)
         case _:
             return _unknown_state(x, job)
@@ -271,9 +307,13 @@ def _restarted_elsewhere(
 
     It is seen by its initial cycle: while that runs the job is NotRun; once it has ended, the job
     shows a first steady state that is not the one of our own last restart's cycle. That restart
-    was earlier, nobody knows how much: the cooldown is counted from the end of its cycle.
+    was earlier, nobody knows how much: the cooldown is counted from the end of its cycle, or from
+    the beginning of the quarantine that it ended in.
     """
     first = snapshot.steady_state_first
+    if first is None and snapshot.quarantine is not None:
+        # Not `began`, which moves with each retry: the wait would have no end.
+        first = snapshot.quarantine.series_began
     # Both by Graph's clock, which need not be ours.
     left = timedelta(0) if first is None else first + target.cooldown - snapshot.read_at
     if first is None or left <= timedelta(0) or first == job.last_steady_at:

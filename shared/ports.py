@@ -135,8 +135,12 @@ class Store(Protocol):
     async def write_watch(self, before: Stored[Watch], after: Watch) -> Stored[Watch]:
         """Insert or replace the row; raise Conflict where it has changed since it was read."""
 
-    async def note_fleet(self, fleet: Fleet, *, at: datetime) -> None:
-        """Keep the sum of what was last seen of all targets, so that it is one row to read."""
+    async def note_fleet(self, fleet: Fleet, *, at: datetime) -> Fleet:
+        """
+        Keep the sum of what was last seen of all targets, so that it is one row to read.
+
+        *at* is when the look began. Return what counts: a sum of a later look stays.
+        """
 
     async def fleet(self) -> Fleet:
         """Return that sum; nothing seen where it was never noted."""

@@ -10,7 +10,7 @@ from typing import Final
 from shared import policy, remediation
 from shared.catalogue import Target
 from shared.config import Settings
-from shared.errors import Conflict, GraphError, NewerRow, NotSent
+from shared.errors import Conflict, GraphError, NewerRow, NotSent, Throttled
 from shared.models import Fleet, Stored, Watch
 from shared.names import REMEDIATE
 from shared.ports import Clock, Graph, Store
@@ -101,11 +101,11 @@ class Remediation:
         looks = await _each(run, catalogue, self._look)
         fleet = policy.fleet_of(look.watch.row for look in looks.values())
         if unread := len(catalogue) - len(looks):
-            # The sum of a part is no sum: the last one stands, and here the rest counts as ill.
+            # The sum of a part is no sum: what cannot be read counts as ill.
             fleet = Fleet(seen=fleet.seen + unread, quarantined=fleet.quarantined + unread)
-        else:
-            # Noted before anything is asked for: the policy finds it there.
-            await self._store.note_fleet(fleet, at=run.now)
+        # Noted before anything is asked for: the policy finds it there. A tick that began later
+        # has the last word, here too.
+        fleet = await self._store.note_fleet(fleet, at=run.now)
         idle = await _each(run, looks, lambda run, _, look: self._act(run, look, fleet))
         await self._read_logs(run, [looks[alias] for alias, free in idle.items() if free], fleet)
 
@@ -113,7 +113,7 @@ class Remediation:
         watch = await self._store.read_watch(alias)
         job = (await self._store.read_job(alias)).row
         try:
-            if self._clock() - run.now > LOOKS_FOR:
+            if self._late(run):
                 raise NotSent("the others took too long; it is looked at in the next tick")
             graph = await self._graph()
             snapshot = await graph.read_job(target.service_principal_id, target.job_id)
@@ -132,7 +132,7 @@ class Remediation:
 
     async def _act(self, run: Run, look: Looked, fleet: Fleet) -> bool:
         """Ask for what is due by the mark or the slot; True where nothing was."""
-        if (sight := look.sight) is None:
+        if (sight := look.sight) is None or self._late(run):
             return False
         for found in remediation.wishes(sight, now=run.now):
             if isinstance(found, Left):
@@ -142,20 +142,27 @@ class Remediation:
                 return False
         return not sight.watch.quarantined
 
+    def _late(self, run: Run) -> bool:
+        return self._clock() - run.now > LOOKS_FOR
+
     async def _read_logs(self, run: Run, looks: list[Looked], fleet: Fleet) -> None:
-        """One after the other, and no more once one failed: their limit is the tightest of all."""
+        """One after the other, and no more once one is throttled: no limit is tighter."""
         looks.sort(key=lambda look: look.watch.row.links_read_at or _NEVER)
         read = 0
         for look in looks:
             sight = look.sight
             wish = remediation.reads_logs(sight) if sight is not None else None
-            if sight is None or wish is None or read >= LOGS_A_RUN:
+            if sight is None or wish is None or read >= LOGS_A_RUN or self._late(run):
                 continue
             try:
                 read += await self._stale(run, wish, look, sight, fleet)
             except GraphError as error:
                 _graph_failed(run, sight.alias, error)
-                return
+                if isinstance(error, Throttled):
+                    return
+                # Also after a failure it is the others' turn first.
+                read += 1
+                await self._note_read(run, look, sight)
             except Exception as error:  # noqa: BLE001 -- one failure hides no other
                 _broken(run, sight.alias, error)
 
@@ -177,9 +184,12 @@ class Remediation:
         else:
             await self._ask(run, found, sight, fleet)
         # Last: what was found is asked for, whatever becomes of this note.
+        await self._note_read(run, look, sight)
+        return True
+
+    async def _note_read(self, run: Run, look: Looked, sight: Sight) -> None:
         with contextlib.suppress(Conflict):
             await self._store.write_watch(look.watch, replace(sight.watch, links_read_at=run.now))
-        return True
 
     async def _is_asked_for(self, run: Run, wish: Wish, sight: Sight) -> bool:
         """With its reset: an ids row alone, after a crash, is completed by asking again."""
@@ -224,6 +234,7 @@ async def _each[Value, Found](
             try:
                 found[alias] = await do(run, alias, value)
             except NewerRow as error:
+                run.failed += 1
                 emit("reset.newer_row", target=alias, why=str(error))
             except Exception as error:  # noqa: BLE001 -- see above
                 _broken(run, alias, error)

@@ -84,6 +84,10 @@ def look(before: Watch, job: JobRow, snapshot: SyncJob, target: Target, *, now: 
     reason = snapshot.quarantine.reason if snapshot.quarantine is not None else ""
     began = snapshot.quarantine.began if snapshot.quarantine is not None else None
     same = (before.code, before.quarantined, before.reason) == (snapshot.code, quarantined, reason)
+    series = snapshot.quarantine.series_began if snapshot.quarantine is not None else None
+    if series is not None and before.seen_at is not None and series > before.seen_at:
+        # Another quarantine, which began where nobody looked.
+        same = False
     return replace(
         before,
         service_principal_id=target.service_principal_id,

@@ -170,7 +170,8 @@ def _decided(x: Reset, job: JobRow, event: Decided, now: datetime) -> Transition
         case "approve" if x.state is State.AWAITING_APPROVAL:
             return _move(
                 x, State.ACCEPTED, now, due_at=now, approved=True, approved_by=event.by,
-                approver_signed_in=event.signed_in, detail=f"approved ({how})", by=event.by,
+                approver_signed_in=event.signed_in, approved_at=now,
+                detail=f"approved ({how})", by=event.by,
             )  # fmt: skip
         case "reject":
             return _end(
@@ -355,7 +356,8 @@ def _end_sent(
         last_full=last,
         last_restart_at=last_restart_at,
         last_steady_at=last_steady_at,
-        last_approved_at=now if x.approved else job.last_approved_at,
+        # Not the end: a relapse that came with this very restart was in no approval.
+        last_approved_at=(x.approved_at or now) if x.approved else job.last_approved_at,
     )
     return replace(ended, job=row)
 

@@ -356,7 +356,17 @@ class TableStore:
             raise Conflict(f"{after.target}: watch is there by now") from error
         return Stored(row=after, etag=str(created["etag"]))
 
-    async def note_fleet(self, fleet: Fleet, *, at: datetime) -> None:
+    async def note_fleet(self, fleet: Fleet, *, at: datetime) -> Fleet:
+        for _ in range(_RESERVE_TRIES):
+            there = await self._get(self._resets, "targets", _FLEET)
+            if there is not None and rows.as_utc(there["At"]) > at:
+                return _fleet(there)
+            with contextlib.suppress(ResourceExistsError, Conflict):
+                await self._write_fleet(fleet, at, _etag(there) if there is not None else "")
+                return fleet
+        raise StorageUnavailable("the fleet's row is fought over")
+
+    async def _write_fleet(self, fleet: Fleet, at: datetime, etag: str) -> None:
         entity = {
             "PartitionKey": "targets",
             "RowKey": _FLEET,
@@ -364,13 +374,14 @@ class TableStore:
             "Seen": fleet.seen,
             "Quarantined": fleet.quarantined,
         }
-        await _asked(self._resets.upsert_entity(entity, mode=UpdateMode.REPLACE))
+        if etag:
+            await self._replace(entity, etag)
+        else:
+            await _asked(self._resets.create_entity(entity), ResourceExistsError)
 
     async def fleet(self) -> Fleet:
         entity = await self._get(self._resets, "targets", _FLEET)
-        if entity is None:
-            return Fleet()
-        return Fleet(seen=int(entity["Seen"]), quarantined=int(entity["Quarantined"]))
+        return _fleet(entity) if entity is not None else Fleet()
 
     async def beat(self, timer: str, *, at: datetime) -> None:
         entity = {"PartitionKey": "targets", "RowKey": f"heartbeat:{timer}", "At": at}
@@ -475,6 +486,10 @@ def _guarded(entity: rows.Entity, etag: str) -> Any:
 
 def _ambiguous(error: HttpResponseError) -> bool:
     return error.status_code is None or error.status_code >= 500
+
+
+def _fleet(entity: Any) -> Fleet:
+    return Fleet(seen=int(entity["Seen"]), quarantined=int(entity["Quarantined"]))
 
 
 def _etag(entity: Any) -> str:

@@ -398,6 +398,8 @@ async def test_the_fleets_sum_is_one_row_and_no_target(store: Store) -> None:
     await store.note_fleet(Fleet(seen=5, quarantined=2), at=NOW)
 
     assert (before, await store.fleet()) == (Fleet(), Fleet(seen=5, quarantined=2))
+    stalled = await store.note_fleet(Fleet(seen=9), at=NOW - timedelta(seconds=1))
+    assert stalled == await store.fleet() == Fleet(seen=5, quarantined=2)
     assert await store.targets() == []
 
 

@@ -119,12 +119,14 @@ async def test_an_approval_is_remembered_in_the_job_row() -> None:
     world = asking()
     await world.ask()
     await world.decide("approve")
+    approved = world.clock()
     await world.quiesce()
     world.clock.forward(minutes=10)
     world.graph.end_cycle()
     await world.look()
 
-    assert (await world.job()).last_approved_at == world.clock()
+    # Not the end: a relapse that this very restart brings was in nobody's approval.
+    assert (await world.job()).last_approved_at == approved
 
 
 @pytest.mark.parametrize(

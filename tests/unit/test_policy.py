@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -28,13 +28,13 @@ from tests.support.graph import healthy
 from tests.support.world import SP, START, TARGET
 
 X = Reset(id="r1", target=TARGET, requested_at=START, service_principal_id=SP, via="queue")
-CATALOGUE = parse_catalogue(json.dumps({TARGET: {"servicePrincipalId": SP}}))
+CATALOGUE = parse_catalogue(json.dumps({TARGET: {"servicePrincipalId": SP, "schedule": "P7D"}}))
 RULES = Rules(catalogue=CATALOGUE, enabled=True, daily_budget=2)
 JOB = JobRow(target=TARGET)
 ENTRY = CATALOGUE[TARGET]
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
-APPROVED = replace(X, approved=True)
+APPROVED = replace(X, approved=True, approved_at=START)
 SIGNED_IN = replace(APPROVED, approver_signed_in=True)
 TIMER = replace(X, id="schedule-1", via="remediate", scope=Scope.QUARANTINE)
 CLEARING = replace(TIMER, id="quarantine-1")
@@ -306,7 +306,7 @@ def test_a_quarantine_counts_whatever_code_stands_beside_it() -> None:
         (Remediate(reasons=("EncounteredBaseEscrowThreshold",)), Go),
     ],
 )
-@pytest.mark.parametrize("x", [CLEARING, TIMER, replace(TIMER, scope=Scope.FULL)])
+@pytest.mark.parametrize("x", [CLEARING, replace(CLEARING, scope=Scope.FULL)])
 def test_a_machine_clears_only_what_the_target_names(
     remediate: Remediate | None, kind: type, x: Reset
 ) -> None:
@@ -315,6 +315,67 @@ def test_a_machine_clears_only_what_the_target_names(
     decision = second(quarantined("EncounteredBaseEscrowThreshold"), x=x, target=target)
 
     assert is_like(decision, kind, "" if kind is Go else "`remediate.reasons`")
+
+
+@pytest.mark.parametrize("prefix", ["schedule-", "stale-"])
+def test_what_was_asked_for_a_healthy_job_is_not_sent_to_one_in_quarantine(prefix: str) -> None:
+    asked = replace(TIMER, id=f"{prefix}1", scope=Scope.FULL)
+    shown = quarantined("EncounteredEscrowProportionThreshold")
+
+    assert is_like(second(shown, x=asked, target=CLEARS), Refuse, "in quarantine by now")
+
+
+def test_a_quarantine_has_its_grace_also_when_it_comes_to_sending() -> None:
+    shown = quarantined("EncounteredEscrowProportionThreshold")
+    rules = replace(RULES, catalogue={TARGET: CLEARS})
+
+    def decided(since: datetime) -> Decision:
+        known = replace(history(), watch=Watch(target=TARGET, since=since))
+        return after_reading(CLEARING, shown, known, rules, now=START)
+
+    assert decided(START - CLEARS.remediate.after) == Go()  # type: ignore[union-attr]
+    assert is_like(decided(START - HOURS), Wait, "given time to pass")
+
+
+@pytest.mark.parametrize("reason", ["TooManyDeletes", "Unknown"])
+def test_an_approval_opens_nothing_that_began_after_it(reason: str) -> None:
+    shown = job(quarantine=Quarantine(reason=reason, began=START), code="Quarantine")
+    before = replace(SIGNED_IN, approved_at=START - SECOND)
+
+    assert type(second(shown, x=SIGNED_IN)) is Go
+    assert type(second(shown, x=before)) is Ask
+    assert type(first(relapsed_at=START, x=SIGNED_IN)) is Go
+    assert type(first(relapsed_at=START, x=before)) is Ask
+    # A retry of the same quarantine is no new one.
+    again = Quarantine(reason=reason, began=START, series_began=START - DAY)
+    assert type(second(job(quarantine=again, code="Quarantine"), x=before)) is Go
+
+
+def test_a_restart_made_elsewhere_that_ended_in_quarantine_counts_too() -> None:
+    def shown(series: datetime | None) -> SyncJob:
+        held = Quarantine(
+            reason="EncounteredEscrowProportionThreshold", began=START, series_began=series
+        )
+        return job(quarantine=held, code="Quarantine", steady_state_first=None)
+
+    assert is_like(second(shown(START - HOURS), x=CLEARING, target=CLEARS), Wait, NOT_OURS)
+    assert second(shown(START - DAY), x=CLEARING, target=CLEARS) == Go()
+    assert second(shown(None), x=CLEARING, target=CLEARS) == Go()
+
+
+def test_what_the_catalogue_does_not_ask_for_any_more_is_refused() -> None:
+    def asked(reset_id: str, target: Target) -> Decision:
+        rules = replace(RULES, catalogue={TARGET: target})
+        return first(x=replace(TIMER, id=reset_id), rules=rules)
+
+    links = Target(service_principal_id=SP, remediate=Remediate(stale_links=3))
+    bare = Target(service_principal_id=SP)
+    for reset_id, wanting in (
+        ("schedule-1", ENTRY), ("quarantine-1", CLEARS), ("stale-1", links),
+    ):  # fmt: skip
+        assert asked(reset_id, wanting) == Go()
+        assert is_like(asked(reset_id, bare), Refuse, "does not ask for this any more")
+    assert type(asked("stale-1", CLEARS)) is Refuse
 
 
 def test_a_quarantine_that_is_over_needs_no_clearing() -> None:

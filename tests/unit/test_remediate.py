@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from shared.bootstrap import Services
-from shared.errors import FateUnknown, NotSent, StorageUnavailable
+from shared.errors import FateUnknown, StorageUnavailable, Throttled
 from shared.models import Fleet, Scope, StaleLink, StaleLinks, State
 from shared.names import REMEDIATE, RESETS_QUEUE
 from shared.telemetry import EVENTS
@@ -229,11 +229,20 @@ async def test_a_throttled_log_is_not_asked_for_again_in_that_run(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     made = world(5, remediate={"staleLinks": 1})
-    made.graph.failures["stale_links"] = [NotSent("throttled")]
+    made.graph.failures["stale_links"] = [Throttled("throttled")]
     await made.app.remediate()
 
     assert made.faults.log.count("graph stale") == 0
     assert [line["why"] for line in said(caplog, "remediate.failed")] == ["throttled"]
+
+
+async def test_a_log_that_always_fails_keeps_no_other_from_being_read() -> None:
+    made = world(6, remediate={"staleLinks": 1})
+    made.graph.failures["stale_links"] = [FateUnknown("timeout")] * 9
+    await ticks(made, 3)
+
+    read = [(await made.watch(alias)).links_read_at for alias in (TARGET, "app-1", "app-5")]
+    assert all(read)
 
 
 # Many targets
@@ -300,7 +309,8 @@ async def test_what_could_not_be_read_at_all_counts_as_ill_and_is_not_summed_up(
 
     assert resets(made) == []
     assert {line["target"] for line in said(caplog, "remediate.left")} == {TARGET, "app-4"}
-    assert await made._spectator().fleet() == Fleet(seen=5)
+    assert await made._spectator().fleet() == Fleet(seen=5, quarantined=3)
+    assert said(caplog, "remediate.done")[-1]["failed"] == 3
 
 
 async def test_a_fault_of_the_whole_fleet_restarts_nothing_and_is_over_by_itself() -> None:

@@ -71,6 +71,10 @@ def test_good_settings_have_no_problem() -> None:
             },
             "RESET_TARGETS: b and a name one service principal",
         ),
+        (
+            {"RESET_TARGETS": json.dumps({"a": {"servicePrincipalId": SP, "cooldown": "P9999D"}})},
+            "RESET_TARGETS: a.cooldown is over 400 days",
+        ),
         ({"RESET_DAILY_BUDGET": "ten"}, "RESET_DAILY_BUDGET: 'ten' is no number"),
         ({"RESET_MAX_AGE": "3 days"}, "RESET_MAX_AGE: '3 days' is no ISO 8601 duration"),
         ({"FOLLOW_UP_INTERVAL": "PT0S"}, "FOLLOW_UP_INTERVAL: 'PT0S' is too short"),

@@ -1,0 +1,43 @@
+"""The timer's ids can be computed by anybody: nobody else can use one up, or make it their own."""
+
+import pytest
+
+from shared.accept import REMEDIATE
+from shared.errors import InvalidRequest
+from shared.models import Claim, Scope
+from shared.requests import Received, ResetRequest, content_hash
+from shared.rows import to_milliseconds
+from tests.support.world import TARGET, World
+
+ID = f"schedule-{'a' * 32}"
+REQUEST = ResetRequest(target=TARGET, scope=Scope.QUARANTINE)
+
+
+@pytest.mark.parametrize("reset_id", [ID, f"quarantine-{'0' * 32}", f"stale-{'f' * 32}-dry"])
+async def test_an_id_of_the_timers_is_refused_from_anybody_else(reset_id: str) -> None:
+    world = World()
+    with pytest.raises(InvalidRequest, match="the app's own"):
+        await world.accept(reset_id, target=TARGET)
+    assert world.keys("targets") == []
+
+
+@pytest.mark.parametrize("reset_id", ["schedule-1", f"schedule-{'A' * 32}", f"x-{'a' * 32}"])
+async def test_an_id_that_only_looks_a_little_like_one_is_anybodys(reset_id: str) -> None:
+    assert not (await World().accept(reset_id)).known
+
+
+async def test_whoever_completes_what_the_timer_began_does_it_in_the_timers_name() -> None:
+    world = World()
+    assert world.app.intake is not None
+    store = world.storage.store()
+    await store.claim(
+        Claim(
+            id=ID, target=TARGET, requested_at=to_milliseconds(world.clock()),
+            content_hash=content_hash(REQUEST),
+        )
+    )  # fmt: skip
+    # The process died there; somebody's message brings the same request.
+    accepted = await world.app.intake.acceptance.accept(
+        Received(id=ID, request=REQUEST), via="queue"
+    )
+    assert accepted.stored.row.via == REMEDIATE
