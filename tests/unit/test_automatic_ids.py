@@ -2,9 +2,9 @@
 
 import pytest
 
-from shared.accept import REMEDIATE
 from shared.errors import InvalidRequest
 from shared.models import Claim, Scope
+from shared.names import REMEDIATE
 from shared.requests import Received, ResetRequest, content_hash
 from shared.rows import to_milliseconds
 from tests.support.world import TARGET, World
