@@ -30,12 +30,13 @@ from tests.support.world import ENVIRON, SP, START, TARGET, World
 
 COOLDOWN = timedelta(hours=2)
 BUDGET = 3
+APPROVE_ABOVE = 60
 ALIASES = [TARGET, "app-1", "app-2", "app-3"]
 ENTRY = {
     "jobId": "job-1",
     "cooldown": "PT2H",
     "notify": "desk",
-    "approveAbove": 60,
+    "approveAbove": APPROVE_ABOVE,
     "remediate": {"after": "PT1H", "reasons": sorted(RESTART_HELPS), "staleLinks": 1},
 }
 SETTINGS = {
@@ -81,6 +82,7 @@ class Watched:
         (x,) = [r for r in resets(self.world) if r.target == alias and r.state is State.SENDING]
         await self._policy_says_go(x)
         self._rules_hold(x)
+        await self.rows_allow(x)
 
     async def _policy_says_go(self, x: Reset) -> None:
         world, now = self.world, self.world.clock()
@@ -112,6 +114,28 @@ class Watched:
         day.add(x.id)
         assert len(day) <= BUDGET
         self.posts += 1
+
+        # By hand what approvals are for, and what a machine may meet.
+        assert x.approved or (job.size is not None and job.size <= APPROVE_ABOVE)
+        assert x.via != REMEDIATE or reason is None or x.id.startswith("quarantine-")
+        ended, interval = job.last_execution.ended or job.steady_state_last, job.interval
+        fresh = ended is not None and interval is not None and now - ended <= 3 * interval
+        assert x.approved or x.scope is not Scope.FULL or fresh
+
+    async def rows_allow(self, x: Reset) -> None:
+        """Fleet stop and breaker, from the rows alone."""
+        watches = [await self.world.watch(alias) for alias in ALIASES]
+        ill = sum(watch.quarantined for watch in watches)
+        if ill >= 3:
+            assert x.approved
+            assert x.via != REMEDIATE
+        row, relapsed = await self.world.job(x.target), watches[ALIASES.index(x.target)].relapsed_at
+        closed = row.last_approved_at is not None and relapsed is not None and (
+            relapsed <= row.last_approved_at
+        )  # fmt: skip
+        assert (
+            relapsed is None or closed or (x.approved_at is not None and relapsed <= x.approved_at)
+        )
 
     # What happens
 
