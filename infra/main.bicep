@@ -120,6 +120,7 @@ var names = {
 }
 var vaultItems = {
   health: 'health-key'
+  notifiers: 'notifiers'
   senders: 'webhook-secrets'
 }
 var tags = {
@@ -177,6 +178,7 @@ module vault 'modules/vault.bicep' = {
     tags: tags
     isPublic: !privateNetwork
     sendersItem: vaultItems.senders
+    notifiersItem: vaultItems.notifiers
     healthItem: vaultItems.health
     firstHealthKey: firstHealthKey
   }
@@ -239,6 +241,7 @@ module app 'modules/app.bicep' = {
     packageContainerName: names.packages
     vaultUri: vault.outputs.uri
     sendersItem: vaultItems.senders
+    notifiersItem: vaultItems.notifiers
     healthItem: vaultItems.health
     settings: settings
     publicUrl: publicUrl

@@ -8,7 +8,10 @@ param location = readEnvironmentVariable('AZURE_LOCATION')
 param principalId = readEnvironmentVariable('AZURE_PRINCIPAL_ID', '')
 param principalType = readEnvironmentVariable('AZURE_PRINCIPAL_TYPE', 'User')
 
-param alertEmails = split(readEnvironmentVariable('ALERT_EMAILS'), ',')
+param alertEmails = filter(
+  map(split(readEnvironmentVariable('ALERT_EMAILS'), ','), email => trim(email)),
+  email => !empty(email)
+)
 param alertsOn = bool(readEnvironmentVariable('ALERTS_ON', 'true'))
 param runbookUrl = readEnvironmentVariable('RUNBOOK_URL', 'docs/runbook.md')
 param remediationMayBeSilent = readEnvironmentVariable('REMEDIATION_MAY_BE_SILENT', 'PT1H')
@@ -16,7 +19,7 @@ param remediationMayBeSilent = readEnvironmentVariable('REMEDIATION_MAY_BE_SILEN
 param settings = {
   RESET_TARGETS: readEnvironmentVariable('RESET_TARGETS')
   // Off until a person has seen a dry run: docs/deploy.md.
-  RESETS_ENABLED: readEnvironmentVariable('RESETS_ENABLED', 'false')
+  RESETS_ENABLED: readEnvironmentVariable('RESETS_ENABLED', 'false') == 'true' ? 'true' : 'false'
   RESET_DAILY_BUDGET: readEnvironmentVariable('RESET_DAILY_BUDGET', '10')
   RESET_MAX_AGE: readEnvironmentVariable('RESET_MAX_AGE', 'P3D')
   APPROVAL_EXPIRY: readEnvironmentVariable('APPROVAL_EXPIRY', 'P1D')
@@ -25,13 +28,13 @@ param settings = {
   SWEEP_SCHEDULE: readEnvironmentVariable('SWEEP_SCHEDULE', '0 * * * * *')
   REMEDIATION_SCHEDULE: readEnvironmentVariable('REMEDIATION_SCHEDULE', '0 */15 * * * *')
   WEBHOOK_SENDERS: senders
-  NOTIFIERS: readEnvironmentVariable('NOTIFIERS', '{}')
   GRAPH_ENDPOINT: readEnvironmentVariable('GRAPH_ENDPOINT', 'https://graph.microsoft.com')
 }
 param publicUrl = readEnvironmentVariable('PUBLIC_URL', '')
 
 // A sender's webhook must reach the app without a sign-in; its signature is what is checked.
-var senders = readEnvironmentVariable('WEBHOOK_SENDERS', '{}')
+var givenSenders = readEnvironmentVariable('WEBHOOK_SENDERS', '{}')
+var senders = empty(givenSenders) ? '{}' : givenSenders
 var isFile = startsWith(senders, '@')
 var senderNames = isFile
   ? split(readEnvironmentVariable('WEBHOOK_SENDER_NAMES', ''), ',')

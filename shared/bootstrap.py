@@ -167,6 +167,9 @@ class Services:
         await answered(self._built(self.notifications).notify(text))
 
     async def sweep(self) -> None:
+        # At every tick, or its alert would resolve while the setting is still wrong.
+        for why in self.settings.problems:
+            emit("settings.bad", why=why)
         await answered(self._tick())
 
     async def _tick(self) -> None:

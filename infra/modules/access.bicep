@@ -208,13 +208,15 @@ resource smokeReader 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   }
 ]
 
-resource secretKeeper 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (hasDeployer) {
-  scope: vault
-  name: guid(vault.id, deployerPrincipalId, roles.secretsOfficer)
-  properties: {
-    principalId: deployerPrincipalId
-    principalType: deployerPrincipalType
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.secretsOfficer)
-    description: 'puts in the webhook senders\' secrets'
+resource secretKeeper 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for (item, i) in vaultItems: if (hasDeployer) {
+    scope: items[i]
+    name: guid(items[i].id, deployerPrincipalId, roles.secretsOfficer)
+    properties: {
+      principalId: deployerPrincipalId
+      principalType: deployerPrincipalType
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.secretsOfficer)
+      description: 'reads and writes ${item}'
+    }
   }
-}
+]

@@ -29,6 +29,17 @@ param remediationMayBeSilent string
 @description('Whether the rules fire.')
 param areOn bool
 
+// A schedule is shorter than the silence that is allowed: in twice that it runs at least twice.
+var twoRemediations = {
+  PT30M: 'PT1H'
+  PT45M: 'PT2H'
+  PT1H: 'PT2H'
+  PT2H: 'PT4H'
+  PT6H: 'P1D'
+  P1D: 'P2D'
+  P2D: 'P2D'
+}
+
 // Log rows arrive minutes late: each window is twice as long as the time between two looks, or a row
 // at the edge would be seen by neither. What was seen twice still is one alert, since they resolve.
 var rules alertRule[] = [
@@ -49,7 +60,8 @@ var rules alertRule[] = [
     severity: 2
     query: loadTextContent('../queries/reset-awaiting-approval.kql')
     every: 'PT15M'
-    window: 'PT30M'
+    // The longest that there is: it fires as long as the question stands.
+    window: 'P2D'
     operator: 'GreaterThan'
     threshold: 0
     dimensions: ['Target', 'Id']
@@ -60,7 +72,8 @@ var rules alertRule[] = [
     severity: 1
     query: loadTextContent('../queries/fate-unknown.kql')
     every: 'PT15M'
-    window: 'PT30M'
+    // The longest that there is: it fires as long as the question stands.
+    window: 'P2D'
     operator: 'GreaterThan'
     threshold: 0
     dimensions: ['Target', 'Id']
@@ -117,9 +130,10 @@ var rules alertRule[] = [
     severity: 2
     query: loadTextContent('../queries/remediation-failed.kql')
     every: 'PT30M'
-    window: 'PT1H'
+    window: twoRemediations[remediationMayBeSilent]
     operator: 'GreaterThan'
-    threshold: 2
+    // Twice in that time; in the longest window a schedule this slow runs once.
+    threshold: remediationMayBeSilent == 'P2D' ? 0 : 1
     dimensions: ['Target']
   }
   {

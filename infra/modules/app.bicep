@@ -41,6 +41,9 @@ param vaultUri string
 @description('Name under which the vault keeps the webhook senders\' secrets.')
 param sendersItem string
 
+@description('Name under which the vault keeps the addresses of ticket systems.')
+param notifiersItem string
+
 @description('Name under which the vault keeps the key of the health report.')
 param healthItem string
 
@@ -177,6 +180,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       PUBLIC_URL: empty(publicUrl) ? 'https://${app.properties.defaultHostName}' : publicUrl
 
       WEBHOOK_SECRETS: '@Microsoft.KeyVault(SecretUri=${vaultUri}secrets/${sendersItem}/)'
+      NOTIFIERS: '@Microsoft.KeyVault(SecretUri=${vaultUri}secrets/${notifiersItem}/)'
       HEALTH_KEY: '@Microsoft.KeyVault(SecretUri=${vaultUri}secrets/${healthItem}/)'
 
       ...(hasSignIn ? { '${assertionSetting}': identityClientId } : {})

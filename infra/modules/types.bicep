@@ -40,9 +40,6 @@ type chosenSettings = {
   @description('Who may send webhooks, and what each may reach. JSON.')
   WEBHOOK_SENDERS: string
 
-  @description('Which ticket systems are told. JSON.')
-  NOTIFIERS: string
-
   @description('Address of Microsoft Graph without version.')
   GRAPH_ENDPOINT: string
 }

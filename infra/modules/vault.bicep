@@ -1,4 +1,4 @@
-metadata description = 'Key Vault for what must be secret: the senders\' secrets and the key of the health report.'
+metadata description = 'Key Vault for what must be secret: the senders\' secrets, the addresses that are told, and the key of the health report.'
 
 import { tagMap } from 'types.bicep'
 
@@ -16,6 +16,9 @@ param isPublic bool
 
 @description('Name under which the vault keeps the webhook senders\' secrets.')
 param sendersItem string
+
+@description('Name under which the vault keeps the addresses of ticket systems, which may have a key in them.')
+param notifiersItem string
 
 @description('Name under which the vault keeps the key of the health report.')
 param healthItem string
@@ -51,6 +54,15 @@ resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
   @onlyIfNotExists()
   resource webhookSecrets 'secrets' = {
     name: sendersItem
+    properties: {
+      contentType: 'application/json'
+      value: '{}'
+    }
+  }
+
+  @onlyIfNotExists()
+  resource notifiers 'secrets' = {
+    name: notifiersItem
     properties: {
       contentType: 'application/json'
       value: '{}'

@@ -16,6 +16,5 @@ param settings = {
   SWEEP_SCHEDULE: '0 * * * * *'
   REMEDIATION_SCHEDULE: '0 */15 * * * *'
   WEBHOOK_SENDERS: '{}'
-  NOTIFIERS: '{}'
   GRAPH_ENDPOINT: 'https://graph.microsoft.com'
 }

@@ -29,6 +29,5 @@ param settings = {
   SWEEP_SCHEDULE: '0 * * * * *'
   REMEDIATION_SCHEDULE: '0 0 * * * *'
   WEBHOOK_SENDERS: '{"sn": {"scheme": "header", "header": "x-relink-secret", "format": "relink", "targets": ["salesforce-prod"]}}'
-  NOTIFIERS: '{"servicenow": {"kind": "webhook", "url": "https://example.service-now.com/api/relink"}}'
   GRAPH_ENDPOINT: 'https://graph.microsoft.com'
 }

@@ -6,7 +6,9 @@ changes nothing.
 """
 
 import asyncio
+import json
 import os
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -84,8 +86,7 @@ async def look(directory: Directory, wish: Wanted) -> list[Line]:
         )
     more = sorted(held - set(wish.permissions))
     if more:
-        says = "it holds them and this environment does not ask for them; take them away"
-        lines.append(Line(verdict=Verdict.WRONG, what=", ".join(more), says=says))
+        lines.append(Line(verdict=Verdict.BEYOND, what=", ".join(more), says=_TAKE_AWAY))
     return lines
 
 
@@ -99,6 +100,12 @@ async def grant(directory: Directory, wish: Wanted) -> list[Line]:
         if wish.principal_id not in await directory.owners(service_principal_id):
             await directory.make_owner(service_principal_id, wish.principal_id)
     return await look(directory, wish)
+
+
+_TAKE_AWAY: Final = (
+    "held and not asked for by this environment; take it away (Entra: Enterprise applications, the "
+    "identity, Permissions), or set the switch that asks for it (docs/deploy.md, step 5)"
+)
 
 
 def _without(permission: str) -> str:
@@ -119,16 +126,33 @@ async def run(environ: Mapping[str, str], *, only_show: bool) -> int:
     endpoint = environ.get("GRAPH_ENDPOINT") or "https://graph.microsoft.com"
     async with signed_in(endpoint) as directory:
         lines = await (look if only_show else grant)(directory, wish)
-    code = conclude(lines)
+    conclude(lines)
     if any(line.verdict is Verdict.MISSING for line in lines):
         print(HOW)
-        return 1
-    return code
+    return int(any(line.verdict is not Verdict.GOOD for line in lines))
+
+
+def environment() -> Mapping[str, str]:
+    """This process's variables, and azd's where there is none of a deployment among them."""
+    if os.environ.get("RELINK_IDENTITY_PRINCIPAL_ID"):
+        return os.environ
+    try:
+        done = subprocess.run(
+            ["azd", "env", "get-values", "--output", "json"],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    except OSError as error:
+        raise DirectoryError(
+            f"azd cannot be run ({error}); export RELINK_IDENTITY_PRINCIPAL_ID and RESET_TARGETS"
+        ) from error
+    if done.returncode:
+        raise DirectoryError(f"azd env get-values: {done.stderr.strip() or done.stdout.strip()}")
+    return {**os.environ, **json.loads(done.stdout)}
 
 
 def main() -> int:
     try:
-        return asyncio.run(run(os.environ, only_show="--show" in sys.argv[1:]))
+        return asyncio.run(run(environment(), only_show="--show" in sys.argv[1:]))
     except DirectoryError as error:
         print(f"{error}\n{HOW}" if error.forbidden else error, file=sys.stderr)
         return 1

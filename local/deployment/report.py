@@ -10,6 +10,8 @@ class Verdict(StrEnum):
     NOT_CHECKED = "not checked"
     MISSING = "missing"
     """The deployment works without it; what does not is said."""
+    BEYOND = "too much"
+    """It is there and was not asked for."""
     WRONG = "wrong"
 
 

@@ -29,7 +29,6 @@ CHOSEN: Final = (
     "SWEEP_SCHEDULE",
     "REMEDIATION_SCHEDULE",
     "WEBHOOK_SENDERS",
-    "NOTIFIERS",
     "GRAPH_ENDPOINT",
     "PUBLIC_URL",
 )
@@ -41,6 +40,18 @@ NEEDED: Final[Mapping[str, str]] = {
     "ALERT_EMAILS": "who is told when something needs a person, separated by commas",
     "RESET_TARGETS": "the catalogue of what may be reset; `make targets` writes entries",
 }
+
+ONE_OF: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(
+        ("ALERTS_ON", "PRIVATE_NETWORK", "ZONE_REDUNDANT", "LOCK_STORAGE", "AUDIT_ACCESS"),
+        ("true", "false"),
+    ),
+    "RESETS_ENABLED": ("true", "false", ""),
+    "INSTANCE_MEMORY_MB": ("512", "2048", "4096"),
+    "REMEDIATION_MAY_BE_SILENT": ("PT30M", "PT45M", "PT1H", "PT2H", "PT6H", "P1D", "P2D"),
+    "AZURE_PRINCIPAL_TYPE": ("User", "Group", "ServicePrincipal"),
+}
+"""What the template takes where it is given; the platform would say so only in its own words."""
 
 # Where the template puts an address that only Azure knows, or a reference into the vault.
 _LATER: Final[Mapping[str, str]] = {
@@ -80,6 +91,13 @@ def check(environ: Mapping[str, str]) -> list[Line]:
         Line(verdict=Verdict.WRONG, what=name, says=f"missing; give {NEEDED[name]}")
         for name in missing
     ]
+    lines += [
+        Line(
+            verdict=Verdict.WRONG, what=name, says=f"{environ[name]!r} is none of {_list(allowed)}"
+        )
+        for name, allowed in ONE_OF.items()
+        if environ.get(name, allowed[0]) not in allowed
+    ]
     settings = Settings.from_environ(app_settings(environ), app_dir=ROOT)
     for problem in settings.problems:
         name, _, says = problem.partition(": ")
@@ -96,7 +114,19 @@ def check(environ: Mapping[str, str]) -> list[Line]:
                     says="not true, so that no restart will be sent; requests will wait",
                 )
             )
+    if environ.get("NOTIFIERS"):
+        lines.append(
+            Line(
+                verdict=Verdict.NOT_CHECKED,
+                what="NOTIFIERS",
+                says="not read from here; put it into the vault as notifiers (docs/deploy.md)",
+            )
+        )
     return [*lines, *_senders(environ)]
+
+
+def _list(allowed: tuple[str, ...]) -> str:
+    return ", ".join(value for value in allowed if value)
 
 
 def _senders(environ: Mapping[str, str]) -> list[Line]:

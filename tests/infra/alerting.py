@@ -72,11 +72,11 @@ class Workspace:
                 [datetime.now(UTC), line],
             )
 
-    def take_request(self, name: str, *, success: bool) -> None:
+    def take_request(self, name: str, *, success: bool, code: str = "0") -> None:
         self._database.execute(
-            'INSERT INTO "AppRequests" ("TimeGenerated", "OperationName", "Success") '
-            "VALUES (?, ?, ?)",
-            [datetime.now(UTC), name, success],
+            'INSERT INTO "AppRequests" ("TimeGenerated", "OperationName", "Success", "ResultCode") '
+            "VALUES (?, ?, ?, ?)",
+            [datetime.now(UTC), name, success, code],
         )
 
     def ask(self, query: str) -> list[dict[str, Any]]:

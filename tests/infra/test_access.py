@@ -66,6 +66,7 @@ ROLES = {
 WORK = {"send", "peek", "exists", "receive", "update", "delete"}
 # The host's copy of a message that failed too often; the sweep's receive and delete.
 POISON = {"send", "receive", "delete"}
+SECRETS = ("webhook-secrets", "notifiers", "health-key")
 
 
 def needed() -> dict[str, set[str]]:
@@ -76,8 +77,7 @@ def needed() -> dict[str, set[str]]:
         **{f"queueServices/default/queues/{name}": WORK for name in QUEUES},
         **{f"queueServices/default/queues/{name}-poison": POISON for name in QUEUES},
         **{f"tableServices/default/tables/{name}": {"query", "write"} for name in TABLES},
-        "secrets/webhook-secrets": {"get secret"},
-        "secrets/health-key": {"get secret"},
+        **{f"secrets/{name}": {"get secret"} for name in SECRETS},
     }
 
 
@@ -85,7 +85,7 @@ def needed_by_the_deployer() -> dict[str, set[str]]:
     return {
         f"queueServices/default/queues/{RESETS_QUEUE}": {"send"},
         **{f"tableServices/default/tables/{name}": {"query"} for name in TABLES},
-        "vaults/VAULT": {"get secret", "set secret"},
+        **{f"secrets/{name}": {"get secret", "set secret"} for name in SECRETS},
     }
 
 
@@ -105,7 +105,6 @@ def granted(deployed: Deployment, *, to_deployer: bool) -> dict[str, set[str]]:
     names = {
         deployed.only("Microsoft.Storage/storageAccounts")["name"]: "ACCOUNT",
         deployed.only("Microsoft.Insights/components")["name"]: "COMPONENT",
-        deployed.only("Microsoft.KeyVault/vaults")["name"]: "VAULT",
     }
     found: dict[str, set[str]] = {}
     for r in deployed.of_type(ASSIGNMENTS):

@@ -119,6 +119,34 @@ def test_settings_are_good_missing_or_wrong_each_by_name() -> None:
     assert verdicts(off) == {"settings": Verdict.GOOD, "RESETS_ENABLED": Verdict.MISSING}
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("INSTANCE_MEMORY_MB", "1024"), ("REMEDIATION_MAY_BE_SILENT", "PT3H"),
+        ("PRIVATE_NETWORK", "yes"), ("ALERTS_ON", ""), ("RESETS_ENABLED", "True"),
+    ],
+)  # fmt: skip
+def test_what_the_template_would_refuse_is_refused_first(name: str, value: str) -> None:
+    assert verdicts(settings.check({**ENVIRON, name: value}))[name] is Verdict.WRONG
+
+
+def test_notifiers_of_the_environment_are_said_to_have_no_part_in_it() -> None:
+    found = settings.check({**ENVIRON, "NOTIFIERS": "{}"})
+
+    assert verdicts(found)["NOTIFIERS"] is Verdict.NOT_CHECKED
+
+
+def test_the_check_knows_the_values_that_the_template_knows() -> None:
+    main = (INFRA / "main.bicep").read_text(encoding="utf-8")
+    allowed = {
+        name: re.findall(r"'(\w+)'", values)
+        for values, name in re.findall(r"@allowed\(\[(.*?)\]\)\nparam (\w+)", main)
+    }
+
+    assert list(settings.ONE_OF["REMEDIATION_MAY_BE_SILENT"]) == allowed["remediationMayBeSilent"]
+    assert list(settings.ONE_OF["AZURE_PRINCIPAL_TYPE"]) == allowed["principalType"]
+
+
 def test_a_connection_string_of_this_machine_has_no_part_in_it() -> None:
     assert settings.check({**ENVIRON, "ResetStorage": "nonsense"}) == settings.check(ENVIRON)
 

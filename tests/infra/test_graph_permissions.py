@@ -1,14 +1,24 @@
 """Permissions in Microsoft Graph: what the template grants, and what the command does."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.bicep import INFRA, ROOT
 from local.deployment.directory import DirectoryError
-from local.deployment.permissions import OPTIONAL, OWNED, TENANT, Wanted, grant, look, wanted
-from local.deployment.report import Verdict
+from local.deployment.permissions import (
+    OPTIONAL,
+    OWNED,
+    TENANT,
+    Wanted,
+    environment,
+    grant,
+    look,
+    wanted,
+)
+from local.deployment.report import Verdict, conclude
 
 from .templates import Deployment, template
 from .tenant import GRAPH_ID, IDENTITY, ROLES, Tenant
@@ -151,14 +161,39 @@ async def test_a_missing_permission_says_what_does_not_work() -> None:
     assert "a person to say" in audit.says
 
 
-async def test_a_permission_too_many_is_wrong() -> None:
+async def test_a_permission_too_many_is_said_with_its_remedy_and_stops_no_deployment() -> None:
     tenant = Tenant(held={TENANT, "User.Read.All"}, other_grants=2)
 
     lines = await look(tenant.directory(), BASIC)
 
     assert [(line.verdict, line.what) for line in lines] == [
-        (Verdict.GOOD, TENANT), (Verdict.WRONG, "User.Read.All"),
+        (Verdict.GOOD, TENANT), (Verdict.BEYOND, "User.Read.All"),
     ]  # fmt: skip
+    assert "take it away (Entra" in lines[-1].says
+    assert conclude(lines) == 0
+
+
+def azd(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> None:
+    """An `azd` on the PATH, and nothing of a deployment in the environment."""
+    (folder / "azd").write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    (folder / "azd").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.delenv("RELINK_IDENTITY_PRINCIPAL_ID", raising=False)
+
+
+def test_what_azd_knows_is_read_as_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    known = {"RELINK_IDENTITY_PRINCIPAL_ID": IDENTITY, "ALERT_EMAILS": "a!b$(id)'\"@example.com"}
+    (tmp_path / "said").write_text(json.dumps(known), encoding="utf-8")
+    azd(monkeypatch, tmp_path, f'[ "$*" = "env get-values --output json" ] && cat {tmp_path}/said')
+
+    assert known.items() <= environment().items()
+
+
+def test_what_azd_complains_of_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    azd(monkeypatch, tmp_path, "echo no environment chosen >&2; exit 1")
+
+    with pytest.raises(DirectoryError, match="no environment chosen"):
+        environment()
 
 
 async def test_a_permission_that_graph_does_not_have_is_named() -> None:

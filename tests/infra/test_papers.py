@@ -70,7 +70,7 @@ def test_every_severity_is_the_one_that_the_runbook_says() -> None:
 
 def test_a_rule_looks_back_further_than_from_one_look_to_the_next() -> None:
     """Rows come late; one at the edge of two windows must be in one of them."""
-    minutes = {"PT5M": 5, "PT15M": 15, "PT30M": 30, "PT1H": 60}
+    minutes = {"PT5M": 5, "PT15M": 15, "PT30M": 30, "PT1H": 60, "PT2H": 120, "P2D": 2880}
     for name, rule in rules().items():
         every, window = minutes[rule["evaluationFrequency"]], minutes[rule["windowSize"]]
         assert window >= 2 * every, name

@@ -165,11 +165,17 @@ FIRES: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
     ),
     "reset-awaiting-approval": (
         say("reset.awaiting_approval", **OF_A_RESET, detail="above 20000"),
-        say("reset.waiting", **OF_A_RESET, detail="cooldown"),
+        each(
+            say("reset.awaiting_approval", **OF_A_RESET, detail="above 20000"),
+            say("reset.accepted", **OF_A_RESET, via="queue", scope="full"),
+        ),
     ),
     "fate-unknown": (
         say("reset.fate_asked", **OF_A_RESET, detail="nobody can tell"),
-        say("reset.unknown", **OF_A_RESET, detail="being looked up"),
+        each(
+            say("reset.fate_asked", **OF_A_RESET, detail="nobody can tell"),
+            say("reset.restarted", **OF_A_RESET, number=1),
+        ),
     ),
     "message-lost": (
         say("message.unreadable", key="m-1", queue="provisioning-resets", reason="no JSON"),
@@ -182,7 +188,7 @@ FIRES: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
     "sweep-silent": (lambda: None, say("sweep.done", sent=0)),
     "remediation-silent": (say("sweep.done", sent=0), say("remediate.done", asked=0)),
     "remediation-failed": (
-        several(3, say("remediate.failed", target="aws", why="timeout")),
+        several(2, say("remediate.failed", target="aws", why="timeout")),
         each(*(say("remediate.failed", target=t, why="timeout") for t in ("a", "b", "c"))),
     ),
     "graph-throttled": (
@@ -200,7 +206,10 @@ FIRES: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
     ),
     "webhook-refused": (
         several(21, say("webhook.refused", sender="sn", why="signature")),
-        several(5, say("webhook.refused", sender="sn", why="signature")),
+        each(
+            several(5, say("webhook.refused", sender="sn", why="signature")),
+            several(30, say("webhook.refused", sender="sn", why="target")),
+        ),
     ),
     "function-failed": (lambda: None, lambda: None),
 }  # fmt: skip
@@ -243,6 +252,40 @@ def test_no_token_again_and_again_is_a_permission_that_is_gone() -> None:
     assert workspace.fired(rules()["graph-permission-lost"]) == [("salesforce-prod",)]
 
 
+@pytest.mark.parametrize(
+    ("status", "times", "alert"), [(403, 1, "graph-permission-lost"), (429, 6, "graph-throttled")]
+)
+def test_what_graph_refuses_the_timer_counts_too(status: int, times: int, alert: str) -> None:
+    workspace, error = Workspace(), asyncio.run(_made_of(status))
+    with written() as lines:
+        several(times, say("remediate.failed", target="aws", why=error.reason))()
+    workspace.take(lines)
+
+    assert workspace.fired(rules()[alert])
+
+
+@pytest.mark.parametrize("alert", ["reset-awaiting-approval", "fate-unknown"])
+def test_a_question_is_asked_for_as_long_as_it_stands(alert: str) -> None:
+    workspace = Workspace()
+    with written() as lines:
+        FIRES[alert][0]()
+        emit("reset.late_word", **OF_A_RESET, word="x", state="y")
+    workspace.take(lines)
+
+    assert rules()[alert]["windowSize"] == "P2D"
+    assert workspace.fired(rules()[alert]) == [("salesforce-prod", "r-1")]
+
+
+@pytest.mark.parametrize("scenario", ["default", "everything"])
+def test_a_slow_remediation_runs_often_enough_in_the_window_to_fire(scenario: str) -> None:
+    """The schedule is shorter than the silence allowed, of which the window is twice."""
+    hours = {"PT1H": 1, "PT2H": 2, "P1D": 24, "P2D": 48}
+    silent, failed = (rules(scenario)[f"remediation-{n}"] for n in ("silent", "failed"))
+    runs = hours[failed["windowSize"]] // hours[silent["windowSize"]]
+
+    assert runs > failed["criteria"]["allOf"][0]["threshold"]
+
+
 def test_an_alert_names_the_reset_that_it_is_about() -> None:
     workspace = Workspace()
     with written() as lines:
@@ -260,6 +303,17 @@ def test_failed_invocations_are_counted_a_function() -> None:
         workspace.take_request("sweep", success=n > 0)
 
     assert workspace.fired(rule) == [("run_reset",)]
+
+
+@pytest.mark.parametrize(
+    ("code", "fires"), [("404", False), ("401", False), ("500", True), ("0", True), ("", True)]
+)
+def test_what_a_caller_does_wrong_is_no_failed_invocation(code: str, *, fires: bool) -> None:
+    workspace = Workspace()
+    for _ in range(6):
+        workspace.take_request("submit", success=False, code=code)
+
+    assert bool(workspace.fired(rules()["function-failed"])) is fires
 
 
 def test_a_detail_with_braces_and_quotes_arrives_whole() -> None:

@@ -120,7 +120,7 @@ def test_a_second_deployment_overwrites_no_secret() -> None:
         if resource["type"] == "Microsoft.KeyVault/vaults/secrets" and not resource.get("existing")
     ]
 
-    assert len(secrets) == 2
+    assert len(secrets) == 3
     assert all(secret["@options"] == {"onlyIfNotExists": []} for secret in secrets)
 
 

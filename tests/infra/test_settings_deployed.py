@@ -65,6 +65,7 @@ def resolved(settings: Mapping[str, str]) -> dict[str, str]:
     known = {
         # Without senders: what the template puts into the vault at first.
         "WEBHOOK_SECRETS": json.dumps({name: ["0123456789abcdef" * 2] for name in senders}),
+        "NOTIFIERS": "{}",
         "HEALTH_KEY": "0f9d7c1e-3c52-4d55-9a51-8f2b1c0d9e7a",
         "PUBLIC_URL": "https://func-relink.azurewebsites.net",
         "ResetStorage__queueServiceUri": "https://st.queue.core.windows.net/",
@@ -126,7 +127,7 @@ def test_no_setting_that_flex_forbids_is_set(deployed: Deployment) -> None:
     assert not [n for n in deployed.settings if n.startswith(("WEBSITE_", "FUNCTIONS_"))]
 
 
-@pytest.mark.parametrize("name", ["WEBHOOK_SECRETS", "HEALTH_KEY"])
+@pytest.mark.parametrize("name", ["WEBHOOK_SECRETS", "NOTIFIERS", "HEALTH_KEY"])
 def test_what_is_secret_is_a_reference_into_the_vault(deployed: Deployment, name: str) -> None:
     assert "@Microsoft.KeyVault(SecretUri=" in deployed.settings[name]
     assert "vaultUri" in deployed.settings[name]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.bootstrap import build
-from shared.errors import FateUnknown, NotSent, Rejected, Throttled
+from shared.errors import FateUnknown, NotSent, Rejected, SettingsError, Throttled
 from shared.health import Health, longest_gap
 from shared.models import AuditTrail
 from tests.support.calls import call, principal
@@ -63,6 +63,32 @@ async def test_a_bad_setting_is_503_and_named() -> None:
 
     assert (report.status, report.body["status"]) == (503, "unhealthy")
     assert report.body["problems"][0].startswith("RESET_MAX_AGE: 'soon'")
+
+
+async def test_a_bad_setting_is_told_again_at_every_tick_of_the_sweep(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    world.rebuild(RESET_MAX_AGE="soon", RESET_DAILY_BUDGET="many")
+    for _ in range(2):
+        await world.app.sweep()
+
+    said = [r.getMessage() for r in caplog.records if "settings.bad" in r.getMessage()]
+    assert [line.split(":")[1].strip(' "') for line in said] == [
+        "RESET_DAILY_BUDGET", "RESET_MAX_AGE",
+    ] * 2  # fmt: skip
+
+
+async def test_without_storage_the_tick_fails_and_has_told_why(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = build({})
+    caplog.clear()
+    with pytest.raises(SettingsError):
+        await app.sweep()
+
+    said = [r.getMessage() for r in caplog.records if "settings.bad" in r.getMessage()]
+    assert len(said) == len(app.settings.problems) > 0
 
 
 async def test_storage_that_does_not_answer_is_503() -> None:
