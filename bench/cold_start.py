@@ -41,7 +41,7 @@ async def answer_a_person(worker: Worker, functions: tuple[Function, ...]) -> No
     request = Message(
         method="POST",
         url="http://localhost/api/resets/r1/decision",
-        headers={},
+        headers={"content-type": "application/json"},
         params={"id": "r1"},
         query={},
         body=TypedData(bytes=b'{"decision": "approve", "by": "b"}'),
