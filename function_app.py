@@ -4,7 +4,7 @@ import azure.functions as func
 
 from shared.bootstrap import remediation_schedule, services, sweep_schedule
 from shared.names import CONNECTION, FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, RESETS_QUEUE
-from shared.replies import Call, Reply
+from shared.web.messages import Call, Reply
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 

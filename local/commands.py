@@ -11,14 +11,14 @@ from typing import Any
 from local.host.errors import StartError
 from local.host.settings import load_values
 from local.processes import ROOT
+from shared.adapters.graph.gateway import GraphGateway
+from shared.adapters.table_store import TableStore
 from shared.bootstrap import identity_credential, new_id, storage_clients
 from shared.config import Settings
-from shared.errors import GraphError, NotSent, RelinkError, SettingsError
-from shared.graph import GraphGateway
-from shared.models import SyncJob
+from shared.domain.errors import GraphError, NotSent, RelinkError, SettingsError
+from shared.domain.ports import Graph, Store
+from shared.domain.sync_job import SyncJob
 from shared.names import CONNECTION, IDS_TABLE, RESETS_TABLE
-from shared.ports import Graph, Store
-from shared.store import TableStore
 
 UNKNOWN = "unknown"
 

@@ -24,9 +24,9 @@ from aiohttp import web
 from azure.data.tables.aio import TableServiceClient
 
 from local import processes
-from shared.models import ENDED, Claim, Reset, State
+from shared.adapters.table_store import TableStore
+from shared.domain.reset import ENDED, Claim, Reset, State
 from shared.names import CONNECTION, IDS_TABLE, RESETS_TABLE
-from shared.store import TableStore
 
 TARGET: Final = "salesforce-prod"
 SERVICE_PRINCIPAL: Final = "8e6c3c1d-4b7a-4c52-9f0e-2a1d5b9c7e31"

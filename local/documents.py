@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 from typing import Final
 
-from shared.models import State
-from shared.openapi import document_text
-from shared.requests import json_schema
-from shared.states import ALLOWED
+from shared.domain.requests import json_schema
+from shared.domain.reset import State
+from shared.domain.states import ALLOWED
+from shared.web.openapi import document_text
 
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 SCHEMA: Final = DOCS / "reset-request.schema.json"

@@ -18,10 +18,10 @@ from local.commands import (
 )
 from shared.bootstrap import utc_now
 from shared.config import Settings
-from shared.errors import Rejected
-from shared.plan import Planner, Plans, TargetPlan
-from shared.policy import Ask, Decision, Go, Refuse, Wait
-from shared.remediation import Asked, Left
+from shared.domain.errors import Rejected
+from shared.domain.policy import Ask, Decision, Go, Refuse, Wait
+from shared.domain.remediation import Asked, Left
+from shared.use_cases.plan import Planner, Plans, TargetPlan
 
 HEADER: Final = ("TARGET", "JOB", "ENTRIES", "ASKED BY", "WOULD", "WHY")
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from local.commands import Progress, job_document, note, open_graph, run, size_of, state_of, table
-from shared.catalogue import Catalogue
 from shared.config import Settings
-from shared.errors import Rejected
-from shared.models import JobsFound, ServicePrincipalJobs, SyncJob
-from shared.requests import RESERVED
+from shared.domain.catalogue import Catalogue
+from shared.domain.errors import Rejected
+from shared.domain.requests import RESERVED
+from shared.domain.sync_job import JobsFound, ServicePrincipalJobs, SyncJob
 
 LONGEST_ALIAS: Final = 63
 HEADER: Final = ("NAME", "OBJECT ID", "JOB ID", "STATE", "ENTRIES", "ALIAS", "LISTED")

@@ -15,16 +15,14 @@ from typing import Any, Final
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
-from shared.accept import Acceptance
-from shared.advance import Engine
-from shared.api import Api
+from shared.adapters.graph.observed import Sightings
+from shared.adapters.notifiers.webhook import WebhookNotifier
+from shared.adapters.queues import StorageQueues
+from shared.adapters.table_store import TableStore
 from shared.config import Settings, Storage
-from shared.decide import Decisions
-from shared.errors import NotSent, SettingsError
-from shared.guard import answered
-from shared.health import Health
-from shared.intake import Intake
-from shared.lookup import Lookup
+from shared.domain.errors import NotSent, SettingsError
+from shared.domain.ports import Clock, Graph, Notifier, Queues, Store
+from shared.invocation import answered
 from shared.names import (
     FOLLOW_UPS_QUEUE,
     IDS_TABLE,
@@ -33,22 +31,24 @@ from shared.names import (
     RESETS_QUEUE,
     RESETS_TABLE,
 )
-from shared.notifiers import WebhookNotifier
-from shared.notify import Notifications
-from shared.openapi import document_text
-from shared.pages import Pages, unavailable
-from shared.ports import Clock, Graph, Notifier, Queues, Store
-from shared.principal import HEADER, signed_in
-from shared.queues import StorageQueues
-from shared.remediate import Remediation
-from shared.replies import AFTER_REPAIR, Call, Reply, ok, problem
-from shared.sightings import Sightings
-from shared.store import TableStore
-from shared.submit import Submission
-from shared.sweep import Sweep
 from shared.telemetry import emit
-from shared.upkeep import Upkeep
-from shared.webhooks import Webhooks
+from shared.use_cases.accept import Acceptance
+from shared.use_cases.advance import Engine
+from shared.use_cases.decide_reset import Decisions
+from shared.use_cases.health import Health
+from shared.use_cases.housekeeping import Upkeep
+from shared.use_cases.lookup import Lookup
+from shared.use_cases.notify import Notifications
+from shared.use_cases.receive_webhook import Webhooks
+from shared.use_cases.remediate import Remediation
+from shared.use_cases.run_reset import Intake
+from shared.use_cases.submit import Submission
+from shared.use_cases.sweep import Sweep
+from shared.web.api import Api
+from shared.web.messages import AFTER_REPAIR, Call, Reply, ok, problem
+from shared.web.openapi import document_text
+from shared.web.principal import HEADER, signed_in
+from shared.web.show_reset import Pages, unavailable
 
 APP_DIR: Final = Path(__file__).resolve().parent.parent
 
@@ -83,7 +83,7 @@ class GraphOpener:
         async with self._opening:
             if self._gateway is None:
                 # In a thread: several hundred modules would hold up every other invocation.
-                module = await asyncio.to_thread(import_module, "shared.graph")
+                module = await asyncio.to_thread(import_module, "shared.adapters.graph.gateway")
                 gateway: Graph = module.GraphGateway(
                     self._settings.graph_endpoint, await asyncio.to_thread(self._credential)
                 )

@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
-from shared.catalogue import Catalogue, parse_catalogue
-from shared.errors import SettingsError
-from shared.models import AnswerKind
+from shared.domain.catalogue import Catalogue, parse_catalogue
+from shared.domain.errors import SettingsError
+from shared.domain.reset import AnswerKind
 from shared.names import CONNECTION
-from shared.principal import ENABLED
-from shared.senders import Senders, parse_senders
+from shared.web.principal import ENABLED
+from shared.webhooks.senders import Senders, parse_senders
 
 GRAPH_HOSTS: Final = frozenset(
     {

@@ -18,10 +18,10 @@ from local.deployment.report import Line, Verdict, conclude
 from local.deployment.settings import app_settings
 from local.deployment.settings import check as check_settings
 from shared.bootstrap import GraphOpener
-from shared.catalogue import Target
 from shared.config import Settings
-from shared.errors import GraphError, Rejected
-from shared.ports import Graph
+from shared.domain.catalogue import Target
+from shared.domain.errors import GraphError, Rejected
+from shared.domain.ports import Graph
 
 Opened = Callable[[str], AbstractAsyncContextManager[Directory]]
 _NO_RIGHTS = frozenset({401, 403})

@@ -16,7 +16,7 @@ from local.bicep import ROOT
 from local.deployment.report import Line, Verdict, conclude
 from shared.config import Settings
 from shared.names import CONNECTION
-from shared.principal import ENABLED
+from shared.web.principal import ENABLED
 
 CHOSEN: Final = (
     "RESET_TARGETS",

@@ -22,13 +22,13 @@ from azure.storage.queue.aio import QueueServiceClient
 from local.bicep import ROOT
 from local.deployment.report import Line, Verdict, conclude
 from local.deployment.settings import app_settings
+from shared.adapters.table_store import TableStore
 from shared.bootstrap import storage_clients
 from shared.config import Settings, Storage
-from shared.errors import StorageUnavailable
-from shared.models import ENDED, Reset, State
+from shared.domain.errors import StorageUnavailable
+from shared.domain.ports import Store
+from shared.domain.reset import ENDED, Reset, State
 from shared.names import IDS_TABLE, RESETS_QUEUE, RESETS_TABLE
-from shared.ports import Store
-from shared.store import TableStore
 
 TAKES_AT_MOST: Final = 600.0
 """A new role assignment takes minutes to be known everywhere, and the first start is a cold one."""

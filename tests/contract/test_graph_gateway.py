@@ -12,9 +12,10 @@ from azure.core.credentials import AccessToken
 
 from local.emulator import Clock, Emulator, serve
 from local.emulator.values import Event, JobError, ServicePrincipal
-from shared.errors import FateUnknown, GraphError, NotSent, Rejected, Throttled
-from shared.graph import LOG_PAGES, GraphGateway
-from shared.models import ON_THE_WIRE, Scope, StaleLink
+from shared.adapters.graph.gateway import LOG_PAGES, GraphGateway
+from shared.domain.errors import FateUnknown, GraphError, NotSent, Rejected, Throttled
+from shared.domain.reset import ON_THE_WIRE, Scope
+from shared.domain.sync_job import StaleLink
 
 START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 SALESFORCE = "8e6c3c1d-4b7a-4c52-9f0e-2a1d5b9c7e31"

@@ -10,10 +10,11 @@ import pytest
 from azure.storage.queue.aio import QueueServiceClient
 from msgspec import structs
 
-from shared.errors import StorageUnavailable
+from shared.adapters.queues import StorageQueues
+from shared.domain.errors import StorageUnavailable
+from shared.domain.messages import read_message
+from shared.domain.requests import Received, parse_request
 from shared.names import FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, QUEUES, RESETS_QUEUE
-from shared.queues import StorageQueues
-from shared.requests import Received, parse_request, read_message
 from tests.support.storage import Storage
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)

@@ -13,28 +13,27 @@ from azure.core.exceptions import ServiceResponseError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 
-from shared.errors import Conflict, NewerRow, StorageUnavailable
-from shared.models import (
+from shared.adapters.table_rows import reset_key
+from shared.adapters.table_store import TableStore
+from shared.domain.errors import Conflict, NewerRow, StorageUnavailable
+from shared.domain.ports import Store
+from shared.domain.reset import (
     Answer,
     AnswerKind,
     AuditEvent,
     Claim,
     DueRow,
     Fleet,
-    GraphMood,
     JobRow,
     LastFull,
     Link,
     Reset,
     Scope,
-    Sighting,
     State,
     Stored,
     Watch,
 )
-from shared.ports import Store
-from shared.rows import reset_key
-from shared.store import TableStore
+from shared.domain.sync_job import GraphMood, Sighting
 from tests.support.storage import Storage
 
 NOW = datetime(2026, 11, 24, 9, 0, 0, 123000, tzinfo=UTC)

@@ -5,8 +5,8 @@ Never run. `mypy --strict` reports an unused ignore, so that each line fails the
 on which it would be allowed.
 """
 
-from shared.graph import GraphGateway
-from shared.models import Scope
+from shared.adapters.graph.gateway import GraphGateway
+from shared.domain.reset import Scope
 
 
 async def refused(graph: GraphGateway) -> None:

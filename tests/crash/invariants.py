@@ -3,11 +3,11 @@
 import itertools
 from datetime import timedelta
 
-from shared.catalogue import Remediate
-from shared.models import ENDED, State
+from shared.domain.catalogue import Remediate
+from shared.domain.evidence import load
+from shared.domain.reset import ENDED, State
+from shared.domain.states import ALLOWED, POST_BEGINS_WITHIN
 from shared.names import REMEDIATE
-from shared.states import ALLOWED, POST_BEGINS_WITHIN
-from shared.verdict import load
 from tests.crash.scenarios import COOLDOWN
 from tests.support.host import resets, target_rows
 from tests.support.world import World

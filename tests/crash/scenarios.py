@@ -5,9 +5,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from shared.advance import Engine
-from shared.models import AuditTrail, StaleLink, StaleLinks, State
+from shared.domain.reset import State
+from shared.domain.sync_job import AuditTrail, StaleLink, StaleLinks
 from shared.names import RESETS_QUEUE
+from shared.use_cases.advance import Engine
 from tests.support import world as ordinary
 from tests.support.faults import Faults
 from tests.support.host import Host, resets, waits_for_person

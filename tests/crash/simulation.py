@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from shared.advance import Engine
+from shared.adapters.table_store import TableStore
 from shared.bootstrap import Services
-from shared.models import AuditTrail, State
+from shared.domain.quarantine import MATRIX
+from shared.domain.reset import State
+from shared.domain.sync_job import AuditTrail
 from shared.names import FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, REMEDIATE, RESETS_QUEUE
-from shared.quarantine import MATRIX
-from shared.store import TableStore
+from shared.use_cases.advance import Engine
 from tests.crash.scenarios import CYCLE, ENTRY, ENVIRON
 from tests.support.calls import call
 from tests.support.faults import KINDS, Crash, Faults

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 
 import pytest
 
-from shared.models import Scope
+from shared.domain.reset import Scope
 from tests.crash.invariants import check
 from tests.crash.scenarios import SCENARIOS, live
 from tests.support.faults import KINDS

@@ -9,9 +9,9 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
-from shared.advance import Engine
+from shared.adapters.table_store import TableStore
 from shared.names import REMEDIATE
-from shared.store import TableStore
+from shared.use_cases.advance import Engine
 from tests.crash.invariants import check
 from tests.crash.simulation import Simulation
 from tests.support.host import resets

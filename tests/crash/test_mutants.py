@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from shared import policy
-from shared.advance import Engine
-from shared.errors import Conflict
-from shared.events import (
+from shared.adapters.table_store import TableStore
+from shared.domain import policy
+from shared.domain.errors import Conflict
+from shared.domain.events import (
     AnswerLost,
     Cleared,
     Event,
@@ -29,19 +29,10 @@ from shared.events import (
     RestartRejected,
     SendPrevented,
 )
-from shared.models import (
-    Answer,
-    AuditEvent,
-    AuditTrail,
-    Claim,
-    JobRow,
-    Reset,
-    State,
-    Stored,
-    SyncJob,
-)
-from shared.states import Transition, transition
-from shared.store import TableStore
+from shared.domain.reset import Answer, AuditEvent, Claim, JobRow, Reset, State, Stored
+from shared.domain.states import Transition, transition
+from shared.domain.sync_job import AuditTrail, SyncJob
+from shared.use_cases.advance import Engine
 from tests.crash.invariants import check
 from tests.crash.scenarios import CYCLE, ENVIRON, live
 from tests.crash.test_many_at_once import simulate

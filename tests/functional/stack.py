@@ -14,9 +14,9 @@ from azure.data.tables.aio import TableServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
 from local import processes
-from shared.models import ENDED, Reset, State
+from shared.adapters.table_store import TableStore
+from shared.domain.reset import ENDED, Reset, State
 from shared.names import IDS_TABLE, RESETS_QUEUE, RESETS_TABLE
-from shared.store import TableStore
 
 SALESFORCE = "8e6c3c1d-4b7a-4c52-9f0e-2a1d5b9c7e31"
 AWS = "c41f7a92-0d6e-4b83-a5f7-6e2c9d1b8f04"

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 
 from local import processes
-from shared.models import State
+from shared.domain.reset import State
 from shared.names import QUEUES
-from shared.openapi import document_text
+from shared.web.openapi import document_text
 from tests.functional.stack import SALESFORCE, Stack, eventually, storage_and_graph
 from tests.support.described import described_client
 

@@ -16,8 +16,8 @@ import pytest
 from azure.data.tables.aio import TableServiceClient
 
 from local import processes
+from shared.adapters.table_store import TableStore
 from shared.names import IDS_TABLE, RESETS_TABLE
-from shared.store import TableStore
 from tests.azurite import start_emulator
 from tests.functional.stack import AWS, SALESFORCE, SERVICENOW
 

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from local import processes
-from shared.models import Reset
-from shared.rows import reset_from
+from shared.adapters.table_rows import reset_from
+from shared.domain.reset import Reset
 from tests.functional.stack import AWS, SALESFORCE, SERVICENOW, Stack, storage_and_graph
 
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "12")

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from local import processes
-from shared.models import State
+from shared.domain.reset import State
 from tests.functional.stack import AWS, SALESFORCE, Stack, eventually, running, storage_and_graph
 
 ADELE = "cea097b7-2680-50c3-84bf-94c9323d3363"

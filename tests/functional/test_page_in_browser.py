@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from shared.layout import STYLE, html
-from shared.lookup import Found
-from shared.models import AuditEvent, Link, Reset, State
-from shared.page import render
-from shared.replies import Reply
+from shared.domain.reset import AuditEvent, Link, Reset, State
+from shared.use_cases.lookup import Found
+from shared.web.html import STYLE, html
+from shared.web.messages import Reply
+from shared.web.reset_page import render
 from tests.support.world import START
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

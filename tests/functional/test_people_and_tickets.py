@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from local import processes
-from shared.models import State
+from shared.domain.reset import State
 from tests.functional.stack import SALESFORCE, eventually, storage_and_graph
 from tests.support.described import described_client
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from local import processes
-from shared.models import State
+from shared.domain.reset import State
 from shared.names import REMEDIATE, RESETS_TABLE
 from tests.functional.stack import SALESFORCE, Stack, eventually, storage_and_graph
 

@@ -9,7 +9,7 @@ import pytest
 
 from local import processes
 from local.processes import ROOT
-from shared.models import State
+from shared.domain.reset import State
 from tests.functional.stack import environ, storage_and_graph
 from tests.support import webhooks
 
@@ -30,7 +30,15 @@ NAMES = [
 ]
 INDEX = Path(__file__).with_name("index_app.py")
 ANSWER = Path(__file__).with_name("answer_webhook.py")
-HEAVY = ("msgraph", "msgraph_core", "kiota_", "azure.identity", "msal", "httpx", "shared.graph")
+HEAVY = (
+    "msgraph",
+    "msgraph_core",
+    "kiota_",
+    "azure.identity",
+    "msal",
+    "httpx",
+    "shared.adapters.graph",
+)
 NOWHERE = "http://127.0.0.1:9"
 SETTINGS = environ("UseDevelopmentStorage=true", NOWHERE)
 
@@ -80,7 +88,7 @@ async def test_answering_a_webhook_imports_neither_and_does_without_graph() -> N
     assert (code, found["status"]) == (0, 202), err
     assert reset is not None
     assert reset.state is State.ACCEPTED
-    assert "shared.webhooks" in found["modules"]
+    assert "shared.use_cases.receive_webhook" in found["modules"]
     assert [name for name in found["modules"] if name.startswith(HEAVY)] == []
 
 

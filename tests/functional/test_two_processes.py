@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 
 from local import processes
-from shared.models import ENDED, Reset, State
+from shared.adapters.table_rows import reset_from
+from shared.domain.reset import ENDED, Reset, State
 from shared.names import QUEUES, RESETS_TABLE, TABLES
-from shared.rows import reset_from
 from tests.functional.stack import Stack, eventually, storage_and_graph
 
 TARGETS = 20

@@ -19,10 +19,10 @@ from local.deployment.permissions import TENANT
 from local.deployment.report import Line, Verdict, conclude
 from local.deployment.smoke import Smoke, judge
 from local.emulator import serve
+from shared.adapters.graph.gateway import GraphGateway
 from shared.bootstrap import GraphOpener
 from shared.config import Settings
-from shared.graph import GraphGateway
-from shared.models import Reset, State
+from shared.domain.reset import Reset, State
 from shared.names import RESETS_QUEUE, TABLES
 from tests.functional.stack import SALESFORCE, Stack, running, storage_and_graph
 

@@ -215,7 +215,7 @@ def test_an_access_that_is_none_is_refused() -> None:
 
 def test_the_app_has_no_way_to_grant_itself_anything() -> None:
     """The gateway that is deployed knows no route for it."""
-    deployed = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "shared").glob("*.py"))
+    deployed = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "shared").rglob("*.py"))
 
     assert "app_role_assign" not in deployed.lower()
     assert "approleassign" not in deployed.lower()

@@ -14,12 +14,12 @@ import pytest
 from kiota_abstractions.api_error import APIError
 
 from local.bicep import INFRA, ROOT
-from shared.advance import _failed
+from shared.adapters.graph.errors import translated
 from shared.config import Settings
-from shared.errors import GraphError, NotSent
-from shared.graph_errors import translated
-from shared.models import Reset
+from shared.domain.errors import GraphError, NotSent
+from shared.domain.reset import Reset
 from shared.telemetry import EVENTS, emit
+from shared.use_cases.advance import _failed
 
 from .alerting import TABLES, Workspace, rules, written
 

@@ -15,9 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from shared.models import ENDED, AuditTrail, Fleet, Reset, StaleLink, StaleLinks, State
+from shared.domain.quarantine import MATRIX
+from shared.domain.reset import ENDED, Fleet, Reset, State
+from shared.domain.sync_job import AuditTrail, StaleLink, StaleLinks
 from shared.names import REMEDIATE, RESETS_QUEUE
-from shared.quarantine import MATRIX
 from tests.support.faults import Faults
 from tests.support.graph import FakeGraph
 from tests.support.host import Host, resets

@@ -9,10 +9,10 @@ from datetime import datetime
 
 import pytest
 
-from shared.models import State
+from shared.domain.policy import fleet_stopped
+from shared.domain.quarantine import RESTART_HELPS
+from shared.domain.reset import State
 from shared.names import REMEDIATE
-from shared.policy import fleet_stopped
-from shared.quarantine import RESTART_HELPS
 from tests.month.month import (
     BUDGET,
     COOLDOWN,

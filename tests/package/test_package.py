@@ -64,8 +64,8 @@ def test_the_app_stands_at_the_root_and_nothing_that_is_not_deployed(package: Pa
         ".python_packages", "__pycache__", "function_app.py", "host.json", "requirements.txt",
         "shared",
     }  # fmt: skip
-    assert {p.name for p in (ROOT / "shared").glob("*.py")} == {
-        p.removeprefix("shared/") for p in app if p.startswith("shared/") and p.endswith(".py")
+    assert {p.relative_to(ROOT).as_posix() for p in (ROOT / "shared").rglob("*.py")} == {
+        p for p in app if p.startswith("shared/") and p.endswith(".py")
     }
 
 

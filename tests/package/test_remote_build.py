@@ -6,7 +6,7 @@ import sys
 from local.package import lock, sources, wheels
 from local.package.build import CACHE, ROOT
 
-SOURCES = [ROOT / "function_app.py", *sorted((ROOT / "shared").glob("*.py"))]
+SOURCES = [ROOT / "function_app.py", *sorted((ROOT / "shared").rglob("*.py"))]
 
 
 def modules() -> dict[str, str]:

@@ -12,7 +12,7 @@ import pytest
 from local import processes
 from local.package import alone
 from local.package.build import ROOT, SITE
-from shared.models import State
+from shared.domain.reset import State
 from tests.functional.stack import SALESFORCE, Stack, storage_and_graph
 from tests.functional.test_main_job import (
     test_a_missing_permission_is_refused_and_named,
@@ -115,7 +115,7 @@ async def test_the_gateways_contract_holds_over_the_package(unpacked: Path, tmp_
     assert " passed" in said
     assert strangers(report, unpacked, guests=(*GUESTS, "tests", *RUNNER)) == {}
     files = json.loads(report.read_text(encoding="utf-8"))
-    assert files["shared.graph"].startswith(str(unpacked))
+    assert files["shared.adapters.graph.gateway"].startswith(str(unpacked))
     assert files["msgraph"].startswith(str(unpacked / SITE))
 
 

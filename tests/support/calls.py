@@ -3,7 +3,7 @@
 import base64
 import json
 
-from shared.replies import Call
+from shared.web.messages import Call
 
 URL = "https://relink.example/api/resets?code=secret"
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import jsonschema
 
-from shared.openapi import document_text
+from shared.web.openapi import document_text
 
 DOCUMENT: dict[str, Any] = json.loads(document_text())
 _CHECKED_FORMATS = jsonschema.FormatChecker(formats=["date-time"])

@@ -4,19 +4,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from shared.errors import FateUnknown, GraphError, NotSent, Rejected
-from shared.models import (
+from shared.domain.errors import FateUnknown, GraphError, NotSent, Rejected
+from shared.domain.reset import Scope
+from shared.domain.states import POST_TAKES_AT_MOST
+from shared.domain.sync_job import (
     AuditTrail,
     Execution,
     JobsFound,
     Quarantine,
     RestartSeen,
-    Scope,
     ServicePrincipalJobs,
     StaleLinks,
     SyncJob,
 )
-from shared.states import POST_TAKES_AT_MOST
 from tests.support.faults import TAKES_EFFECT, Faults
 
 

@@ -9,12 +9,12 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.errors import InvalidRequest, NewerRow, StorageUnavailable
-from shared.guard import InvocationCancelled
-from shared.models import ENDED, Reset, State
+from shared.adapters.table_rows import reset_from
+from shared.domain.errors import InvalidRequest, NewerRow, StorageUnavailable
+from shared.domain.reset import ENDED, Reset, State
+from shared.invocation import InvocationCancelled
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
-from shared.rows import reset_from
-from shared.sweep import SENT_LATELY
+from shared.use_cases.sweep import SENT_LATELY
 from tests.support.faults import Crash
 from tests.support.storage import MemoryQueue, Message
 from tests.support.world import TARGET, World

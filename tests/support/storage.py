@@ -27,9 +27,9 @@ from azure.data.tables import TableEntity, TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 from azure.storage.queue.aio import QueueClient
 
+from shared.adapters.queues import StorageQueues
+from shared.adapters.table_store import TableStore
 from shared.names import IDS_TABLE, QUEUES, RESETS_TABLE
-from shared.queues import StorageQueues
-from shared.store import TableStore
 from tests.support.faults import Faults
 
 Pause = Callable[[str], Awaitable[None]]

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from shared.accept import Accepted
-from shared.advance import Engine
+from shared.adapters.table_store import TableStore
 from shared.bootstrap import Services, assemble
 from shared.config import Settings
-from shared.errors import NotDelivered
-from shared.models import Answer, AuditEvent, Claim, JobRow, Reset, Watch
+from shared.domain.errors import NotDelivered
+from shared.domain.ports import Graph, Store
+from shared.domain.requests import Received, ResetRequest
+from shared.domain.reset import Answer, AuditEvent, Claim, JobRow, Reset, Watch
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
-from shared.ports import Graph, Store
-from shared.requests import Received, ResetRequest
-from shared.store import TableStore
+from shared.use_cases.accept import Accepted
+from shared.use_cases.advance import Engine
 from tests.support.calls import call
 from tests.support.faults import Faults
 from tests.support.graph import FakeGraph, FakeTenant, healthy

@@ -2,11 +2,11 @@
 
 import pytest
 
-from shared.errors import InvalidRequest
-from shared.models import Claim, Scope
+from shared.adapters.table_rows import to_milliseconds
+from shared.domain.errors import InvalidRequest
+from shared.domain.requests import Received, ResetRequest, content_hash
+from shared.domain.reset import Claim, Scope
 from shared.names import REMEDIATE
-from shared.requests import Received, ResetRequest, content_hash
-from shared.rows import to_milliseconds
 from tests.support.world import TARGET, World
 
 ID = f"schedule-{'a' * 32}"

@@ -7,9 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from shared.errors import FateUnknown
-from shared.models import Quarantine, State
-from shared.principal import signed_in
+from shared.domain.errors import FateUnknown
+from shared.domain.reset import State
+from shared.domain.sync_job import Quarantine
+from shared.web.principal import signed_in
 from tests.support.calls import call, principal
 from tests.support.host import resets
 from tests.support.world import SP, START, TARGET, World

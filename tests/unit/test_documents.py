@@ -10,13 +10,13 @@ import msgspec
 import pytest
 
 from local.documents import DOCS, STATES, states
-from shared.catalogue import Remediate
-from shared.models import ON_THE_WIRE, Scope, State
-from shared.policy import FLEET_LEAST, FLEET_PERCENT
-from shared.quarantine import MATRIX, UNKNOWN, Verdict
-from shared.remediate import LOGS_A_RUN
-from shared.remediation import LOGS_REACH_BACK
+from shared.domain.catalogue import Remediate
+from shared.domain.policy import FLEET_LEAST, FLEET_PERCENT
+from shared.domain.quarantine import MATRIX, UNKNOWN, Verdict
+from shared.domain.remediation import LOGS_REACH_BACK
+from shared.domain.reset import ON_THE_WIRE, Scope, State
 from shared.telemetry import EVENTS, emit
+from shared.use_cases.remediate import LOGS_A_RUN
 
 ROOT = DOCS.parent
 
@@ -37,7 +37,7 @@ def test_the_list_of_events_is_the_documented_one() -> None:
 
 def test_every_event_that_is_logged_is_in_the_list() -> None:
     named = set()
-    for path in (ROOT / "shared").glob("*.py"):
+    for path in (ROOT / "shared").rglob("*.py"):
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "emit":
                 first = call.args[0]
@@ -60,7 +60,7 @@ def test_entry_points_hold_no_logic() -> None:
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
 
     assert not [node for node in ast.walk(tree) if isinstance(node, logic)]
-    assert imported == {"shared.bootstrap", "shared.names", "shared.replies"}
+    assert imported == {"shared.bootstrap", "shared.names", "shared.web.messages"}
 
 
 def test_every_setting_is_documented() -> None:

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from local.processes import ROOT
-from shared.asked import Asked, AsksNothing
-from shared.catalogue import Catalogue, parse_catalogue
-from shared.errors import InvalidRequest
-from shared.formats import read_event
-from shared.pointers import check_pointer, look_up
-from shared.requests import ResetRequest, Ticket
-from shared.senders import Sender, parse_senders
+from shared.domain.catalogue import Catalogue, parse_catalogue
+from shared.domain.errors import InvalidRequest
+from shared.domain.requests import ResetRequest, Ticket
+from shared.webhooks.formats import read_event
+from shared.webhooks.json_pointer import check_pointer, look_up
+from shared.webhooks.parsed import Asked, AsksNothing
+from shared.webhooks.senders import Sender, parse_senders
 from tests.support import webhooks
 from tests.support.world import SP
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from shared.errors import StorageUnavailable
-from shared.guard import InvocationCancelled, answered
+from shared.domain.errors import StorageUnavailable
+from shared.invocation import InvocationCancelled, answered
 
 
 async def fails(error: BaseException) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from shared.bootstrap import build
-from shared.errors import FateUnknown, NotSent, Rejected, SettingsError, Throttled
-from shared.health import Health, longest_gap
-from shared.models import AuditTrail
+from shared.domain.errors import FateUnknown, NotSent, Rejected, SettingsError, Throttled
+from shared.domain.sync_job import AuditTrail
+from shared.use_cases.health import Health, longest_gap
 from tests.support.calls import call, principal
 from tests.support.world import ENVIRON, World
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from shared.errors import InvalidRequest
-from shared.lookup import MOST_A_PAGE
-from shared.models import State
+from shared.domain.errors import InvalidRequest
+from shared.domain.reset import State
 from shared.names import QUEUES
-from shared.replies import Call
+from shared.use_cases.lookup import MOST_A_PAGE
+from shared.web.messages import Call
 from tests.support.calls import principal
 from tests.support.described import check
 from tests.support.host import resets

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from shared.models import State
-from shared.replies import Call, Reply
+from shared.domain.reset import State
+from shared.web.messages import Call, Reply
 from tests.support.calls import call
 from tests.support.world import ENVIRON, TARGET, World
 

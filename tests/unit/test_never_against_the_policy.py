@@ -20,10 +20,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from shared import policy
-from shared.models import AuditTrail, Reset, Scope, StaleLink, StaleLinks, State
+from shared.domain import policy
+from shared.domain.quarantine import MATRIX, RESTART_HELPS
+from shared.domain.reset import Reset, Scope, State
+from shared.domain.sync_job import AuditTrail, StaleLink, StaleLinks
 from shared.names import REMEDIATE
-from shared.quarantine import MATRIX, RESTART_HELPS
 from tests.support.calls import call
 from tests.support.host import resets
 from tests.support.world import ENVIRON, SP, START, TARGET, World

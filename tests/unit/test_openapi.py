@@ -10,7 +10,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from local.documents import DOCS, OPENAPI
-from shared.openapi import document_text
+from shared.web.openapi import document_text
 from tests.support.described import DOCUMENT, check, operation
 
 PREFIX = "/api/"

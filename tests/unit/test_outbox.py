@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from shared.errors import FateUnknown
-from shared.models import AnswerKind, State
+from shared.domain.errors import FateUnknown
+from shared.domain.requests import Ticket
+from shared.domain.reset import AnswerKind, State
 from shared.names import NOTIFICATIONS_QUEUE
-from shared.requests import Ticket
 from tests.support.host import Host
 from tests.support.storage import Message
 from tests.support.world import SP, TARGET, World

@@ -8,11 +8,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from shared.layout import HEADERS, STYLE, element, said
-from shared.lookup import Found
-from shared.models import OPEN, AuditEvent, Link, Reset, State
-from shared.page import WORDS, render
-from shared.requests import Ticket
+from shared.domain.requests import Ticket
+from shared.domain.reset import OPEN, AuditEvent, Link, Reset, State
+from shared.use_cases.lookup import Found
+from shared.web.html import HEADERS, STYLE, element, said
+from shared.web.reset_page import WORDS, render
 from tests.support.calls import call, principal
 from tests.support.world import START, World
 

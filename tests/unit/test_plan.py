@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from shared.errors import NotSent, Rejected, SettingsError, StorageUnavailable
-from shared.models import Budget, StaleLink, StaleLinks, State
-from shared.models import Quarantine as Held
-from shared.plan import Planner, Plans, TargetPlan
-from shared.policy import Ask, Go, Refuse, Wait
-from shared.ports import Store
-from shared.remediation import Asked, Left
-from shared.store import TableStore
+from shared.adapters.table_store import TableStore
+from shared.domain.errors import NotSent, Rejected, SettingsError, StorageUnavailable
+from shared.domain.policy import Ask, Go, Refuse, Wait
+from shared.domain.ports import Store
+from shared.domain.remediation import Asked, Left
+from shared.domain.reset import Budget, State
+from shared.domain.sync_job import Quarantine as Held
+from shared.domain.sync_job import StaleLink, StaleLinks
+from shared.use_cases.plan import Planner, Plans, TargetPlan
 from tests.support.graph import healthy as usual_job
 from tests.support.world import SP, START, TARGET, World
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared.catalogue import Approval, Remediate, Target, parse_catalogue
-from shared.models import Budget, Execution, Fleet, JobRow, Quarantine, Reset, Scope, SyncJob, Watch
-from shared.policy import (
+from shared.domain.catalogue import Approval, Remediate, Target, parse_catalogue
+from shared.domain.policy import (
     Ask,
     Decision,
     Go,
@@ -23,7 +22,9 @@ from shared.policy import (
     fleet_of,
     fleet_stopped,
 )
-from shared.quarantine import MATRIX, RESTART_HELPS
+from shared.domain.quarantine import MATRIX, RESTART_HELPS
+from shared.domain.reset import Budget, Fleet, JobRow, Reset, Scope, Watch
+from shared.domain.sync_job import Execution, Quarantine, SyncJob
 from tests.support.graph import healthy
 from tests.support.world import SP, START, TARGET
 

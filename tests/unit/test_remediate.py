@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from shared.bootstrap import Services
-from shared.errors import FateUnknown, StorageUnavailable, Throttled
-from shared.models import Fleet, Scope, StaleLink, StaleLinks, State
+from shared.domain.errors import FateUnknown, StorageUnavailable, Throttled
+from shared.domain.reset import Fleet, Scope, State
+from shared.domain.sync_job import StaleLink, StaleLinks
 from shared.names import REMEDIATE, RESETS_QUEUE
 from shared.telemetry import EVENTS
 from tests.support.faults import Faults

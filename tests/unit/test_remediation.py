@@ -8,23 +8,24 @@ from typing import Any
 
 import pytest
 
-from shared import remediation
-from shared.catalogue import Remediate, RemediateScope, Target, parse_catalogue
-from shared.errors import SettingsError
-from shared.models import (
-    Budget,
-    Fleet,
-    JobRow,
-    Quarantine,
-    Scope,
-    StaleLink,
-    StaleLinks,
-    SyncJob,
-    Watch,
+from shared.domain import remediation
+from shared.domain.catalogue import Remediate, RemediateScope, Target, parse_catalogue
+from shared.domain.errors import SettingsError
+from shared.domain.policy import History, Rules
+from shared.domain.quarantine import MATRIX, Verdict
+from shared.domain.remediation import (
+    Asked,
+    Cause,
+    Left,
+    Sight,
+    Wish,
+    judge,
+    look,
+    request_id,
+    wishes,
 )
-from shared.policy import History, Rules
-from shared.quarantine import MATRIX, Verdict
-from shared.remediation import Asked, Cause, Left, Sight, Wish, judge, look, request_id, wishes
+from shared.domain.reset import Budget, Fleet, JobRow, Scope, Watch
+from shared.domain.sync_job import Quarantine, StaleLink, StaleLinks, SyncJob
 from tests.support.graph import healthy
 from tests.support.world import SP, START, TARGET
 

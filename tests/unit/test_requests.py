@@ -11,17 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.documents import SCHEMA, schema
-from shared.errors import InvalidRequest
-from shared.models import Scope
-from shared.requests import (
+from shared.domain.errors import InvalidRequest
+from shared.domain.messages import read_message
+from shared.domain.requests import (
     LONGEST_REQUEST,
     ResetRequest,
     content_hash,
     derived_id,
     json_schema,
     parse_request,
-    read_message,
 )
+from shared.domain.reset import Scope
 
 REQUEST = {
     "requestId": "INC-1",

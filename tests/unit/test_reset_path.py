@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from shared.errors import FateUnknown, IdReused, InvalidRequest, NotSent, Rejected
-from shared.models import AuditTrail, Quarantine, RestartSeen, Scope, State
-from shared.requests import Ticket
+from shared.domain.errors import FateUnknown, IdReused, InvalidRequest, NotSent, Rejected
+from shared.domain.requests import Ticket
+from shared.domain.reset import Scope, State
+from shared.domain.sync_job import AuditTrail, Quarantine, RestartSeen
 from tests.support.world import SP, START, TARGET, World
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from shared.config import Settings
-from shared.errors import SettingsError
-from shared.senders import FormatName, parse_senders
+from shared.domain.errors import SettingsError
+from shared.webhooks.senders import FormatName, parse_senders
 from tests.unit.test_settings import settings
 
 SECRET = "a-secret-of-length"

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 
-from shared.errors import BadSignature, SettingsError
-from shared.signatures import TOLERANCE, SchemeName, check_secret, delivery_key, verify
+from shared.domain.errors import BadSignature, SettingsError
+from shared.webhooks.signatures import TOLERANCE, SchemeName, check_secret, delivery_key, verify
 from tests.support import webhooks
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)

@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from shared.events import (
+from shared.domain.events import (
     AnswerLost,
     Cleared,
     CycleEnded,
@@ -31,8 +31,8 @@ from shared.events import (
     WindowOpened,
     WindowShut,
 )
-from shared.models import ENDED, OPEN, PRE, AnswerKind, JobRow, LastFull, Reset, Scope, State
-from shared.states import ALLOWED, transition
+from shared.domain.reset import ENDED, OPEN, PRE, AnswerKind, JobRow, LastFull, Reset, Scope, State
+from shared.domain.states import ALLOWED, transition
 from tests.support.world import SP, START
 
 LATER = START + timedelta(hours=1)

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from shared.models import State
+from shared.domain.requests import Ticket
+from shared.domain.reset import State
 from shared.names import RESETS_QUEUE
-from shared.requests import Ticket
 from tests.support.host import Host, resets
 from tests.support.storage import Message
 from tests.support.world import SP, TARGET, World

@@ -2,10 +2,10 @@
 
 import json
 
-from shared.models import State
+from shared.domain.requests import Received, ResetRequest
+from shared.domain.reset import State
 from shared.names import RESETS_QUEUE
-from shared.requests import Received, ResetRequest
-from shared.submit import Submission
+from shared.use_cases.submit import Submission
 from tests.support.faults import Faults
 from tests.support.storage import Storage
 from tests.support.world import TARGET, World

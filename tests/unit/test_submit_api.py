@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from shared.models import State
+from shared.domain.reset import State
 from shared.names import RESETS_QUEUE
-from shared.replies import Reply
+from shared.web.messages import Reply
 from tests.support.calls import call, principal
 from tests.support.faults import KINDS
 from tests.support.world import TARGET, World

@@ -8,8 +8,8 @@ import pytest
 
 from local.commands import state_of, table
 from local.targets import ambiguous, as_json, as_table, entries, lines
-from shared.catalogue import Catalogue, parse_catalogue
-from shared.models import JobsFound, Quarantine, ServicePrincipalJobs, SyncJob
+from shared.domain.catalogue import Catalogue, parse_catalogue
+from shared.domain.sync_job import JobsFound, Quarantine, ServicePrincipalJobs, SyncJob
 from tests.support.graph import healthy
 from tests.support.world import START
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from shared.models import State
+from shared.adapters.table_rows import reset_key
+from shared.domain.reset import State
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
-from shared.rows import reset_key
 from tests.support.storage import Message
 from tests.support.world import SP, START, TARGET, World
 

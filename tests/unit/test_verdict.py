@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared.events import CycleEnded, CycleRuns
-from shared.models import AuditTrail, Execution, Quarantine, RestartSeen, SyncJob
-from shared.verdict import (
+from shared.domain.events import CycleEnded, CycleRuns
+from shared.domain.evidence import (
     dump,
     ends_by,
     expected_minutes,
@@ -17,6 +16,7 @@ from shared.verdict import (
     shown_happened,
     shown_not,
 )
+from shared.domain.sync_job import AuditTrail, Execution, Quarantine, RestartSeen, SyncJob
 from tests.support.graph import healthy
 from tests.support.world import START
 

@@ -13,11 +13,11 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from local.processes import ROOT
-from shared import submit
-from shared.models import State
+from shared.domain.reset import State
 from shared.names import RESETS_QUEUE
-from shared.replies import Call, Reply
-from shared.webhooks import LONGEST_WEBHOOK
+from shared.use_cases import submit
+from shared.use_cases.receive_webhook import LONGEST_WEBHOOK
+from shared.web.messages import Call, Reply
 from tests.support import canaries, webhooks
 from tests.support.world import SP, TARGET, World
 

@@ -1,0 +1,1 @@
+"""Ticket systems behind the `Notifier` port, one module each; they share aiohttp."""

@@ -1,0 +1,110 @@
+"""The queues in Azure Queue Storage: the only module that knows its client."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from typing import Final
+
+from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.storage.queue import QueueMessage
+from azure.storage.queue.aio import QueueClient
+
+from shared.domain.errors import StorageUnavailable
+from shared.domain.messages import to_message
+from shared.domain.requests import Received
+from shared.domain.reset import PoisonMessage
+from shared.names import QUEUES
+
+TAKES_AT_MOST: Final = 60.0
+PAGE: Final = 32
+MOST_PAGES: Final = 10
+HIDDEN_SECONDS: Final = 300
+
+FOREVER = -1
+"""Time to live: the service's default of seven days would lose what waits longer."""
+
+
+class StorageQueues:
+    """The `Queues` over its clients; messages are plain JSON (host.json: messageEncoding none)."""
+
+    def __init__(
+        self,
+        requests: QueueClient,
+        follow_ups: QueueClient,
+        notifications: QueueClient,
+        poison: Mapping[str, QueueClient],
+    ) -> None:
+        """*poison* holds each queue's poison queue under the name of the queue itself."""
+        self._requests = requests
+        self._follow_ups = follow_ups
+        self._notifications = notifications
+        self._poison = poison
+
+    async def request(self, received: Received) -> None:
+        await _send(self._requests, to_message(received))
+
+    async def follow_up(self, reset_id: str) -> None:
+        await _send(self._follow_ups, json.dumps({"id": reset_id}))
+
+    async def notification(self, target: str, reset_id: str, n: int) -> None:
+        message = {"target": target, "id": reset_id, "n": n}
+        await _send(self._notifications, json.dumps(message))
+
+    async def oldest(self) -> Mapping[str, datetime | None]:
+        queues = (self._requests, self._follow_ups, self._notifications)
+        return dict(zip(QUEUES, await asyncio.gather(*map(_oldest, queues)), strict=True))
+
+    async def poisoned(self) -> AsyncIterator[PoisonMessage]:
+        for name, queue in self._poison.items():
+            for _ in range(MOST_PAGES):
+                found = await _page(queue)
+                for message in found:
+                    yield PoisonMessage(
+                        queue=name, id=message.id, text=message.content,
+                        receipt=message.pop_receipt or "",
+                    )  # fmt: skip
+                if len(found) < PAGE:
+                    break
+
+    async def forget(self, message: PoisonMessage) -> None:
+        queue = self._poison[message.queue]
+        try:
+            async with asyncio.timeout(TAKES_AT_MOST):
+                await queue.delete_message(message.id, message.receipt)
+        except ResourceNotFoundError:
+            return
+        except (AzureError, TimeoutError) as error:
+            raise StorageUnavailable(f"queue {queue.queue_name}: {type(error).__name__}") from error
+
+
+async def _page(queue: QueueClient) -> list[QueueMessage]:
+    try:
+        pages = queue.receive_messages(
+            messages_per_page=PAGE, max_messages=PAGE, visibility_timeout=HIDDEN_SECONDS
+        )
+        async with asyncio.timeout(TAKES_AT_MOST):
+            return [message async for message in pages]
+    except ResourceNotFoundError:
+        # The host makes it with the first poison message.
+        return []
+    except (AzureError, TimeoutError) as error:
+        raise StorageUnavailable(f"queue {queue.queue_name}: {type(error).__name__}") from error
+
+
+async def _oldest(queue: QueueClient) -> datetime | None:
+    """Of the front of the queue: its order is only roughly that of coming."""
+    try:
+        async with asyncio.timeout(TAKES_AT_MOST):
+            front = await queue.peek_messages(max_messages=PAGE)
+    except (AzureError, TimeoutError) as error:
+        raise StorageUnavailable(f"queue {queue.queue_name}: {type(error).__name__}") from error
+    return min((m.inserted_on for m in front if m.inserted_on is not None), default=None)
+
+
+async def _send(queue: QueueClient, message: str) -> None:
+    try:
+        async with asyncio.timeout(TAKES_AT_MOST):
+            await queue.send_message(message, time_to_live=FOREVER)
+    except (AzureError, TimeoutError) as error:
+        raise StorageUnavailable(f"queue {queue.queue_name}: {type(error).__name__}") from error

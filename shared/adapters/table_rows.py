@@ -1,0 +1,261 @@
+"""How the engine's values look as table entities: a field a column, CamelCase. Pure."""
+
+import typing
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import UTC, date, datetime, time
+from enum import StrEnum
+from functools import cache
+from types import UnionType
+from typing import Any, Final, cast
+
+from shared.domain.errors import NewerRow
+from shared.domain.reset import (
+    VERSION,
+    Answer,
+    AuditEvent,
+    Claim,
+    DueRow,
+    JobRow,
+    LastFull,
+    Link,
+    Reset,
+    Watch,
+)
+from shared.domain.sync_job import GraphMood, Sighting
+
+Entity = dict[str, Any]
+
+_LAST_MS: Final = 10**13 - 1
+
+
+def reset_key(requested_at: datetime, reset_id: str) -> str:
+    """Newest first: the key falls as time rises."""
+    return f"reset:{_LAST_MS - _milliseconds(requested_at):013d}:{reset_id}"
+
+
+def event_key(reset_id: str, sequence: int) -> str:
+    return f"event:{reset_id}:{sequence:06d}"
+
+
+def due_key(reset_id: str) -> str:
+    return f"due:reset:{reset_id}"
+
+
+def answer_key(reset_id: str, n: int) -> str:
+    return f"due:answer:{reset_id}:{n}"
+
+
+def _milliseconds(at: datetime) -> int:
+    return round(at.timestamp() * 1000)
+
+
+def to_milliseconds(at: datetime) -> datetime:
+    """The resolution that row keys keep."""
+    return datetime.fromtimestamp(_milliseconds(at) / 1000, UTC)
+
+
+def reset_entity(x: Reset) -> Entity:
+    entity = _columns(x, leave_out={"id"})
+    return {
+        "PartitionKey": x.target,
+        "RowKey": reset_key(x.requested_at, x.id),
+        "RequestId": x.id,
+        **entity,
+    }
+
+
+def reset_from(entity: Mapping[str, Any]) -> Reset:
+    _check_version(entity)
+    return Reset(id=entity["RequestId"], **_values(Reset, entity, leave_out={"id"}))
+
+
+def due_entity(x: Reset) -> Entity:
+    return {
+        "PartitionKey": x.target,
+        "RowKey": due_key(x.id),
+        "DueAt": x.due_at,
+        "Behind": x.behind,
+    }
+
+
+def due_from(entity: Mapping[str, Any], etag: str) -> DueRow:
+    kind, _, rest = str(entity["RowKey"]).removeprefix("due:").partition(":")
+    reset_id, _, n = rest.partition(":")
+    return DueRow(
+        target=entity["PartitionKey"],
+        id=reset_id,
+        n=int(n) if kind == "answer" else None,
+        due_at=as_utc(entity["DueAt"]),
+        behind=entity.get("Behind", ""),
+        sent=as_utc(entity["Sent"]) if entity.get("Sent") else None,
+        etag=etag,
+    )
+
+
+def event_entity(x: Reset, event: AuditEvent) -> Entity:
+    return {
+        "PartitionKey": x.target,
+        "RowKey": event_key(x.id, event.sequence),
+        "At": event.at,
+        "State": str(event.state),
+        "By": event.by,
+        "Detail": event.detail,
+    }
+
+
+def event_from(entity: Mapping[str, Any]) -> AuditEvent:
+    return AuditEvent(
+        sequence=int(str(entity["RowKey"]).rpartition(":")[2]),
+        **_values(AuditEvent, entity, leave_out={"sequence"}),
+    )
+
+
+def link_from(entity: Mapping[str, Any]) -> Link:
+    return Link(**_values(Link, entity, leave_out=set()))
+
+
+def answer_entity(answer: Answer) -> Entity:
+    entity = _columns(answer, leave_out={"target", "id", "n"})
+    return {"PartitionKey": answer.target, "RowKey": answer_key(answer.id, answer.n), **entity}
+
+
+def answer_from(entity: Mapping[str, Any]) -> Answer:
+    _, _, reset_id, n = str(entity["RowKey"]).split(":")
+    return Answer(
+        target=entity["PartitionKey"],
+        id=reset_id,
+        n=int(n),
+        **_values(Answer, entity, leave_out={"target", "id", "n"}),
+    )
+
+
+def job_entity(row: JobRow) -> Entity:
+    entity = _columns(row, leave_out={"target", "last_full"})
+    last = row.last_full
+    if last is not None:
+        entity |= {f"LastFull{_column(f.name)}": getattr(last, f.name) for f in fields(last)}
+    return {"PartitionKey": row.target, "RowKey": "job", **entity}
+
+
+def job_from(entity: Mapping[str, Any]) -> JobRow:
+    _check_version(entity)
+    last = None
+    if "LastFullNumber" in entity:
+        last = LastFull(
+            **{f.name: entity.get(f"LastFull{_column(f.name)}", "") for f in fields(LastFull)}
+        )
+    return JobRow(
+        target=entity["PartitionKey"],
+        last_full=last,
+        **_values(JobRow, entity, leave_out={"target", "last_full"}),
+    )
+
+
+def watch_entity(row: Watch) -> Entity:
+    entity = _columns(row, leave_out={"target"})
+    return {"PartitionKey": row.target, "RowKey": "watch", **entity}
+
+
+def watch_from(entity: Mapping[str, Any]) -> Watch:
+    _check_version(entity)
+    return Watch(target=entity["PartitionKey"], **_values(Watch, entity, leave_out={"target"}))
+
+
+def claim_entity(claim: Claim) -> Entity:
+    return {
+        "PartitionKey": claim.id,
+        "RowKey": "id",
+        "Target": claim.target,
+        "RequestedAt": claim.requested_at,
+        "ResetKey": reset_key(claim.requested_at, claim.id),
+        "ContentHash": claim.content_hash,
+    }
+
+
+def claim_from(entity: Mapping[str, Any]) -> Claim:
+    return Claim(
+        id=entity["PartitionKey"],
+        target=entity["Target"],
+        requested_at=as_utc(entity["RequestedAt"]),
+        content_hash=entity["ContentHash"],
+    )
+
+
+def sighting_columns(seen: Sighting) -> Entity:
+    mood = seen.mood[0].upper() + seen.mood[1:]
+    return {f"{mood}At": seen.at, f"{mood}Call": seen.call, f"{mood}Why": seen.why}
+
+
+def sightings_from(entity: Mapping[str, Any]) -> list[Sighting]:
+    found = []
+    for mood in GraphMood:
+        column = mood[0].upper() + mood[1:]
+        if entity.get(f"{column}At") is not None:
+            at, call = as_utc(entity[f"{column}At"]), entity[f"{column}Call"]
+            found.append(Sighting(mood=mood, at=at, call=call, why=entity[f"{column}Why"]))
+    return found
+
+
+def _check_version(entity: Mapping[str, Any]) -> None:
+    if int(entity["Version"]) > VERSION:
+        raise NewerRow(f"row {entity['RowKey']} has version {entity['Version']}")
+
+
+def _column(name: str) -> str:
+    return "".join(part.title() for part in name.split("_"))
+
+
+@cache
+def _fields(kind: Any) -> tuple[tuple[str, str, Any], ...]:
+    """Of each field its name, its column and its type: worked out once, asked for every row."""
+    hints = typing.get_type_hints(kind)
+    return tuple((each.name, _column(each.name), hints[each.name]) for each in fields(kind))
+
+
+def _columns(value: Any, *, leave_out: set[str]) -> Entity:
+    """Columns of a dataclass; None is no column at all."""
+    entity: Entity = {}
+    for name, column, _ in _fields(cast("Any", type(value))):
+        found = getattr(value, name)
+        if name in leave_out or found is None:
+            continue
+        if isinstance(found, tuple):
+            found = "\n".join(found)
+        if isinstance(found, StrEnum):
+            found = str(found)
+        entity[column] = found
+    return entity
+
+
+def _values(kind: Any, entity: Mapping[str, Any], *, leave_out: set[str]) -> dict[str, Any]:
+    return {
+        name: _value(hint, entity[column])
+        for name, column, hint in _fields(kind)
+        if name not in leave_out and entity.get(column) is not None
+    }
+
+
+def _value(hint: Any, value: Any) -> Any:
+    if isinstance(hint, UnionType):
+        hint = next(part for part in hint.__args__ if part is not type(None))
+    if hint is datetime:
+        return as_utc(value)
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return hint(value)
+    if typing.get_origin(hint) is tuple:
+        return tuple(str(value).split("\n")) if value else ()
+    if hint is int:
+        return int(value)
+    return value
+
+
+def as_utc(value: datetime) -> datetime:
+    """A plain aware datetime in UTC, out of the client's own subclass."""
+    if value.tzinfo is None:
+        raise ValueError(f"a stored time has no zone: {value!r}")
+    there = value.astimezone(UTC)
+    return datetime.combine(
+        date(there.year, there.month, there.day),
+        time(there.hour, there.minute, there.second, there.microsecond, tzinfo=UTC),
+    )

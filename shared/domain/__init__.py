@@ -1,0 +1,1 @@
+"""Rules and values. Pure: the standard library and msgspec; no clock, I/O, vendor or HTTP."""

@@ -1,0 +1,374 @@
+"""
+May this reset go now? Go, wait until, ask a person, or refuse, with the reason in words. Pure.
+
+Asked at execution time, in two halves: what needs no Graph, then what the job itself shows. The
+timer `remediate` and a dry run ask the same two. Two aliases may name one service principal (with
+a job each); each has its own job row and history.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.config import Settings
+from shared.domain import quarantine
+from shared.domain.catalogue import Approval, Catalogue, Remediate, Target, unknown_target
+from shared.domain.quarantine import Verdict
+from shared.domain.reset import Budget, Fleet, JobRow, Reset, Scope, Watch
+from shared.domain.sync_job import SyncJob
+from shared.names import REMEDIATE
+
+SWITCHED_OFF_WAIT: Final = timedelta(minutes=5)
+NOT_RUN_WAIT: Final = timedelta(minutes=15)
+IN_FLIGHT_WAIT: Final = timedelta(hours=1)
+STALE_AFTER_INTERVALS: Final = 3
+
+FLEET_PERCENT: Final = 40
+FLEET_LEAST: Final = 3
+RELAPSE_WITHIN: Final = timedelta(days=1)
+
+QUARANTINE_PREFIX: Final = "quarantine-"
+"""Of the ids of what `remediate` asks for because of a quarantine."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Go:
+    """Nothing stands against it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wait:
+    until: datetime
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ask:
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refuse:
+    reason: str
+
+
+Decision = Go | Wait | Ask | Refuse
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rules:
+    """What the settings allow, as the policy needs it."""
+
+    catalogue: Catalogue | None
+    enabled: bool
+    daily_budget: int
+    problem: str = ""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Rules":
+        return cls(
+            catalogue=settings.catalogue,
+            enabled=settings.enabled,
+            daily_budget=settings.daily_budget,
+            problem=next(iter(settings.problems), ""),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class History:
+    """What the rows know: of this job, of today's (UTC) budget, and of all the targets."""
+
+    job: JobRow
+    budget: Budget
+    fleet: Fleet
+    watch: Watch
+
+
+def decide(
+    x: Reset, snapshot: SyncJob, history: History, rules: Rules, *, now: datetime
+) -> Decision:
+    """Both halves at once, for who has the job at hand anyway."""
+    first = before_reading(x, history, rules, now=now)
+    if not isinstance(first, Go):
+        return first
+    return after_reading(x, snapshot, history, rules, now=now)
+
+
+def before_reading(x: Reset, history: History, rules: Rules, *, now: datetime) -> Decision:
+    """Decide what needs no Graph; Go means: read the job and ask `after_reading`."""
+    if rules.problem or rules.catalogue is None:
+        why = rules.problem or "RESET_TARGETS cannot be read"
+        return Wait(until=now + SWITCHED_OFF_WAIT, reason=f"a setting must be put right: {why}")
+    if (no := _not_in_catalogue(x, rules.catalogue)) is not None:
+        return no
+    if _automatic(x) and not asked_for_by(x.id, rules.catalogue[x.target]):
+        return Refuse(reason="the catalogue does not ask for this any more")
+    if not rules.enabled:
+        return Wait(
+            until=now + SWITCHED_OFF_WAIT,
+            reason="resets are switched off (RESETS_ENABLED is not `true`)",
+        )
+    if (shut := window_shut(x, now=now)) is not None:
+        return shut
+    if history.job.head not in {"", x.id}:
+        return Wait(until=now + IN_FLIGHT_WAIT, reason="another reset of this job is under way")
+    last, target = history.job.last_restart_at, rules.catalogue[x.target]
+    if last is not None and now < last + target.cooldown:
+        return _cooling(f"the last restart was at {_at(last)}", last + target.cooldown)
+    budget = history.budget
+    if not budget.mine and budget.spent >= rules.daily_budget:
+        return over_budget(rules.daily_budget, now=now)
+    if (stop := _fleet_stop(x, history.fleet)) is not None:
+        return stop
+    return _breaker(x, history) or Go()
+
+
+def asked_for_by(reset_id: str, target: Target) -> bool:
+    """Whether the entry still wants what the timer asked for under such an id."""
+    if reset_id.startswith("schedule-"):
+        return target.schedule is not None
+    if reset_id.startswith("stale-"):
+        return target.remediate is not None and target.remediate.stale_links is not None
+    return target.remediate is not None
+
+
+def window_shut(x: Reset, *, now: datetime) -> Wait | None:
+    if x.not_before is None or x.not_before <= now:
+        return None
+    return Wait(until=x.not_before, reason=f"the change window opens at {_at(x.not_before)}")
+
+
+def over_budget(limit: int, *, now: datetime) -> Wait:
+    midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    return Wait(until=midnight, reason=f"today's budget of {limit} restarts is spent")
+
+
+def fleet_of(watches: Iterable[Watch]) -> Fleet:
+    """Of what was ever seen: a target without a look at its job counts on neither side."""
+    seen = [watch for watch in watches if watch.seen_at is not None]
+    return Fleet(seen=len(seen), quarantined=sum(watch.quarantined for watch in seen))
+
+
+def fleet_stopped(fleet: Fleet) -> bool:
+    """
+    Many in quarantine at once is a fault of the platform or of a credential, not of the links.
+
+    The share allowed is rounded down, as Kubernetes' MachineHealthCheck rounds its `maxUnhealthy`.
+    """
+    allowed = fleet.seen * FLEET_PERCENT // 100
+    return fleet.quarantined >= FLEET_LEAST and fleet.quarantined > allowed
+
+
+def relapsed(began: datetime | None, job: JobRow) -> bool:
+    """Whether a quarantine that began then says that our last restart did not help."""
+    last = job.last_restart_at
+    return began is not None and last is not None and last < began <= last + RELAPSE_WITHIN
+
+
+def _cooling(why: str, free: datetime) -> Wait:
+    return Wait(until=free, reason=f"{why}; the cooldown ends at {_at(free)}")
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _not_in_catalogue(x: Reset, catalogue: Catalogue) -> Refuse | None:
+    target = catalogue.get(x.target)
+    if target is None:
+        return Refuse(reason=unknown_target(x.target, catalogue))
+    if (target.service_principal_id, target.job_id) != (x.service_principal_id, x.job_id):
+        return Refuse(
+            reason="target: the catalogue names another service principal or job than when this "
+            "was asked for; ask again"
+        )
+    return None
+
+
+def _fleet_stop(x: Reset, fleet: Fleet) -> Decision | None:
+    if not fleet_stopped(fleet):
+        return None
+    many = (
+        f"{fleet.quarantined} of {fleet.seen} jobs are in quarantine at once: that is a fault of "
+        "the platform or of a credential, which no restart cures"
+    )
+    if _automatic(x):
+        return Refuse(reason=many)
+    return None if x.approved else Ask(reason=many)
+
+
+def _breaker(x: Reset, history: History) -> Ask | None:
+    at, approved_at = history.watch.relapsed_at, history.job.last_approved_at
+    if at is None or _approved_since(x, at) or (approved_at is not None and at <= approved_at):
+        return None
+    return Ask(
+        reason=f"after the last reset the job went into quarantine again, at {_at(at)}: until a "
+        "person approves one more, none is sent"
+    )
+
+
+def _approved_since(x: Reset, moment: datetime | None) -> bool:
+    """Whoever approved could know of what began by then, and of nothing later."""
+    if not x.approved or x.approved_at is None:
+        return False
+    return moment is None or moment <= x.approved_at
+
+
+def _automatic(x: Reset) -> bool:
+    return x.via == REMEDIATE
+
+
+def after_reading(
+    x: Reset, snapshot: SyncJob, history: History, rules: Rules, *, now: datetime
+) -> Decision:
+    """Decide by the job as Graph shows it; *now* is ours, *snapshot.read_at* Graph's clock."""
+    target = (rules.catalogue or {})[x.target]
+    return (
+        _job_state(x, snapshot, target, now)
+        or _too_soon(x, snapshot, history.watch, target, now)
+        or _restarted_elsewhere(snapshot, history.job, target, now)
+        or _relapse(x, snapshot, history.job)
+        or _approval(x, snapshot, target)
+        or Go()
+    )
+
+
+def _job_state(x: Reset, job: SyncJob, target: Target, now: datetime) -> Decision | None:
+    if job.code in {"Paused", "NotConfigured"}:
+        return Refuse(reason=f"the job is {job.code}; start it in the portal first")
+    if job.schedule_state in {"Disabled", "Paused"}:
+        return Refuse(reason=f"the job's schedule is {job.schedule_state}; start it first")
+    clears = x.id.startswith(QUARANTINE_PREFIX)
+    if in_quarantine(job):
+        if _automatic(x) and not clears:
+            return Refuse(
+                reason="the job is in quarantine by now: until that is over, neither its schedule "
+                "nor its links are looked at"
+            )
+        return _quarantine(x, job, target.remediate)
+    if clears and _automatic(x):
+        return Refuse(reason="the job is in quarantine no more; there is nothing to clear")
+    if job.code == "NotRun":
+        return Wait(until=now + NOT_RUN_WAIT, reason="the job's initial cycle has not ended yet")
+    return _unknown_state(x, job)
+
+
+def _too_soon(x: Reset, job: SyncJob, watch: Watch, target: Target, now: datetime) -> Wait | None:
+    """The grace period once more: between asking and sending the quarantine may be a new one."""
+    if not (_automatic(x) and in_quarantine(job)) or target.remediate is None:
+        return None
+    if watch.since is None or now >= (free := watch.since + target.remediate.after):
+        return None
+    return Wait(until=free, reason=f"this quarantine is given time to pass until {_at(free)}")
+
+
+def in_quarantine(job: SyncJob) -> bool:
+    return job.quarantine is not None or job.code == "Quarantine"
+
+
+def _unknown_state(x: Reset, job: SyncJob) -> Ask | None:
+    known = job.code in {"Active", "Quarantine"} and job.schedule_state == "Active"
+    if known or x.approved:
+        return None
+    return Ask(reason="Graph shows a state of the job that this version does not know")
+
+
+def _quarantine(x: Reset, job: SyncJob, remediate: Remediate | None) -> Decision | None:
+    reason = job.quarantine.reason if job.quarantine is not None else ""
+    line = quarantine.line(reason)
+    words = f"the job is in quarantine ({reason or 'an unknown reason'}): {line.why}"
+    if _automatic(x):
+        if line.automatic is not Verdict.GO:
+            return Refuse(reason=words)
+        if remediate is None or reason not in remediate.reasons:
+            return Refuse(
+                reason=f"the job is in quarantine ({reason}), which `remediate.reasons` of this "
+                "target does not name"
+            )
+        return _unknown_state(x, job)
+    began = (job.quarantine.series_began or job.quarantine.began) if job.quarantine else None
+    known = _approved_since(x, began)
+    match line.person:
+        case Verdict.REFUSE:
+            return Refuse(reason=words)
+        case Verdict.ASK_SIGNED_IN if not (known and x.approver_signed_in):
+            return Ask(reason=words)
+        case Verdict.ASK if not known:
+            return Ask(reason=words)
+        case _:
+            return _unknown_state(x, job)
+
+
+def _restarted_elsewhere(
+    snapshot: SyncJob, job: JobRow, target: Target, now: datetime
+) -> Wait | None:
+    """
+    A restart made in the portal, or by whoever else, counts for the cooldown.
+
+    It is seen by its initial cycle: while that runs the job is NotRun; once it has ended, the job
+    shows a first steady state that is not the one of our own last restart's cycle. That restart
+    was earlier, nobody knows how much: the cooldown is counted from the end of its cycle, or from
+    the beginning of the quarantine that it ended in.
+    """
+    first = snapshot.steady_state_first
+    if first is None and snapshot.quarantine is not None:
+        # Not `began`, which moves with each retry: the wait would have no end.
+        first = snapshot.quarantine.series_began
+    # Both by Graph's clock, which need not be ours.
+    left = timedelta(0) if first is None else first + target.cooldown - snapshot.read_at
+    if first is None or left <= timedelta(0) or first == job.last_steady_at:
+        return None
+    if job.last_restart_at is not None and first <= job.last_restart_at:
+        return None
+    return Wait(
+        until=now + left,
+        reason=f"an initial cycle that is not ours ended at {_at(first)}: somebody restarted the "
+        f"job outside this tool; the cooldown ends at {_at(first + target.cooldown)}",
+    )
+
+
+def _relapse(x: Reset, snapshot: SyncJob, job: JobRow) -> Ask | None:
+    """The breaker, where `remediate` has not seen yet what the job shows now."""
+    began = snapshot.quarantine.began if snapshot.quarantine is not None else None
+    if not relapsed(began, job):
+        return None
+    seen = Watch(target=x.target, relapsed_at=began)
+    return _breaker(x, History(job=job, budget=Budget(), fleet=Fleet(), watch=seen))
+
+
+def _approval(x: Reset, snapshot: SyncJob, target: Target) -> Ask | None:
+    if x.approved:
+        return None
+    if target.approval is Approval.ALWAYS:
+        return Ask(reason="this target always needs an approval")
+    if target.approval is Approval.AUTOMATIC and _automatic(x):
+        return Ask(reason="what timers ask for needs an approval on this target")
+    if target.approve_above is not None:
+        if snapshot.size is None:
+            return Ask(reason="Graph gives no count of the entries; the size cannot be judged")
+        if snapshot.size > target.approve_above:
+            return Ask(
+                reason=f"{snapshot.size:,} entries are managed; above "
+                f"{target.approve_above:,} needs an approval"
+            )
+    return _leavers(snapshot) if x.scope is Scope.FULL else None
+
+
+def _leavers(job: SyncJob) -> Ask | None:
+    """Removals not yet exported are lost by a Full restart: ask where cycles lag behind."""
+    # While its first cycle of all runs an execution has no end; the steady state has one then.
+    ended = job.last_execution.ended or job.steady_state_last
+    if ended is None or job.interval is None:
+        return Ask(
+            reason="Graph does not show when the last cycle ended, or how often one runs; removals "
+            "not yet exported would be lost"
+        )
+    if job.interval > timedelta(days=30):
+        return None
+    if job.read_at - ended <= STALE_AFTER_INTERVALS * job.interval:
+        return None
+    return Ask(
+        reason=f"the last cycle ended at {_at(ended)}, over {STALE_AFTER_INTERVALS} intervals "
+        "ago; removals not yet exported would be lost"
+    )

@@ -1,0 +1,246 @@
+"""What the engine needs of the world, and what each part promises."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from shared.domain.requests import Received
+from shared.domain.reset import (
+    Answer,
+    AuditEvent,
+    Budget,
+    Claim,
+    DueRow,
+    Fleet,
+    JobRow,
+    Link,
+    PoisonMessage,
+    Reset,
+    Scope,
+    Stored,
+    Watch,
+)
+from shared.domain.sync_job import AuditTrail, JobsFound, Sighting, StaleLinks, SyncJob
+
+
+class Clock(Protocol):
+    def __call__(self) -> datetime:
+        """Now, aware, in UTC."""
+
+
+class Store(Protocol):
+    """
+    Rows and transactions of the two tables.
+
+    Every method raises StorageUnavailable where the tables do not answer after the client's own
+    retries; then it is unknown whether a write took place.
+    """
+
+    async def remember_target(self, alias: str, *, at: datetime) -> None:
+        """Make sure that the sweep finds *alias*; cheap when repeated."""
+
+    async def claim(self, claim: Claim) -> Claim:
+        """Insert the ids row; return it, or the one that was there first."""
+
+    async def find(self, reset_id: str) -> Claim | None:
+        """Return where the reset of this id lies."""
+
+    async def read_job(self, target: str) -> Stored[JobRow]:
+        """Return the target's job row; one that is not there yet has no ETag."""
+
+    async def read_reset(self, claim: Claim) -> Stored[Reset] | None:
+        """Return the reset, or None where only its ids row was written."""
+
+    async def insert(
+        self, reset: Reset, event: AuditEvent, answers: Sequence[Answer]
+    ) -> Stored[Reset]:
+        """
+        Write a reset with its first event and its due row, in one transaction.
+
+        Where it is there already, that one is returned.
+        """
+
+    async def commit(
+        self,
+        before: Stored[Reset],
+        after: Reset,
+        *,
+        job: tuple[Stored[JobRow], JobRow] | None = None,
+        event: AuditEvent | None = None,
+        answers: Sequence[Answer] = (),
+        given_up: Stored[Answer] | None = None,
+    ) -> Stored[Reset]:
+        """
+        Write reset, due row, event, answers and, where given, the job row in one transaction;
+        take an answer that was given up out of the outbox.
+
+        Raise Conflict where the reset or the job row has changed since it was read. A write
+        whose answer was lost is recognised by its WriteId and counts as done.
+        """
+
+    async def events(self, reset: Reset) -> list[AuditEvent]:
+        """Return the audit of a reset, oldest first."""
+
+    async def links(self, reset: Reset) -> list[Link]:
+        """Return what was found out about the links of a reset's subjects."""
+
+    async def resets(self, target: str, *, after: str, most: int) -> list[Reset]:
+        """Return the target's resets after the row key *after*, newest first; no other is read."""
+
+    async def open_ids(self, target: str, *, after: str, most: int) -> list[str]:
+        """Return ids of the target's open resets, in their order, after *after*; from the index."""
+
+    async def read_answer(self, target: str, reset_id: str, n: int) -> Stored[Answer] | None:
+        """Return an answer that is still to be delivered."""
+
+    async def put_off(self, before: Stored[Answer], after: Answer) -> Stored[Answer]:
+        """Replace the answer's row; raise Conflict where it has changed or is gone."""
+
+    async def delivered(self, answer: Stored[Answer]) -> None:
+        """Take the answer out of the outbox; one that has changed or is gone is left alone."""
+
+    async def outdated(self, target: str, *, before: datetime, most: int) -> list[Reset]:
+        """Return resets that were asked for before then, without reading any younger one."""
+
+    async def forget(self, reset: Reset) -> None:
+        """Delete a reset with all its rows; begun again after a crash, it goes on."""
+
+    async def budget(self, day: str, reset_id: str) -> Budget:
+        """Return what is spent of this UTC date's budget, and whether this reset has a place."""
+
+    async def reserve(self, day: str, reset_id: str, *, limit: int) -> bool:
+        """Take a place in the day's budget; True where the id has one, however often asked."""
+
+    async def keep_unreadable(
+        self, key: str, body: bytes, *, reason: str, queue: str, at: datetime
+    ) -> str:
+        """Keep a message whole; return its key. Keeping the same one again changes nothing."""
+
+    async def targets(self) -> list[str]:
+        """Return every alias that was ever used."""
+
+    def due(self, target: str) -> AsyncIterator[DueRow]:
+        """Yield the target's `due:` rows; no other row is read."""
+
+    async def mark_sent(self, row: DueRow, *, at: datetime) -> None:
+        """Merge `Sent` alone under the row's ETag; gone or changed rows are left alone."""
+
+    async def read_watch(self, target: str) -> Stored[Watch]:
+        """Return what `remediate` last saw of the job; one not there yet has no ETag."""
+
+    async def write_watch(self, before: Stored[Watch], after: Watch) -> Stored[Watch]:
+        """Insert or replace the row; raise Conflict where it has changed since it was read."""
+
+    async def note_fleet(self, fleet: Fleet, *, at: datetime) -> Fleet:
+        """
+        Keep the sum of what was last seen of all targets, so that it is one row to read.
+
+        *at* is when the look began. Return what counts: a sum of a later look stays.
+        """
+
+    async def fleet(self) -> Fleet:
+        """Return that sum; nothing seen where it was never noted."""
+
+    async def beat(self, timer: str, *, at: datetime) -> None:
+        """Record that a timer has run."""
+
+    async def note_graph(self, seen: Sequence[Sighting]) -> None:
+        """Record how Graph was; of each mood the last one given is kept."""
+
+    async def graph_seen(self) -> list[Sighting]:
+        """Return how Graph was last seen, one for each mood that it ever was in."""
+
+    async def last_beat(self, timer: str) -> datetime | None:
+        """Return when a timer last ran."""
+
+
+class Queues(Protocol):
+    """Messages that never expire. Raises StorageUnavailable."""
+
+    async def request(self, received: Received) -> None:
+        """Send the request, with its id as `requestId`, to where `run_reset` reads."""
+
+    async def follow_up(self, reset_id: str) -> None:
+        """Ask for one `advance` of this reset."""
+
+    async def notification(self, target: str, reset_id: str, n: int) -> None:
+        """Ask for the delivery of one answer."""
+
+    async def oldest(self) -> Mapping[str, datetime | None]:
+        """Return of each queue when the oldest message that can be seen was put there."""
+
+    def poisoned(self) -> AsyncIterator[PoisonMessage]:
+        """Yield what lies on the poison queues, invisible to others for some minutes."""
+
+    async def forget(self, message: PoisonMessage) -> None:
+        """Delete a poison message; one that is gone is left alone."""
+
+
+class Notifier(Protocol):
+    """One ticket system."""
+
+    async def deliver(self, answer: Answer, *, again: bool) -> None:
+        """
+        Bring the answer to its ticket, or raise NotDelivered.
+
+        With *again* an earlier try may have got through: then it is not to appear twice.
+        """
+
+
+class Graph(Protocol):
+    """
+    Microsoft Graph, as the engine needs it.
+
+    Reads raise NotSent or FateUnknown where a later one may succeed, Rejected where none will.
+    """
+
+    async def fetch_token(self) -> None:
+        """Have a token at hand; raise NotSent where none is given."""
+
+    async def read_job(self, service_principal_id: str, job_id: str) -> SyncJob:
+        """
+        Return the job; with an empty *job_id* the service principal's only one.
+
+        Raise Rejected, naming their ids, where there are several.
+        """
+
+    async def restart(
+        self,
+        service_principal_id: str,
+        job_id: str,
+        scope: Scope,
+        *,
+        client_request_id: str,
+        may_begin: Callable[[], bool],
+    ) -> str:
+        """
+        Send one restart, never repeated by the client; return Graph's request id.
+
+        *may_begin* is asked last, with the token at hand. Raise NotSent where it says no and
+        wherever the restart had no effect, FateUnknown where it may have had one, Rejected
+        where Graph refused.
+        """
+
+    async def audit_trail(self, service_principal_id: str, *, since: datetime) -> AuditTrail:
+        """Return the restarts that the directory audit log shows since then."""
+
+    async def stale_links(
+        self, service_principal_id: str, job_id: str, *, since: datetime
+    ) -> StaleLinks:
+        """
+        Return the users whose links the provisioning logs show as InvalidAnchor after then.
+
+        Not readable where Graph refuses (no ProvisioningLog.Read.All); a read that fails raises
+        NotSent or FateUnknown. *job_id* is the one of the job as read, never empty. A user who
+        succeeded afterwards is left out.
+        """
+
+    async def service_principals_with_jobs(
+        self, *, progress: Callable[[int, int], None]
+    ) -> JobsFound:
+        """
+        Return every service principal of the tenant that has jobs, by name.
+
+        One that cannot be read never hides the others. *progress* hears how many of how many
+        known so far have been looked at.
+        """

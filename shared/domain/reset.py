@@ -1,0 +1,258 @@
+"""Values of the engine: the rows as kept, and the synchronization job as Graph shows it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+VERSION: Final = 1
+"""Of the rows' layout. Code leaves rows of a higher version alone (rolling deployment)."""
+
+
+class Scope(StrEnum):
+    """What a reset clears. Only FULL breaks links."""
+
+    FULL = "full"
+    SUBJECTS = "subjects"
+    QUARANTINE = "quarantine"
+
+
+ON_THE_WIRE: Final[Mapping[Scope, str]] = {
+    Scope.FULL: '{"criteria":{"resetScope":"Full"}}',
+    Scope.QUARANTINE: '{"criteria":{"resetScope":"Watermark, Escrows, QuarantineState"}}',
+}
+"""The body of a restart, for people to read; the gateway's test holds it against the wire."""
+
+
+class State(StrEnum):
+    ACCEPTED = "accepted"
+    WAITING = "waiting"
+    AWAITING_APPROVAL = "awaiting_approval"
+    SENDING = "sending"
+    UNKNOWN = "unknown"
+    RESTARTED = "restarted"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    REFUSED = "refused"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    PREVIEWED = "previewed"
+    JOINED = "joined"
+
+
+PRE: Final = frozenset({State.ACCEPTED, State.WAITING, State.AWAITING_APPROVAL})
+"""Before any intent was written: whatever happens here, nothing has been sent."""
+
+OPEN: Final = PRE | {State.SENDING, State.UNKNOWN, State.RESTARTED}
+ENDED: Final = frozenset(State) - OPEN
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """A row of the ids table: where the reset of an id lies. Inserted once, never updated."""
+
+    id: str
+    target: str
+    requested_at: datetime
+    content_hash: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reset:
+    """One reset, flat, a field a column (CamelCase in the table; `id` is RequestId there)."""
+
+    id: str
+    target: str
+    requested_at: datetime
+    state: State = State.ACCEPTED
+    service_principal_id: str = ""
+    job_id: str = ""
+    scope: Scope = Scope.FULL
+    requested_by: str = ""
+    via: str = ""
+    reason: str = ""
+    ticket_system: str = ""
+    ticket_id: str = ""
+    ticket_url: str = ""
+    subjects: tuple[str, ...] = ()
+    dry_run: bool = False
+    not_before: datetime | None = None
+    sent_at: datetime | None = None
+    snapshot_at: datetime | None = None
+    client_request_id: str = ""
+    restarted_at: datetime | None = None
+    finished_at: datetime | None = None
+    outcome: str = ""
+    detail: str = ""
+    graph_request_id: str = ""
+    before: str = ""
+    after: str = ""
+    seen_number: int | None = None
+    number: int | None = None
+    leader: str = ""
+    due_at: datetime | None = None
+    behind: str = ""
+    deadline: datetime | None = None
+    tries: int = 0
+    asked: bool = False
+    approved: bool = False
+    approved_by: str = ""
+    approver_signed_in: bool = False
+    approved_at: datetime | None = None
+    expected_minutes: str = ""
+    progress: str = ""
+    sequence: int = 0
+    write_id: str = ""
+    version: int = VERSION
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LastFull:
+    """The last full restart that was sent and has ended: what later requests may join."""
+
+    number: int
+    id: str
+    outcome: str
+    service_principal_id: str
+    job_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobRow:
+    """
+    The lock, the number and the fence of one target's job.
+
+    `last_steady_at`: when, by Graph's clock, the cycle of our last restart reached its steady
+    state. A job that shows another moment was restarted by somebody else since.
+    """
+
+    target: str
+    head: str = ""
+    number: int = 0
+    last_full: LastFull | None = None
+    last_restart_at: datetime | None = None
+    last_approved_at: datetime | None = None
+    last_steady_at: datetime | None = None
+    version: int = VERSION
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stored[Row]:
+    """A row as read, with the ETag that its next write must name. No ETag: it is not there yet."""
+
+    row: Row
+    etag: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditEvent:
+    """One line of a reset's append-only history."""
+
+    sequence: int
+    at: datetime
+    state: State
+    by: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Link:
+    """What was found out about one subject's link; empty where nothing was."""
+
+    subject: str
+    verdict: str = ""
+    before: str = ""
+    after: str = ""
+    evidence: str = ""
+
+
+class AnswerKind(StrEnum):
+    """The moments of which a ticket may hear."""
+
+    ACCEPTED = "accepted"
+    AWAITING_APPROVAL = "awaiting_approval"
+    UNKNOWN = "unknown"
+    END = "end"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """One answer to one ticket, as the outbox keeps it until it is delivered or given up."""
+
+    id: str
+    target: str
+    n: int
+    kind: AnswerKind
+    notifier: str
+    ticket_id: str
+    ticket_url: str
+    state: State
+    text: str
+    at: datetime
+    due_at: datetime
+    attempts: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PoisonMessage:
+    """A message that failed maxDequeueCount times; `queue` is the one that it failed on."""
+
+    queue: str
+    id: str
+    text: str
+    receipt: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DueRow:
+    """An entry of the sweep's index: a reset, or (with n) an answer."""
+
+    target: str
+    id: str
+    due_at: datetime
+    behind: str = ""
+    sent: datetime | None = None
+    n: int | None = None
+    etag: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Budget:
+    """What is spent of one UTC day's restarts, and whether this reset has its place in it."""
+
+    spent: int = 0
+    mine: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Watch:
+    """
+    What `remediate` last saw of a target's job, and since when; nobody else writes it.
+
+    `since`: since when it is seen in quarantine for this reason, or in this state. `began` is
+    Graph's currentBegan. `relapsed_at`: the last quarantine that began within a day after a
+    reset; it stays, so that the breaker is open until a person approves.
+    """
+
+    target: str
+    service_principal_id: str = ""
+    job_id: str = ""
+    code: str = ""
+    quarantined: bool = False
+    reason: str = ""
+    began: datetime | None = None
+    since: datetime | None = None
+    seen_at: datetime | None = None
+    relapsed_at: datetime | None = None
+    links_read_at: datetime | None = None
+    version: int = VERSION
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fleet:
+    """Of the catalogue's targets: how many have been seen, and in quarantine when last seen."""
+
+    seen: int = 0
+    quarantined: int = 0

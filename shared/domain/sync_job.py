@@ -1,0 +1,141 @@
+"""Microsoft Graph's side: a synchronization job, its logs, and how Graph answered."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Execution:
+    """A cycle of the job. A never-run job shows state Failed and year-1 dates: both None here."""
+
+    state: str = ""
+    began: datetime | None = None
+    ended: datetime | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quarantine:
+    """
+    `reason` is empty where Graph's value is unknown to the SDK. `began` is when it was last
+    imposed, which each retry that fails does anew; `series_began` when it first was.
+    """
+
+    reason: str = ""
+    began: datetime | None = None
+    series_began: datetime | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SyncJob:
+    """
+    A synchronization job at one moment of Graph's clock.
+
+    `steady_state_first` is when the last initial cycle ended: a restart takes it away.
+    `code` and `schedule_state` are empty where Graph sent a value that the SDK does not know:
+    never to be taken for healthy. Year-1 dates are None ("never").
+    https://learn.microsoft.com/graph/api/resources/synchronization-synchronizationstatus
+    """
+
+    id: str
+    read_at: datetime
+    template_id: str = ""
+    code: str = ""
+    schedule_state: str = ""
+    interval: timedelta | None = None
+    steady_state_first: datetime | None = None
+    steady_state_last: datetime | None = None
+    last_execution: Execution = field(default_factory=Execution)
+    escrows_pruned: bool = False
+    quarantine: Quarantine | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    completed_units: int | None = None
+    total_units: int | None = None
+
+    @property
+    def size(self) -> int | None:
+        """Entries that the job keeps; None where Graph gave no count."""
+        return sum(self.counts.values()) if self.counts else None
+
+
+class GraphMood(StrEnum):
+    """How Graph may be met, as far as the health report tells them apart."""
+
+    ANSWERED = "answered"
+    THROTTLED = "throttled"
+    REFUSED = "refused"
+    FAILED = "failed"
+    AUDIT_LOG_UNREADABLE = "auditLogUnreadable"
+    PROVISIONING_LOG_UNREADABLE = "provisioningLogUnreadable"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sighting:
+    """When Graph was last in this mood, at which call, and what it said."""
+
+    mood: GraphMood
+    at: datetime
+    call: str
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RestartSeen:
+    """An audit-log row `Enable/restart provisioning configuration`."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditTrail:
+    """Restarts that the directory audit log shows; not readable without AuditLog.Read.All."""
+
+    readable: bool
+    restarts: tuple[RestartSeen, ...] = ()
+    retry_after: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StaleLink:
+    """A row of the provisioning logs: this user's linked account no longer exists."""
+
+    user_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StaleLinks:
+    """
+    One link a user, newest first. Not `readable` without ProvisioningLog.Read.All; not `whole`
+    where the logs held more than was read: then there may be more of them, never fewer.
+    """
+
+    readable: bool
+    links: tuple[StaleLink, ...] = ()
+    whole: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServicePrincipalJobs:
+    """A service principal and its jobs; `problem` says why they could not be read."""
+
+    id: str
+    app_id: str
+    name: str
+    jobs: tuple[SyncJob, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobsFound:
+    """
+    The service principals that have jobs, or whose jobs could not be read, of the `looked_at`
+    ones in all. `problem` says why the list of service principals broke off.
+    """
+
+    service_principals: tuple[ServicePrincipalJobs, ...]
+    looked_at: int
+    problem: str = ""

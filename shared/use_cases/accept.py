@@ -1,0 +1,142 @@
+"""Take a request in, once: the ids row first, then the reset with its event and due row."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.adapters.table_rows import to_milliseconds
+from shared.config import Settings
+from shared.domain import notifications
+from shared.domain.catalogue import unknown_target
+from shared.domain.errors import IdReused, InvalidRequest
+from shared.domain.notifications import Listeners
+from shared.domain.ports import Clock, Store
+from shared.domain.requests import Received, content_hash, is_automatic
+from shared.domain.reset import AnswerKind, AuditEvent, Claim, Reset, Scope, State, Stored
+from shared.names import REMEDIATE
+from shared.telemetry import emit
+from shared.web.principal import vouched
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accepted:
+    """The reset that answers the request; `known`: it was there before."""
+
+    stored: Stored[Reset]
+    claim: Claim
+    known: bool
+
+
+class Acceptance:
+    """The use case `accept`, idempotent: called with the same request again it changes nothing."""
+
+    def __init__(
+        self, *, store: Store, settings: Settings, listeners: Listeners, clock: Clock
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._listeners = listeners
+        self._clock = clock
+
+    async def accept(
+        self,
+        received: Received,
+        *,
+        via: str,
+        came_at: datetime | None = None,
+        signed_in: bool | None = None,
+    ) -> Accepted:
+        """
+        Return the reset of this request.
+
+        Raise InvalidRequest where it asks for what is not allowed, IdReused where its id stands
+        for another request. *came_at* is when the message was queued, *signed_in* whether the one
+        who asks is, where that is known.
+        """
+        now = self._clock()
+        request = received.request
+        wanted = Claim(
+            id=received.id,
+            target=request.target,
+            requested_at=to_milliseconds(min(came_at or now, now)),
+            content_hash=content_hash(request),
+        )
+        await self._check(received, via)
+        await self._store.remember_target(request.target, at=now)
+        claim = await self._store.claim(wanted)
+        if claim.content_hash != wanted.content_hash:
+            raise IdReused(
+                f"requestId: {received.id} was used for a request with other content; "
+                "choose a new id"
+            )
+        # Missing after a crash between the ids row and the reset: then it is completed here.
+        there = await self._store.read_reset(claim)
+        if there is not None:
+            return Accepted(stored=there, claim=claim, known=True)
+        how = "" if signed_in is None else f", {vouched(signed_in)}"
+        return await self._insert(received, claim, via=via, how=how, now=now)
+
+    async def _check(self, received: Received, via: str) -> None:
+        catalogue = self._settings.catalogue
+        unlisted = catalogue is not None and received.request.target not in catalogue
+        made_up = received.request.scope is Scope.QUARANTINE and via != REMEDIATE
+        taken = via != REMEDIATE and is_automatic(received.id)
+        if not unlisted and not made_up and not taken:
+            return
+        # A known id is answered whatever the catalogue says by now.
+        if await self._store.find(received.id) is not None:
+            return
+        if unlisted:
+            raise InvalidRequest(unknown_target(received.request.target, catalogue or {}))
+        if taken:
+            raise InvalidRequest(
+                "requestId: schedule-, quarantine- and stale- with a digest are the app's own; "
+                "choose another id"
+            )
+        raise InvalidRequest("scope: `quarantine` is made by the app itself only; send `full`")
+
+    async def _insert(
+        self, received: Received, claim: Claim, *, via: str, how: str, now: datetime
+    ) -> Accepted:
+        request, catalogue = received.request, self._settings.catalogue
+        target = (catalogue or {}).get(request.target)
+        job = await self._store.read_job(request.target)
+        shut = request.not_before is not None and request.not_before > now
+        ticket = request.ticket
+        reset = Reset(
+            id=claim.id,
+            target=claim.target,
+            requested_at=claim.requested_at,
+            service_principal_id=target.service_principal_id if target else "",
+            job_id=target.job_id if target else "",
+            scope=request.scope,
+            requested_by=request.requested_by,
+            # Whoever completes what the timer began: it stays the timer's.
+            via=REMEDIATE if is_automatic(claim.id) else via,
+            reason=request.reason,
+            ticket_system=ticket.system if ticket else "",
+            ticket_id=ticket.id if ticket else "",
+            ticket_url=ticket.url if ticket else "",
+            subjects=request.subjects,
+            dry_run=request.dry_run,
+            not_before=request.not_before,
+            seen_number=None if shut else job.row.number,
+            due_at=now,
+            detail=f"taken in ({via}{how})",
+            sequence=1,
+        )
+        event = AuditEvent(
+            sequence=1,
+            at=now,
+            state=State.ACCEPTED,
+            by=request.requested_by or via,
+            detail=reset.detail,
+        )
+        said = notifications.answers(
+            reset, AnswerKind.ACCEPTED, self._listeners, catalogue, now=now,
+            public_url=self._settings.public_url,
+        )  # fmt: skip
+        stored = await self._store.insert(reset, event, said)
+        emit("reset.accepted", id=reset.id, target=reset.target, via=via, scope=str(reset.scope))
+        if ticket and self._listeners is not None and ticket.system not in self._listeners:
+            emit("answer.unheard", id=reset.id, target=reset.target, notifier=ticket.system)
+        return Accepted(stored=stored, claim=claim, known=False)

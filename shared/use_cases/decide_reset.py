@@ -1,0 +1,67 @@
+"""A person's word on a reset: approve, reject, cancel, confirm, resend."""
+
+import re
+from typing import Final
+
+from shared.domain.errors import InvalidRequest, NotAllowed, NotFound, NotPossible
+from shared.domain.events import Decided, Event
+from shared.domain.ports import Store
+from shared.domain.requests import ID_PATTERN
+from shared.domain.reset import Reset, State
+from shared.names import REMEDIATE
+from shared.use_cases.advance import Engine
+
+DECISIONS: Final = ("approve", "reject", "cancel", "confirm", "resend")
+NOT_BY_WHO_ASKED: Final = frozenset({"approve", "confirm", "resend"})
+MACHINES: Final = frozenset({REMEDIATE, "relink"})
+"""Names under which the app itself acts: no person's."""
+
+LONGEST_NAME: Final = 256
+
+
+class Decisions:
+    """The use case `decide_reset`."""
+
+    def __init__(self, *, store: Store, engine: Engine) -> None:
+        self._store = store
+        self._engine = engine
+
+    async def decide(
+        self, reset_id: str, decision: str, *, by: str, signed_in: bool = False
+    ) -> Reset:
+        """
+        Return the reset after the decision.
+
+        Raise NotFound, InvalidRequest, NotAllowed (whoever asked decides nothing but to stop, and
+        a machine decides nothing) or
+        NotPossible (the state does not allow it; an unknown fate is decided on once a person has
+        been asked, so that no live sender is overtaken).
+        """
+        if decision not in DECISIONS:
+            raise InvalidRequest(f"decision: must be one of {', '.join(DECISIONS)}")
+        if not by.strip() or len(by) > LONGEST_NAME:
+            raise InvalidRequest(f"by: must say who decides, in up to {LONGEST_NAME} characters")
+        if by.strip().casefold() in MACHINES:
+            raise NotAllowed(f"{by.strip()} is no person: a person decides")
+        named = re.fullmatch(ID_PATTERN[1:-1], reset_id)
+        claim = await self._store.find(reset_id) if named else None
+        if claim is None:
+            raise NotFound(f"there is no reset {reset_id}")
+
+        def event(x: Reset) -> Event:
+            if decision in NOT_BY_WHO_ASKED and _same_person(by, x.requested_by):
+                raise NotAllowed(f"{by} asked for this reset and cannot {decision} it")
+            if decision == "confirm":
+                if x.state is not State.UNKNOWN or not x.asked:
+                    raise NotPossible("there is no restart whose fate a person was asked for")
+                return self._engine.confirmed(x, by=by, signed_in=signed_in)
+            return Decided(decision=decision, by=by, signed_in=signed_in)
+
+        decided = await self._engine.put(claim, event)
+        if decided is None:
+            raise NotPossible(f"the reset does not allow {decision} in its present state")
+        return decided
+
+
+def _same_person(one: str, other: str) -> bool:
+    return one.strip().casefold() == other.strip().casefold()

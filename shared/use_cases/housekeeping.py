@@ -1,0 +1,107 @@
+"""What the sweep does beside its ticks: poison queues and retention."""
+
+import json
+from datetime import timedelta
+from typing import Final
+
+from shared.domain.errors import InvalidRequest, RelinkError
+from shared.domain.messages import read_message, unreadable_key
+from shared.domain.ports import Clock, Queues, Store
+from shared.domain.reset import PoisonMessage
+from shared.names import RESETS_QUEUE
+from shared.telemetry import emit
+from shared.use_cases.accept import Acceptance
+
+MOST_FORGOTTEN: Final = 100
+RETENTION: Final = "retention"
+RETENTION_EVERY: Final = timedelta(hours=1)
+
+
+class Upkeep:
+    """Harmless when done twice; everything is recorded before it is deleted."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        queues: Queues,
+        acceptance: Acceptance,
+        retention: timedelta,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._queues = queues
+        self._acceptance = acceptance
+        self._retention = retention
+        self._clock = clock
+
+    async def empty_poison_queues(self) -> int:
+        """Record each message, then delete it; return how many there were."""
+        count = 0
+        async for message in self._queues.poisoned():
+            try:
+                await self._record(message)
+            except RelinkError as error:
+                # It stays where it is and is read again; the others must not wait for it.
+                emit("storage.failed", what="poison", message=message.id, why=str(error))
+                continue
+            await self._queues.forget(message)
+            count += 1
+        return count
+
+    async def _record(self, message: PoisonMessage) -> None:
+        if message.queue == RESETS_QUEUE:
+            becomes = await self._take_in(message)
+        else:
+            # Follow-ups and notifications say "look at it": the due row says so again.
+            becomes = "due row" if _names_a_row(message.text) else await self._keep(
+                message, "message: not written by the app, and it failed"
+            )  # fmt: skip
+        emit("message.poisoned", queue=message.queue, message=message.id, becomes=becomes)
+
+    async def _take_in(self, message: PoisonMessage) -> str:
+        """
+        A request that failed again and again (storage was down): accept it now.
+
+        Only where it brings its own id. The copy on the poison queue has a new message id, so
+        that an id derived from it would be a second reset of one request.
+        """
+        try:
+            # Read under two message ids: an id that follows them is not the request's own.
+            received, other = (read_message(message.text, message_id=i) for i in ("1", "2"))
+            if received.id != other.id:
+                raise InvalidRequest("message: failed too often, and has no requestId; send again")
+            accepted = await self._acceptance.accept(received, via="queue")
+        except InvalidRequest as error:
+            return await self._keep(message, str(error))
+        return accepted.stored.row.id
+
+    async def _keep(self, message: PoisonMessage, reason: str) -> str:
+        body = message.text.encode("utf-8", "surrogatepass")
+        key = unreadable_key(message.id, body)
+        return await self._store.keep_unreadable(
+            key, body, reason=reason, queue=f"{message.queue}-poison", at=self._clock()
+        )
+
+    async def forget_outdated(self) -> int:
+        """Delete resets that ended before the retention; once an hour, some at a time."""
+        now = self._clock()
+        last = await self._store.last_beat(RETENTION)
+        if last is not None and now - last < RETENTION_EVERY:
+            return 0
+        count, limit = 0, now - self._retention
+        for target in await self._store.targets():
+            for reset in await self._store.outdated(target, before=limit, most=MOST_FORGOTTEN):
+                if reset.finished_at is not None and reset.finished_at < limit:
+                    await self._store.forget(reset)
+                    count += 1
+        await self._store.beat(RETENTION, at=now)
+        return count
+
+
+def _names_a_row(text: str) -> bool:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and isinstance(found.get("id"), str)

@@ -1,0 +1,268 @@
+"""
+What would happen now, target by target: to a full reset that is asked for, and by the timer.
+
+Asks the policy and the pure half of `remediate` that the app asks; sends nothing, writes nothing.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from shared.config import Settings
+from shared.domain import policy, remediation
+from shared.domain.catalogue import Catalogue, Target
+from shared.domain.errors import GraphError, Rejected, SettingsError, StorageUnavailable
+from shared.domain.policy import Decision, Go, History, Refuse, Rules, Wait
+from shared.domain.ports import Clock, Graph, Store
+from shared.domain.remediation import Asked, Left, Sight, Wish
+from shared.domain.reset import Budget, Fleet, JobRow, Reset, Scope, Watch
+from shared.domain.sync_job import SyncJob
+from shared.names import CONNECTION
+
+AT_ONCE: Final = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TargetPlan:
+    """
+    `request`: what the policy says to a full reset that is asked for now; the first is what would
+    happen, the others would stand in the way after it. `timer`: what `remediate` would ask for or
+    leave alone; nothing where nothing is due. `job` is None where it cannot be read, by `error`.
+    """
+
+    alias: str
+    target: Target
+    job: SyncJob | None
+    request: tuple[Decision, ...]
+    timer: tuple[Asked | Left, ...]
+    error: GraphError | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plans:
+    """`rows_unread` says why cooldowns, budget and what was seen before were not looked at."""
+
+    at: datetime
+    targets: tuple[TargetPlan, ...]
+    rows_unread: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Look:
+    """
+    A target as its rows show it, as if new where they were not read, and as Graph does: there is
+    either a snapshot or what kept it from being read.
+    """
+
+    alias: str
+    target: Target
+    job: JobRow
+    watch: Watch
+    snapshot: SyncJob | None = None
+    unread: GraphError | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Day:
+    """What is one for all targets: the budget, and the fleet as the rows have it and as it is."""
+
+    now: datetime
+    budget: Budget
+    noted: Fleet
+    seen: Fleet
+
+
+class Planner:
+    """The use case `make plan`."""
+
+    def __init__(
+        self, *, store: Store | None, graph: Graph, settings: Settings, clock: Clock
+    ) -> None:
+        self._store = store
+        self._graph = graph
+        self._settings = settings
+        self._clock = clock
+        self._rules = _rules(settings)
+
+    async def plan(self, *, progress: Callable[[int, int], None]) -> Plans:
+        """
+        Look at every target of the catalogue; one that cannot be read hides no other.
+
+        Raise SettingsError where there is no catalogue, or an empty one.
+        """
+        catalogue = _catalogue(self._settings)
+        now = self._clock()
+        if unread := await self._rows_unread(now):
+            self._store = None
+        places, done = asyncio.Semaphore(AT_ONCE), 0
+        progress(done, len(catalogue))
+
+        async def look(alias: str, target: Target) -> _Look:
+            nonlocal done
+            async with places:
+                found = await self._look(alias, target, now)
+            done += 1
+            progress(done, len(catalogue))
+            return found
+
+        looks = await asyncio.gather(*(look(*entry) for entry in catalogue.items()))
+        day = await self._day(looks, now)
+        # One after the other: of the provisioning logs Graph allows few reads at a time.
+        plans = [await self._plan(look, day) for look in looks]
+        return Plans(at=now, targets=tuple(plans), rows_unread=unread)
+
+    async def _rows_unread(self, now: datetime) -> str:
+        """Why the rows cannot be read; empty where they can."""
+        if self._store is None:
+            return next((p for p in self._settings.problems if p.startswith(CONNECTION)), "")
+        try:
+            await self._store.budget(_date(now), "")
+        except StorageUnavailable as error:
+            return f"{CONNECTION}: storage does not answer: {error}"
+        return ""
+
+    async def _look(self, alias: str, target: Target, now: datetime) -> _Look:
+        job, watch = JobRow(target=alias), Watch(target=alias)
+        if self._store is not None:
+            job = (await self._store.read_job(alias)).row
+            watch = (await self._store.read_watch(alias)).row
+        look = _Look(alias=alias, target=target, job=job, watch=watch)
+        try:
+            seen = await self._graph.read_job(target.service_principal_id, target.job_id)
+        except GraphError as error:
+            return replace(look, unread=error)
+        watch = remediation.look(watch, job, seen, target, now=now)
+        return replace(look, watch=watch, snapshot=seen)
+
+    async def _day(self, looks: list[_Look], now: datetime) -> _Day:
+        seen = policy.fleet_of(look.watch for look in looks)
+        if self._store is None:
+            return _Day(now=now, budget=Budget(), noted=seen, seen=seen)
+        budget = await self._store.budget(_date(now), "")
+        return _Day(now=now, budget=budget, noted=await self._store.fleet(), seen=seen)
+
+    async def _plan(self, look: _Look, day: _Day) -> TargetPlan:
+        ticks = [] if look.snapshot is None else await self._on_tick(look, look.snapshot, day)
+        return TargetPlan(
+            alias=look.alias,
+            target=look.target,
+            job=look.snapshot,
+            request=on_request(look, day, self._rules),
+            timer=tuple(ticks),
+            error=look.unread,
+        )
+
+    async def _on_tick(self, look: _Look, snapshot: SyncJob, day: _Day) -> list[Asked | Left]:
+        """What a tick of `remediate` would do, in its order: mark, slot, then the logs."""
+        sight = Sight(
+            alias=look.alias,
+            target=look.target,
+            job=look.job,
+            watch=look.watch,
+            snapshot=snapshot,
+        )
+        history = History(job=look.job, budget=day.budget, fleet=day.seen, watch=look.watch)
+        found: list[Asked | Left] = []
+        for wish in remediation.wishes(sight, now=day.now):
+            found.append(await self._grant(wish, sight, history, day))
+            if isinstance(found[-1], Asked):
+                return found
+        wish_of_logs = remediation.reads_logs(sight)
+        if wish_of_logs is None:
+            return found
+        allowed = await self._grant(wish_of_logs, sight, history, day)
+        if isinstance(allowed, Asked):
+            granted = await self._read_logs(wish_of_logs, sight, day)
+            allowed = await self._grant(granted, sight, history, day)
+        return [*found, allowed]
+
+    async def _grant(
+        self, wish: Wish | Left, sight: Sight, history: History, day: _Day
+    ) -> Asked | Left:
+        if isinstance(wish, Left):
+            return wish
+        dry = not self._rules.enabled
+        there = remediation.received(wish, sight, now=day.now, dry_run=dry)
+        if self._store is not None and await self._store.find(there.id) is not None:
+            return Left(cause=wish.cause, why=f"was asked for already, as {there.id}")
+        return remediation.judge(wish, sight, history, self._rules, now=day.now)
+
+    async def _read_logs(self, wish: Wish, sight: Sight, day: _Day) -> Wish | Left:
+        try:
+            links = await self._graph.stale_links(
+                sight.target.service_principal_id,
+                sight.snapshot.id,
+                since=remediation.logs_since(sight, now=day.now),
+            )
+        except GraphError as error:
+            return Left(cause=wish.cause, why=f"the provisioning logs: {error.reason}")
+        return remediation.stale(wish, sight, links)
+
+
+def on_request(look: _Look, day: _Day, rules: Rules) -> tuple[Decision, ...]:
+    """
+    Everything that stands against a full reset, in the order in which the engine would meet it.
+
+    What would be said were resets switched on is told too, so that a switch that is off hides
+    no job in quarantine.
+    """
+    x = _imagined(look, now=day.now)
+    history = History(job=look.job, budget=day.budget, fleet=day.noted, watch=look.watch)
+    found = [policy.before_reading(x, history, rules, now=day.now)]
+    if not rules.enabled:
+        on = replace(rules, enabled=True)
+        found.append(policy.before_reading(x, history, on, now=day.now))
+    if look.snapshot is not None:
+        found.append(policy.after_reading(x, look.snapshot, history, rules, now=day.now))
+    if look.unread is not None:
+        found.append(_unread(look.unread, day.now))
+    against: dict[str, Decision] = {}
+    for decision in found:
+        if not isinstance(decision, Go):
+            against.setdefault(decision.reason, decision)
+    return tuple(against.values()) or (Go(),)
+
+
+def _unread(error: GraphError, now: datetime) -> Decision:
+    """What `advance` makes of a job that cannot be read."""
+    if isinstance(error, Rejected):
+        return Refuse(reason=error.reason)
+    return Wait(until=now + (error.retry_after or policy.SWITCHED_OFF_WAIT), reason=error.reason)
+
+
+def _imagined(look: _Look, *, now: datetime) -> Reset:
+    """A full request that comes now, from outside."""
+    return Reset(
+        id="plan",
+        target=look.alias,
+        requested_at=now,
+        service_principal_id=look.target.service_principal_id,
+        job_id=look.target.job_id,
+        scope=Scope.FULL,
+        via="api",
+        seen_number=look.job.number,
+    )
+
+
+def _catalogue(settings: Settings) -> Catalogue:
+    if settings.catalogue is None:
+        bad = (why for why in settings.problems if why.startswith("RESET_TARGETS"))
+        why = next(bad, "RESET_TARGETS: cannot be read")
+        raise SettingsError(f"{why} (`make targets` prints entries)")
+    if not settings.catalogue:
+        raise SettingsError(
+            "RESET_TARGETS: empty: nothing may be reset; add entries (`make targets` prints them)"
+        )
+    return settings.catalogue
+
+
+def _rules(settings: Settings) -> Rules:
+    """Without the storage's problem: that rows were not looked at is said in another place."""
+    problems = (why for why in settings.problems if not why.startswith(CONNECTION))
+    return replace(Rules.of(settings), problem=next(problems, ""))
+
+
+def _date(now: datetime) -> str:
+    return f"{now:%Y-%m-%d}"

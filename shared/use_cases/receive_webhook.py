@@ -1,0 +1,131 @@
+"""A webhook comes in: is it its sender's, does it ask for something, may it; then take it in."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from shared.config import Settings
+from shared.domain.errors import (
+    BadSignature,
+    IdReused,
+    InvalidRequest,
+    NotFound,
+    NotJson,
+    NotReachable,
+    RelinkError,
+    SettingsError,
+    TooLarge,
+)
+from shared.domain.ports import Clock
+from shared.domain.requests import LONGEST_REQUEST, Received, derived_id, is_derived
+from shared.telemetry import emit
+from shared.use_cases.accept import Accepted
+from shared.use_cases.submit import Submission
+from shared.web.messages import is_utf8
+from shared.webhooks.formats import read_event
+from shared.webhooks.parsed import AsksNothing
+from shared.webhooks.senders import FormatName, Sender
+from shared.webhooks.signatures import delivery_key, verify
+
+LONGEST_WEBHOOK: Final = 512 * 1024
+"""Bytes of a body. Azure Monitor sends up to 256 KB; a request is up to 48 KiB whoever sends it."""
+
+
+class Webhooks:
+    """The use case `receive_webhook`: no Graph call, and nothing stored of what is refused."""
+
+    def __init__(self, *, submission: Submission, settings: Settings, clock: Clock) -> None:
+        self._submission = submission
+        self._settings = settings
+        self._clock = clock
+
+    async def receive(
+        self, name: str, headers: Mapping[str, str], raw: bytes
+    ) -> Accepted | AsksNothing:
+        """
+        Return the reset that the webhook asks for, the first one where it was sent before.
+
+        *headers* in any letter case. Raise SettingsError while a setting is wrong, NotFound for
+        an unknown sender, TooLarge, BadSignature, NotJson, InvalidRequest, IdReused,
+        NotReachable, and StorageUnavailable where it should be sent again.
+        """
+        if self._settings.problems:
+            # By name only: it may be anybody who asks.
+            setting = self._settings.problems[0].partition(":")[0]
+            raise SettingsError(f"{setting}: must be put right; GET /api/health says how")
+        sender = self._settings.senders.get(name)
+        if sender is None:
+            emit("webhook.refused", why="sender")
+            raise NotFound("there is no such sender; it must be listed in WEBHOOK_SENDERS")
+        try:
+            found = await self._taken_in(sender, headers, raw)
+        except tuple(_WHY) as error:
+            emit("webhook.refused", sender=sender.name, why=_why(error))
+            raise
+        if isinstance(found, AsksNothing):
+            emit("webhook.ignored", sender=sender.name, why=found.reason)
+        else:
+            row = found.stored.row
+            emit(
+                "webhook.received", sender=sender.name, id=row.id, target=row.target,
+                known=found.known,
+            )  # fmt: skip
+        return found
+
+    async def _taken_in(
+        self, sender: Sender, headers: Mapping[str, str], raw: bytes
+    ) -> Accepted | AsksNothing:
+        now, entry = self._clock(), sender.entry
+        lower = {key.lower(): value for key, value in headers.items()}
+        longest = LONGEST_REQUEST if entry.format is FormatName.RELINK else LONGEST_WEBHOOK
+        if len(raw) > longest:
+            raise TooLarge(f"body: {len(raw):,} bytes, at most {longest:,} are taken; shorten it")
+        verify(entry.scheme, sender.secrets, lower, raw, header=entry.header, now=now)
+        _check_type(lower.get("content-type", ""))
+        event = read_event(sender, raw, self._settings.catalogue)
+        if isinstance(event, AsksNothing):
+            return event
+        request = event.request
+        self._check_reach(sender, request.target)
+        if is_derived(request.request_id):
+            raise InvalidRequest("requestId: h- with a digest is the app's own; choose another id")
+        key = delivery_key(entry.scheme, lower, raw, named=event.delivery, now=now)
+        received = Received(
+            id=request.request_id or derived_id("webhook", sender.name, *key), request=request
+        )
+        return await self._submission.submit(received, via=f"webhook:{sender.name}")
+
+    def _check_reach(self, sender: Sender, target: str) -> None:
+        if target in sender.entry.targets:
+            return
+        if target in (self._settings.catalogue or {}):
+            raise NotReachable(
+                f"target: sender {sender.name} may not reach {target}; list it among the sender's "
+                "targets in WEBHOOK_SENDERS"
+            )
+        known = ", ".join(sorted(sender.entry.targets)[:50]) or "none"
+        raise InvalidRequest(f"target: unknown; sender {sender.name} may reach: {known}")
+
+
+def _check_type(content_type: str) -> None:
+    """Nothing said is taken for JSON, which every format here is."""
+    media = content_type.partition(";")[0].strip().lower()
+    json = media in {"", "application/json"} or media.endswith("+json")
+    if not json or media.endswith("-batch+json") or not is_utf8(content_type):
+        raise NotJson("Content-Type: only JSON is read; set it to application/json at the sender")
+
+
+_WHY: Final[Mapping[type[RelinkError], str]] = {
+    BadSignature: "signature",
+    TooLarge: "size",
+    NotJson: "content-type",
+    IdReused: "id",
+    InvalidRequest: "body",
+    NotReachable: "target",
+}
+
+
+def _why(error: RelinkError) -> str:
+    """One of a few words: what a body says must not reach a log."""
+    if isinstance(error, BadSignature):
+        return error.why
+    return next(_WHY[kind] for kind in type(error).__mro__ if kind in _WHY)

@@ -1,0 +1,1 @@
+"""HTTP as values: requests in, responses out; imports `use_cases` and `domain`, no HTTP library."""

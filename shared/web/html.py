@@ -1,0 +1,154 @@
+"""The frame of the HTML pages: escaping, tables, style, and the headers that keep it harmless."""
+
+import base64
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Final
+
+from shared.web.messages import HTML, Reply
+
+STYLE: Final = """
+:root { color-scheme: light dark;
+  --ground: #f4f5f7; --card: #ffffff; --text: #1b1f24; --quiet: #57606a; --line: #d5dae0;
+  --run: #0b57d0; --good: #1a7f37; --bad: #b3261e; --wait: #8a5a00; }
+@media (prefers-color-scheme: dark) { :root {
+  --ground: #0f1318; --card: #181d24; --text: #e6e9ed; --quiet: #9aa4af; --line: #333b45;
+  --run: #8ab4f8; --good: #4cc38a; --bad: #ff8a80; --wait: #f0b94d; } }
+* { box-sizing: border-box; }
+body { margin: 0; padding: 2rem 1rem 3rem; background: var(--ground); color: var(--text);
+  font: 1rem/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif; }
+main, footer { max-width: 60rem; margin: 0 auto; }
+h1 { margin: 0 0 1rem; font-size: 1.6rem; line-height: 1.25; overflow-wrap: anywhere; }
+h2 { margin: 0 0 .75rem; font-size: 1.05rem; }
+section { margin: 0 0 1.25rem; padding: 1.25rem 1.5rem; background: var(--card);
+  border: 1px solid var(--line); border-radius: .6rem; }
+a { color: var(--run); }
+code { font: .875em/1.4 ui-monospace, Consolas, "DejaVu Sans Mono", monospace;
+  overflow-wrap: anywhere; }
+.quiet, footer { color: var(--quiet); }
+.state { border-left: .4rem solid var(--tone); }
+.state p { margin: .25rem 0 0; overflow-wrap: anywhere; }
+.state .word { margin: 0; font-size: 1.3rem; font-weight: 650; color: var(--tone); }
+.run { --tone: var(--run); } .good { --tone: var(--good); } .bad { --tone: var(--bad); }
+.wait { --tone: var(--wait); }
+progress { width: 100%; height: .9rem; margin-top: .9rem; accent-color: var(--run); }
+dl { display: grid; grid-template-columns: minmax(9rem, max-content) 1fr; gap: .4rem 1.5rem;
+  margin: 0; }
+dt { color: var(--quiet); } dd { margin: 0; overflow-wrap: anywhere; white-space: pre-line; }
+.wide { overflow-x: auto; }
+table { width: 100%; border-collapse: collapse; }
+caption { margin-bottom: .5rem; text-align: left; font-size: 1.05rem; font-weight: 700; }
+th, td { padding: .45rem .9rem .45rem 0; text-align: left; vertical-align: top;
+  border-top: 1px solid var(--line); overflow-wrap: anywhere; }
+thead th { border-top: 0; color: var(--quiet); font-weight: 500; overflow-wrap: normal; }
+tbody th { font-weight: 500; }
+ol { margin: 0; padding: 0; list-style: none; }
+li { position: relative; padding: 0 0 1rem 1.5rem; border-left: 2px solid var(--line);
+  margin-left: .4rem; overflow-wrap: anywhere; }
+li:last-child { padding-bottom: 0; border-left-color: transparent; }
+li::before { content: ""; position: absolute; left: -.46rem; top: .42rem; width: .78rem;
+  height: .78rem; border-radius: 50%; background: var(--tone); }
+li strong { color: var(--tone); margin-right: .6rem; }
+li p { margin: .1rem 0 0; }
+footer { font-size: .875rem; }
+@media (max-width: 34rem) { dl { grid-template-columns: 1fr; gap: 0; }
+  dd { margin-bottom: .6rem; } }
+@media print {
+  :root { --ground: #fff; --card: #fff; --text: #000; --quiet: #444; --line: #bbb;
+    --run: #0b57d0; --good: #1a7f37; --bad: #b3261e; --wait: #8a5a00; }
+  body { padding: 0; font-size: 10pt; } section { padding: .6rem 0; border: 0; border-radius: 0; }
+  section, li, tr { break-inside: avoid; } .state { padding-left: 1rem; }
+  li::before, .state, progress { print-color-adjust: exact; } }
+"""
+
+_DIGEST: Final = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+
+# Nothing is loaded, run, framed or sent from here but this one style, known by its digest.
+HEADERS: Final = {
+    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_DIGEST}'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Markup:
+    """HTML that is safe to put on a page; whatever else is put there is escaped."""
+
+    html: str
+
+
+Part = str | Markup
+EMPTY: Final = Markup("")
+
+
+def escaped(part: Part) -> str:
+    return part.html if isinstance(part, Markup) else escape(part)
+
+
+def said(text: str) -> Markup:
+    """What people wrote: its own direction of writing does not turn the page round."""
+    return Markup(f"<bdi>{escape(text)}</bdi>")
+
+
+def element(tag: str, *parts: Part, **attributes: str) -> Markup:
+    """*attributes* are escaped; `class_` and `for_` lose their underscore."""
+    written = "".join(
+        f' {name.rstrip("_").replace("_", "-")}="{escape(value)}"'
+        for name, value in attributes.items()
+    )
+    return Markup(f"<{tag}{written}>{''.join(map(escaped, parts))}</{tag}>")
+
+
+def joined(parts: Iterable[Part]) -> Markup:
+    return Markup("".join(map(escaped, parts)))
+
+
+def described(pairs: Iterable[tuple[str, Part]]) -> Markup:
+    """Names and values; what has no value is left out."""
+    shown = [(name, value) for name, value in pairs if escaped(value)]
+    return element(
+        "dl",
+        joined(joined((element("dt", name), element("dd", value))) for name, value in shown),
+    )
+
+
+def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Part]]) -> Markup:
+    """The first of each row names it."""
+    head = element("tr", *(element("th", each, scope="col") for each in columns))
+    body = [
+        element("tr", element("th", first, scope="row"), *(element("td", each) for each in rest))
+        for first, *rest in rows
+    ]
+    grid = element(
+        "table",
+        element("caption", caption),
+        element("thead", head),
+        element("tbody", *body),
+    )
+    # To be scrolled with the keyboard as well where the screen is narrow.
+    return element("div", grid, class_="wide", role="region", aria_label=caption, tabindex="0")
+
+
+def page(title: str, *parts: Part, renewed_every: int = 0, foot: Part = EMPTY) -> str:
+    renewal = f'<meta http-equiv="refresh" content="{renewed_every}">' if renewed_every else ""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="robots" content="noindex">'
+        f"{renewal}<title>{escape(title)} · Relink</title><style>{STYLE}</style></head>"
+        f"<body><main>{joined(parts).html}</main><footer>{escaped(foot)}</footer></body></html>\n"
+    )
+
+
+def html(body: str, status: int = 200, extra: dict[str, str] | None = None) -> Reply:
+    return Reply(status=status, body=body, content_type=HTML, extra={**HEADERS, **(extra or {})})
+
+
+def notice(status: int, title: str, *parts: Part, extra: dict[str, str] | None = None) -> Reply:
+    """A page that says why there is no other."""
+    body = page(title, element("h1", title), element("section", *parts))
+    return html(body, status, extra)

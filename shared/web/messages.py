@@ -1,0 +1,161 @@
+"""HTTP as the functions see it: a Call in, a Reply out; errors are RFC 9457 problems. Pure."""
+
+import json
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+from shared.domain.errors import (
+    BadSignature,
+    IdReused,
+    InvalidRequest,
+    NewerRow,
+    NotAllowed,
+    NotFound,
+    NotJson,
+    NotPossible,
+    NotReachable,
+    RelinkError,
+    SettingsError,
+    StorageUnavailable,
+    TooLarge,
+)
+
+JSON: Final = "application/json"
+PROBLEM: Final = "application/problem+json"
+HTML: Final = "text/html"
+
+LATER: Final[Mapping[str, str]] = {"Retry-After": "30"}
+AFTER_REPAIR: Final[Mapping[str, str]] = {"Retry-After": "300"}
+"""A setting is put right by a person, not by waiting half a minute."""
+
+# What is answered is about people and their accounts: it is nobody's to keep.
+_ALWAYS: Final[Mapping[str, str]] = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """One HTTP request, as the host hands it over: header names in lower case, no empty query."""
+
+    body: bytes = b""
+    url: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    path: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def media_type(self) -> str:
+        """Without its parameters; empty where none is given."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reply:
+    status: int
+    body: str
+    content_type: str = JSON
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {**_ALWAYS, **self.extra}
+
+
+def ok(body: Mapping[str, Any], status: int = 200, extra: Mapping[str, str] | None = None) -> Reply:
+    return Reply(status=status, body=json.dumps(body, ensure_ascii=False), extra=extra or {})
+
+
+def problem(
+    status: int, detail: str, extra: Mapping[str, str] | None = None, **members: str
+) -> Reply:
+    """https://www.rfc-editor.org/rfc/rfc9457."""
+    body = {"title": TITLES[status], "status": status, "detail": detail, **members}
+    return Reply(
+        status=status,
+        body=json.dumps(body, ensure_ascii=False),
+        content_type=PROBLEM,
+        extra=extra or {},
+    )
+
+
+TITLES: Final[Mapping[int, str]] = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    409: "Conflict",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    422: "Unprocessable Content",
+    503: "Service Unavailable",
+}
+
+_STATUSES: Final[Mapping[type[RelinkError], int]] = {
+    BadSignature: 401,
+    IdReused: 422,
+    InvalidRequest: 400,
+    NotAllowed: 403,
+    NotFound: 404,
+    NotJson: 415,
+    NotPossible: 409,
+    NotReachable: 403,
+    TooLarge: 413,
+}
+
+
+async def replied(work: Awaitable[Reply]) -> Reply:
+    """No exception of ours gets out: it becomes the problem that it stands for."""
+    try:
+        return await work
+    except tuple(_STATUSES) as error:
+        status = next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
+        return problem(status, str(error))
+    except SettingsError as error:
+        # Soon: Zendesk gives up where it is to wait a minute or more.
+        return problem(503, str(error), LATER)
+    except (StorageUnavailable, NewerRow):
+        return problem(503, "storage does not answer; nothing was changed for certain", LATER)
+
+
+def location(base: str, reset_id: str) -> str:
+    """Where a reset is read, under the app's own address or that which the caller used."""
+    return f"{base}/api/resets/{quote(reset_id, safe='')}"
+
+
+def origin(url: str) -> str:
+    """Scheme and host of an address; empty where it is none, and a location is relative then."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc}" if parts.scheme and parts.netloc else ""
+
+
+def unsuitable(call: Call, longest: Mapping[str, int]) -> Reply | None:
+    """The problem with a body's type or size; *longest* has the bytes that each type may have."""
+    most = longest.get(call.media_type)
+    if most is None or not is_utf8(call.headers.get("content-type", "")):
+        known = " or ".join(longest)
+        return problem(
+            415,
+            f"content-type: send JSON in UTF-8, as {known}",
+            {"Accept-Post": ", ".join(longest)},
+        )
+    if len(call.body) > most:
+        return problem(
+            413, f"request: {len(call.body):,} bytes, at most {most:,} are taken; shorten it"
+        )
+    return None
+
+
+def is_utf8(content_type: str) -> bool:
+    """JSON has no other encoding (RFC 8259); a charset that says so does no harm."""
+    for parameter in content_type.lower().split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "charset" and value.strip(' "') not in {"utf-8", "utf8", "us-ascii"}:
+            return False
+    return True

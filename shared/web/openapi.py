@@ -1,0 +1,399 @@
+"""
+The OpenAPI document of the HTTP API, its schemas from the definitions that validate. Pure.
+
+https://spec.openapis.org/oas/v3.1.1.html
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+
+from shared.domain.requests import (
+    ALIAS_PATTERN,
+    ID_PATTERN,
+    LONGEST_REQUEST,
+    ResetRequest,
+    leave_out_empty_defaults,
+)
+from shared.domain.reset import State
+from shared.use_cases.lookup import MOST_A_PAGE, USUAL_PAGE
+from shared.use_cases.receive_webhook import LONGEST_WEBHOOK
+from shared.web.messages import HTML, JSON, PROBLEM, TITLES
+from shared.web.views import (
+    AcceptedView,
+    DecidedView,
+    DecisionBody,
+    HealthView,
+    PageView,
+    ProblemView,
+    ResetView,
+)
+
+VERSION: Final = "1.0.0"
+"""Of the contract, not of the app: raised where a caller must know of it."""
+
+_CLOUD_EVENT: Final = "application/cloudevents+json"
+_EXAMPLE_ID: Final = "h-3f1c9a7e5b2d4860a1c3e5f708192a3b"
+
+_Part = dict[str, Any]
+
+
+@cache
+def document_text() -> str:
+    """As it is served and published."""
+    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
+def document() -> _Part:
+    _, schemas = msgspec.json.schema_components(
+        [
+            ResetRequest, DecisionBody, AcceptedView, DecidedView, ResetView, PageView, HealthView,
+            ProblemView,
+        ],
+        ref_template="#/components/schemas/{name}",
+    )  # fmt: skip
+    leave_out_empty_defaults(schemas.values())
+    schemas["CloudEvent"] = _CLOUD_EVENT_SCHEMA
+    return {
+        "openapi": "3.1.1",
+        "info": {
+            "title": "Relink",
+            "version": VERSION,
+            "description": "Full-scope resets of Microsoft Entra provisioning jobs: asked for by "
+            "a ticket, done once, watched, recorded.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/", "description": "Where this document was read."}],
+        "security": [{"functionKey": []}, {"functionCode": []}],
+        "tags": [
+            {"name": "resets", "description": "Ask for resets, look them up, decide on them."},
+            {"name": "app", "description": "The app itself."},
+        ],
+        "paths": _paths(),
+        "components": {"schemas": schemas, "securitySchemes": _SECURITY},
+    }
+
+
+def _paths() -> _Part:
+    return {
+        "/api/resets": {"post": _submit(), "get": _list()},
+        "/api/resets/{id}": {"parameters": [_ID], "get": _get()},
+        "/api/resets/{id}/decision": {"parameters": [_ID], "post": _decide()},
+        "/api/resets/{id}/page": {"parameters": [_ID], "get": _page()},
+        "/api/webhooks/{sender}": {"parameters": [_SENDER], "post": _webhook()},
+        "/api/health": {"get": _health()},
+        "/api/openapi.json": {"get": _openapi()},
+    }
+
+
+def _submit() -> _Part:
+    return {
+        "operationId": "submitReset",
+        "tags": ["resets"],
+        "summary": "Ask for a reset",
+        "description": f"At most {LONGEST_REQUEST:,} bytes. The same `requestId` with the same "
+        "content is answered with the first reset; without one each call is a request of its own.",
+        "requestBody": {
+            "required": True,
+            "content": {
+                JSON: {"schema": _ref(ResetRequest), "examples": _REQUESTS},
+                _CLOUD_EVENT: {"schema": {"$ref": "#/components/schemas/CloudEvent"}},
+            },
+        },
+        "responses": {
+            "202": _accepted("Taken in."),
+            "200": _accepted("It was there already."),
+            **_problems(400, 413, 415, 422, 503),
+            **_NO_KEY,
+        },
+    }
+
+
+def _list() -> _Part:
+    return {
+        "operationId": "listResets",
+        "tags": ["resets"],
+        "summary": "List resets",
+        "description": "Without `target` those that are open, of all targets; with it all of that "
+        "target, newest first.",
+        "parameters": [
+            _query("target", {"type": "string", "pattern": ALIAS_PATTERN}, "Alias of a target."),
+            _query(
+                "state",
+                {"type": "string", "enum": list(State)},
+                "Filters the page that was read: it may be short or empty, and still have a next.",
+            ),
+            _query(
+                "limit",
+                {"type": "integer", "minimum": 1, "maximum": MOST_A_PAGE, "default": USUAL_PAGE},
+                "Resets a page.",
+            ),
+            _query(
+                "continuation",
+                {"type": "string"},
+                "As the page before gave it, with the other parameters unchanged.",
+            ),
+        ],
+        "responses": {"200": _json("A page.", PageView), **_problems(400, 503), **_NO_KEY},
+    }
+
+
+def _get() -> _Part:
+    return {
+        "operationId": "getReset",
+        "tags": ["resets"],
+        "summary": "Read a reset and its history",
+        "responses": {"200": _json("The reset.", ResetView), **_problems(404, 503), **_NO_KEY},
+    }
+
+
+def _decide() -> _Part:
+    return {
+        "operationId": "decideReset",
+        "tags": ["resets"],
+        "summary": "Approve, reject, cancel, confirm or resend",
+        "requestBody": {
+            "required": True,
+            "content": {
+                JSON: {
+                    "schema": _ref(DecisionBody),
+                    "examples": {
+                        "approve": {"value": {"decision": "approve", "by": "boss@contoso.com"}}
+                    },
+                }
+            },
+        },
+        "responses": {
+            "200": _json("Done.", DecidedView),
+            **_problems(400, 403, 404, 409, 413, 415, 503),
+            **_NO_KEY,
+        },
+    }
+
+
+def _page() -> _Part:
+    html = {"content": {HTML: {"schema": {"type": "string"}}}}
+    return {
+        "operationId": "showReset",
+        "tags": ["resets"],
+        "summary": "A reset for people",
+        "description": "Read-only, and only for a person whom the platform's authentication has "
+        "signed in.",
+        "security": [{"signedIn": []}],
+        "responses": {
+            "200": {"description": "The page.", **html},
+            "401": {
+                "description": "Nobody is signed in; the page says how to.",
+                "headers": {"WWW-Authenticate": {"schema": {"type": "string"}}},
+                **html,
+            },
+            "403": {"description": "The app has no sign-in.", **html},
+            "404": {"description": "There is no such reset.", **html},
+            "503": {"description": "Storage does not answer.", "headers": _RETRY_AFTER, **html},
+        },
+    }
+
+
+def _webhook() -> _Part:
+    return {
+        "operationId": "receiveWebhook",
+        "tags": ["resets"],
+        "summary": "Take a sender's webhook in",
+        "description": "The sender's own signature or secret is checked instead of a key; what the "
+        "body looks like is configured for each sender (WEBHOOK_SENDERS). At most "
+        f"{LONGEST_WEBHOOK:,} bytes; {LONGEST_REQUEST:,} in the format `relink`.",
+        "security": [],
+        "requestBody": {"required": True, "content": {JSON: {"schema": {}}}},
+        "responses": {
+            "202": _accepted("Taken in."),
+            "200": _accepted("It was there already."),
+            "204": {
+                "description": "An event that asks for nothing.",
+                "headers": {"Relink-Reason": {"schema": {"type": "string"}}},
+            },
+            **_problems(400, 401, 403, 404, 413, 415, 422, 503),
+        },
+    }
+
+
+def _health() -> _Part:
+    return {
+        "operationId": "readHealth",
+        "tags": ["app"],
+        "summary": "Whether the app can do its work",
+        "security": [{}, {"healthKey": []}, {"signedIn": []}],
+        "responses": {
+            "200": _json("It can.", HealthView),
+            "503": _json("A setting is bad or storage does not answer; `problems`.", HealthView),
+        },
+    }
+
+
+def _openapi() -> _Part:
+    return {
+        "operationId": "readOpenapi",
+        "tags": ["app"],
+        "summary": "This document",
+        "security": [],
+        "responses": {
+            "200": {
+                "description": "OpenAPI 3.1.",
+                "content": {JSON: {"schema": {"type": "object"}}},
+            }
+        },
+    }
+
+
+def _ref(kind: type) -> _Part:
+    return {"$ref": f"#/components/schemas/{kind.__name__}"}
+
+
+def _json(description: str, kind: type) -> _Part:
+    return {"description": description, "content": {JSON: {"schema": _ref(kind)}}}
+
+
+def _accepted(description: str) -> _Part:
+    example = {
+        "id": _EXAMPLE_ID,
+        "state": "accepted",
+        "location": f"https://relink.example/api/resets/{_EXAMPLE_ID}",
+    }
+    return {
+        "description": description,
+        "headers": {
+            "Location": {
+                "description": "Where the reset is read.",
+                "required": True,
+                "schema": {"type": "string", "format": "uri-reference"},
+            }
+        },
+        "content": {JSON: {"schema": _ref(AcceptedView), "example": example}},
+    }
+
+
+def _problems(*statuses: int) -> _Part:
+    return {str(status): _problem(status) for status in statuses}
+
+
+def _problem(status: int) -> _Part:
+    found: _Part = {
+        "description": f"{TITLES[status]}. {_MEANINGS[status]}",
+        "content": {PROBLEM: {"schema": _ref(ProblemView)}},
+    }
+    return {**found, "headers": _RETRY_AFTER} if status == 503 else found
+
+
+_MEANINGS: Final[Mapping[int, str]] = {
+    400: "What the request may not say; `detail` names the field and the remedy.",
+    401: "The signature or secret is missing or wrong.",
+    403: "Whoever asks may not do this.",
+    404: "There is no such reset, or no such sender.",
+    409: "The reset's state does not allow it.",
+    413: "The body is too long.",
+    415: "Another content type than those listed, or another encoding than UTF-8.",
+    422: "The id stands for a request with other content.",
+    503: "Storage does not answer, or a setting is bad: ask again later.",
+}
+
+_NO_KEY: Final[_Part] = {
+    "401": {"description": "No function key, or a wrong one; the platform says so without a body."}
+}
+
+_RETRY_AFTER: Final[_Part] = {
+    "Retry-After": {
+        "description": "Seconds.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+    }
+}
+
+
+def _parameter(name: str, schema: _Part, description: str) -> _Part:
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": description,
+        "schema": schema,
+    }
+
+
+def _query(name: str, schema: _Part, description: str) -> _Part:
+    # The platform drops empty values: an empty one is one that is left out.
+    return {
+        "name": name,
+        "in": "query",
+        "description": description,
+        "allowEmptyValue": True,
+        "schema": schema,
+    }
+
+
+_ID: Final = _parameter("id", {"type": "string", "pattern": ID_PATTERN}, "Id of a reset.")
+_SENDER: Final = _parameter("sender", {"type": "string", "minLength": 1}, "As configured.")
+
+_SECURITY: Final[_Part] = {
+    "functionKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-functions-key",
+        "description": "A function key or host key of the Functions app.",
+    },
+    "functionCode": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "code",
+        "description": "The same key in the address, where it may end up in logs: use the header.",
+    },
+    "healthKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-functions-key",
+        "description": "The setting HEALTH_KEY, compared by the app itself: shows the detail.",
+    },
+    "signedIn": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "AppServiceAuthSession",
+        "description": "The platform's own sign-in (App Service authentication).",
+    },
+}
+
+_REQUESTS: Final[_Part] = {
+    "smallest": {"value": {"target": "salesforce-prod"}},
+    "ticket": {
+        "value": {
+            "requestId": "INC0012345-1",
+            "target": "salesforce-prod",
+            "reason": "Adele's Salesforce user was made anew",
+            "requestedBy": "helpdesk@contoso.com",
+            "ticket": {
+                "system": "servicenow",
+                "id": "INC0012345",
+                "url": "https://contoso.service-now.com/INC0012345",
+            },
+            "subjects": ["adele.vance@contoso.com"],
+            "notBefore": "2026-12-01T20:00:00Z",
+        }
+    },
+}
+
+_EVENT_NAMES: Final[Sequence[str]] = ("specversion", "id", "source", "type", "data")
+_CLOUD_EVENT_SCHEMA: Final[_Part] = {
+    "title": "CloudEvent",
+    "description": "A CloudEvents 1.0 envelope in structured mode; `source` and `id` are the "
+    "request's id where `data` brings none.",
+    "type": "object",
+    "properties": {
+        "specversion": {"const": "1.0"},
+        "id": {"type": "string", "minLength": 1},
+        "source": {"type": "string", "minLength": 1},
+        "type": {"type": "string", "minLength": 1},
+        "datacontenttype": {"type": "string"},
+        "data": _ref(ResetRequest),
+    },
+    "required": list(_EVENT_NAMES),
+}

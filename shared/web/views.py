@@ -1,0 +1,267 @@
+"""What the HTTP API says of a reset, and the definitions that its OpenAPI document is made from."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from shared.domain.requests import Ticket
+from shared.domain.reset import AuditEvent, Link, Reset, Scope, State
+from shared.use_cases.decide_reset import DECISIONS
+
+_Job = Annotated[
+    dict[str, Any],
+    Meta(
+        description="The provisioning job as Graph showed it (id, code, scheduleState, "
+        "steadyStateLast, lastExecution, quarantine, counts, …); empty where it was not read."
+    ),
+]
+
+
+_Time = Annotated[datetime, Meta(tz=True)]
+
+
+class _View(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Properties may be added to what is answered: whoever reads it leaves the unknown alone."""
+
+
+class DecisionBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A person's word on a reset."""
+
+    decision: Annotated[
+        str,
+        Meta(
+            description="`approve`, `reject` what waits for approval; `cancel` what is not sent "
+            "yet; `confirm`, `resend`, `cancel` a restart of unknown fate once a person was asked.",
+            extra_json_schema={"enum": list(DECISIONS)},
+        ),
+    ]
+    by: Annotated[
+        str, Meta(max_length=256, description="Who decides; a signed-in person overrides it.")
+    ] = ""
+
+
+class AcceptedView(_View, frozen=True, kw_only=True):
+    """Where the reset of a request is found."""
+
+    id: str
+    state: State
+    location: Annotated[str, Meta(extra_json_schema={"format": "uri-reference"})]
+
+
+class DecidedView(_View, frozen=True, kw_only=True):
+    """The reset after the decision."""
+
+    id: str
+    state: State
+    detail: str
+
+
+class LinkView(_View, frozen=True, kw_only=True):
+    """A user whose link must change; all but `subject` is null until the link is looked up."""
+
+    subject: str
+    verdict: str | None = None
+    before: Annotated[str | None, Meta(description="Id in the application before.")] = None
+    after: Annotated[str | None, Meta(description="Id in the application after.")] = None
+    evidence: str | None = None
+
+
+class EventView(_View, frozen=True, kw_only=True):
+    """One line of the append-only history."""
+
+    at: _Time
+    state: State
+    by: Annotated[str, Meta(description="Who or what did it; `relink` is the app itself.")]
+    detail: str
+
+
+class ResetSummary(_View, frozen=True, kw_only=True):
+    """A reset in a list."""
+
+    id: str
+    state: State
+    target: str
+    scope: Scope
+    reason: str
+    requested_by: str
+    via: Annotated[
+        str, Meta(description="`queue`, `api`, `webhook:<sender>`, `remediate`: how it came.")
+    ]
+    ticket: Ticket | None
+    dry_run: bool
+    leader: Annotated[str | None, Meta(description="Whose restart stands for this one.")]
+    requested_at: _Time
+    expected_minutes: Annotated[
+        tuple[int, int] | None, Meta(description="Least and most minutes of the initial cycle.")
+    ]
+    restarted_at: _Time | None
+    finished_at: _Time | None
+    outcome: str | None
+    detail: str
+    graph_request_id: str | None
+    progress: str | None
+    approved_by: str | None
+    approver_signed_in: bool
+
+
+class ResetView(ResetSummary, frozen=True, kw_only=True):
+    """A reset with its whole history."""
+
+    subjects: list[LinkView]
+    before: _Job
+    after: _Job
+    events: list[EventView]
+
+
+class PageView(_View, frozen=True, kw_only=True):
+    """One page of a list; `continuation` asks for the next one."""
+
+    value: list[ResetSummary]
+    continuation: str | None
+
+
+class ProblemView(_View, frozen=True, kw_only=True):
+    """An error: https://www.rfc-editor.org/rfc/rfc9457. `detail` names the field and the remedy."""
+
+    title: str
+    status: int
+    detail: str
+    request_id: Annotated[
+        str | UnsetType,
+        Meta(description="With 503: the id to send the request again under."),
+    ] = UNSET
+
+
+class TimerView(_View, frozen=True, kw_only=True):
+    last_run: _Time | None
+    late: bool
+
+
+class QueueView(_View, frozen=True, kw_only=True):
+    oldest_message_seconds: int | None
+
+
+class SightingView(_View, frozen=True, kw_only=True):
+    """When Graph was last seen so, at which call, and what it said."""
+
+    at: _Time
+    call: str
+    why: str
+
+
+class FleetView(_View, frozen=True, kw_only=True):
+    """How many targets `remediate` has seen, and how many of them in quarantine."""
+
+    seen: int
+    quarantined: int
+    stopped: bool
+
+
+class HealthView(_View, frozen=True, kw_only=True):
+    """Whether the app can do its work; all but the first two only for a key or who is signed in."""
+
+    status: Literal["ok", "unhealthy"]
+    problems: Annotated[list[str], Meta(description="Each names a setting, or storage.")]
+    resets_enabled: bool | UnsetType = UNSET
+    targets: list[str] | UnsetType = UNSET
+    senders: list[str] | UnsetType = UNSET
+    notifiers: list[str] | UnsetType = UNSET
+    graph_endpoint: str | UnsetType = UNSET
+    credential: str | UnsetType = UNSET
+    storage: str | UnsetType = UNSET
+    daily_budget: int | UnsetType = UNSET
+    public_url: str | UnsetType = UNSET
+    graph: dict[str, SightingView] | UnsetType = UNSET
+    fleet: FleetView | UnsetType = UNSET
+    timers: dict[str, TimerView] | UnsetType = UNSET
+    queues: dict[str, QueueView] | UnsetType = UNSET
+
+
+def page(found: Sequence[Reset], continuation: str) -> dict[str, Any]:
+    """One page of a list as JSON has it."""
+    view = PageView(
+        value=[ResetSummary(**_columns(x)) for x in found], continuation=continuation or None
+    )
+    return _json(view)
+
+
+def whole(x: Reset, events: Sequence[AuditEvent], links: Sequence[Link]) -> dict[str, Any]:
+    """A reset as JSON has it, by itself."""
+    view = ResetView(
+        **_columns(x),
+        subjects=link_views(x, links),
+        before=job(x.before),
+        after=job(x.after),
+        events=[EventView(at=e.at, state=e.state, by=e.by, detail=e.detail) for e in events],
+    )
+    return _json(view)
+
+
+def link_views(x: Reset, links: Sequence[Link]) -> list[LinkView]:
+    """Each subject as it was asked for, with what was found out about its link, if anything was."""
+    found = {link.subject: link for link in links}
+    return [_link(subject, found.get(subject)) for subject in x.subjects]
+
+
+def _link(subject: str, link: Link | None) -> LinkView:
+    if link is None:
+        return LinkView(subject=subject)
+    return LinkView(
+        subject=subject,
+        verdict=link.verdict or None,
+        before=link.before or None,
+        after=link.after or None,
+        evidence=link.evidence or None,
+    )
+
+
+def ticket(x: Reset) -> Ticket | None:
+    if not x.ticket_id:
+        return None
+    return Ticket(system=x.ticket_system, id=x.ticket_id, url=x.ticket_url)
+
+
+def minutes(text: str) -> tuple[int, int] | None:
+    """What `verdict.expected_minutes` wrote."""
+    least, _, most = text.partition("-")
+    return (int(least), int(most)) if least and most else None
+
+
+def job(text: str) -> dict[str, Any]:
+    """What `verdict.dump` wrote; empty where the job was not read."""
+    found: dict[str, Any] = json.loads(text) if text else {}
+    return found
+
+
+def _columns(x: Reset) -> dict[str, Any]:
+    return {
+        "id": x.id,
+        "state": x.state,
+        "target": x.target,
+        "scope": x.scope,
+        "reason": x.reason,
+        "requested_by": x.requested_by,
+        "via": x.via,
+        "ticket": ticket(x),
+        "dry_run": x.dry_run,
+        "leader": x.leader or None,
+        "requested_at": x.requested_at,
+        "expected_minutes": minutes(x.expected_minutes),
+        "restarted_at": x.restarted_at,
+        "finished_at": x.finished_at,
+        "outcome": x.outcome or None,
+        "detail": x.detail,
+        "graph_request_id": x.graph_request_id or None,
+        "progress": x.progress or None,
+        "approved_by": x.approved_by or None,
+        "approver_signed_in": x.approver_signed_in,
+    }
+
+
+def _json(view: Struct) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.to_builtins(view)
+    return found

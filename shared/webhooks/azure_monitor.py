@@ -1,0 +1,89 @@
+"""What an alert of Azure Monitor asks for, in its common schema. Pure."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from shared.domain.errors import InvalidRequest
+from shared.webhooks.json_pointer import look_up
+from shared.webhooks.parsed import Asked, AsksNothing, as_request
+
+SCHEMA: Final = "azureMonitorCommonAlertSchema"
+
+Reach = Mapping[str, tuple[str, str]]
+"""Alias -> (service principal, job) of the targets of one sender; an empty job: the only one."""
+
+
+def read_alert(event: dict[str, Any], *, system: str, reach: Reach) -> Asked | AsksNothing:
+    """https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-common-schema."""
+    if event.get("schemaId") != SCHEMA:
+        raise InvalidRequest(
+            f"schemaId: not {SCHEMA}; enable the common alert schema in the action group"
+        )
+    essentials = look_up(event, "/data/essentials")
+    if not isinstance(essentials, dict):
+        raise InvalidRequest("data.essentials: missing; send the alert as Azure Monitor does")
+    condition = essentials.get("monitorCondition")
+    if condition != "Fired":
+        return AsksNothing(reason="only an alert that has fired asks for anything")
+    names = _alert_values(event)
+    alert = str(essentials.get("originAlertId") or essentials.get("alertId") or "")
+    fired = str(essentials.get("firedDateTime") or "")
+    rule, words = essentials.get("alertRule"), essentials.get("description")
+    request = as_request(
+        {
+            "target": _alert_target(names, reach),
+            "reason": ": ".join(str(part) for part in ("alert", rule, words) if part),
+            "requestedBy": "Azure Monitor",
+            "ticket": {"system": system, "id": alert.rpartition("/")[2]},
+        }
+    )
+    return Asked(request=request, delivery=f"{alert}\n{fired}" if alert and fired else "")
+
+
+_ALERT_NAMES: Final = ("target", "serviceprincipalid", "jobid")
+
+
+def _alert_values(event: dict[str, Any]) -> dict[str, str]:
+    """
+    Custom properties and dimensions, by lower-case name; search results are not in the alert.
+
+    An alert whose rows name several jobs is refused: split the rule by these dimensions.
+    """
+    pairs: list[tuple[Any, Any]] = []
+    for pointer in ("/data/customProperties", "/data/alertContext/properties"):
+        found = look_up(event, pointer)
+        pairs += list(found.items()) if isinstance(found, dict) else []
+    conditions = look_up(event, "/data/alertContext/condition/allOf")
+    for condition in conditions if isinstance(conditions, list) else []:
+        found = condition.get("dimensions") if isinstance(condition, dict) else None
+        for each in found if isinstance(found, list) else []:
+            if isinstance(each, dict):
+                pairs.append((each.get("name"), each.get("value")))
+    values: dict[str, str] = {}
+    for name, value in pairs:
+        key = name.lower() if isinstance(name, str) else ""
+        if key not in _ALERT_NAMES or not isinstance(value, str) or not value:
+            continue
+        if values.setdefault(key, value) != value:
+            raise InvalidRequest(f"{name}: two values in one alert; split the rule by it")
+    return values
+
+
+def _alert_target(values: Mapping[str, str], reach: Reach) -> str:
+    if alias := values.get("target"):
+        return alias
+    principal, job = values.get("serviceprincipalid", "").lower(), values.get("jobid", "")
+    if not principal:
+        raise InvalidRequest(
+            "data.alertContext: neither target nor ServicePrincipalId; give the rule a dimension "
+            "or a custom property of that name"
+        )
+    fits = [
+        alias
+        for alias, (its_principal, its_job) in reach.items()
+        if its_principal == principal and (not job or not its_job or its_job == job)
+    ]
+    if len(fits) != 1:
+        many = "several targets; give JobId too" if fits else "no target that this sender reaches"
+        raise InvalidRequest(f"ServicePrincipalId: belongs to {many}")
+    return fits[0]
