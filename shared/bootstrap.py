@@ -5,7 +5,7 @@ import os
 import random
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
@@ -144,7 +144,6 @@ class Services:
 
     settings: Settings
     health: Health
-    environ: Mapping[str, str] = field(default_factory=dict)
     intake: Intake | None = None
     sweeping: Sweep | None = None
     remediation: Remediation | None = None
@@ -218,7 +217,7 @@ class Services:
         return await answered(question(self.api, call))
 
     async def report_health(self, call: Call) -> Reply:
-        person = signed_in(call.headers.get(HEADER, ""), self.environ)
+        person = signed_in(call.headers.get(HEADER, ""), sign_in=self.settings.sign_in)
         key = call.headers.get("x-functions-key", "")
         report = await answered(self.health.report(key, signed_in=bool(person)))
         return ok(report.body, report.status)
@@ -238,7 +237,6 @@ def build(environ: Mapping[str, str], *, app_dir: Path = APP_DIR) -> Services:
         return Services(
             settings=settings,
             health=Health(store=None, queues=None, settings=settings, clock=utc_now),
-            environ=environ,
         )
     store, queues = storage_adapters(settings, settings.storage)
     entries = settings.notifiers or {}
@@ -252,7 +250,6 @@ def build(environ: Mapping[str, str], *, app_dir: Path = APP_DIR) -> Services:
         clock=utc_now,
         new_id=new_id,
         jitter=random.random,
-        environ=environ,
     )
 
 
@@ -267,7 +264,6 @@ def assemble(
     new_id: Callable[[], str],
     jitter: Callable[[], float],
     engine_type: type[Engine] = Engine,
-    environ: Mapping[str, str] | None = None,
 ) -> Services:
     """Put the use cases together over the ports; what the world is made of is the caller's."""
     listeners = (
@@ -292,7 +288,6 @@ def assemble(
     lookup = Lookup(store=store)
     return Services(
         settings=settings,
-        environ=environ or {},
         health=Health(store=store, queues=queues, settings=settings, clock=clock),
         intake=Intake(store=store, acceptance=acceptance, engine=engine, clock=clock),
         sweeping=Sweep(store=store, queues=queues, clock=clock),
@@ -317,10 +312,9 @@ def assemble(
             webhooks=Webhooks(submission=submission, settings=settings, clock=clock),
             decisions=Decisions(store=store, engine=engine),
             lookup=lookup,
-            environ=environ or {},
             new_id=lambda: uuid.uuid4().hex,
         ),
-        pages=Pages(lookup=lookup, environ=environ or {}),
+        pages=Pages(lookup=lookup, sign_in=settings.sign_in),
         sightings=sightings,
     )
 

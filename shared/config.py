@@ -19,9 +19,10 @@ from msgspec import Struct
 
 from shared.domain.catalogue import Catalogue, parse_catalogue
 from shared.domain.errors import SettingsError
+from shared.domain.notifications import USUAL_MOMENTS
+from shared.domain.policy import Rules
 from shared.domain.reset import AnswerKind
 from shared.names import CONNECTION
-from shared.web.principal import ENABLED
 from shared.webhooks.senders import Senders, parse_senders
 
 GRAPH_HOSTS: Final = frozenset(
@@ -50,6 +51,8 @@ _AZURITE: Final = (
 DEFAULT_SWEEP: Final = "0 * * * * *"
 DEFAULT_REMEDIATION: Final = "0 */15 * * * *"
 
+SIGN_IN: Final = "WEBSITE_AUTH_ENABLED"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Storage:
@@ -59,9 +62,6 @@ class Storage:
     queue_uri: str = ""
     table_uri: str = ""
     client_id: str = ""
-
-
-USUAL_MOMENTS: Final = (AnswerKind.AWAITING_APPROVAL, AnswerKind.UNKNOWN, AnswerKind.END)
 
 
 class NotifierEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -93,7 +93,18 @@ class Settings:
     notifiers: Mapping[str, NotifierEntry] | None = field(default_factory=dict)
     senders: Senders = field(default_factory=dict)
     health_key: str = ""
+    sign_in: bool = False
     problems: tuple[str, ...] = field(default=())
+
+    @property
+    def rules(self) -> Rules:
+        """What the policy must know of the settings."""
+        return Rules(
+            catalogue=self.catalogue,
+            enabled=self.enabled,
+            daily_budget=self.daily_budget,
+            problem=next(iter(self.problems), ""),
+        )
 
     @property
     def graph_is_local(self) -> bool:
@@ -122,6 +133,7 @@ class Settings:
             storage=read(lambda: _storage(environ), None),
             graph_endpoint=read(lambda: _graph_endpoint(environ), GRAPH_DEFAULT),
             managed_identity=bool(environ.get("IDENTITY_ENDPOINT")),
+            sign_in=_sign_in(environ),
             client_id=text("AZURE_CLIENT_ID"),
             catalogue=read(lambda: _catalogue(environ, app_dir), None),
             enabled=read(lambda: _switch(environ, "RESETS_ENABLED"), False),
@@ -304,11 +316,16 @@ def _content(name: str, value: str, app_dir: Path) -> str:
         ) from error
 
 
+def _sign_in(environ: Mapping[str, str]) -> bool:
+    """The platform sets this where its authentication is switched on."""
+    return environ.get(SIGN_IN) == "True"
+
+
 def _senders(environ: Mapping[str, str], app_dir: Path) -> Senders:
     return parse_senders(
         _content("WEBHOOK_SENDERS", _text(environ, "WEBHOOK_SENDERS"), app_dir),
         _text(environ, "WEBHOOK_SECRETS"),
-        signed_in_front=environ.get(ENABLED) == "True",
+        signed_in_front=_sign_in(environ),
     )
 
 

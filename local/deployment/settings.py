@@ -14,9 +14,8 @@ from typing import Final
 
 from local.bicep import ROOT
 from local.deployment.report import Line, Verdict, conclude
-from shared.config import Settings
+from shared.config import SIGN_IN, Settings
 from shared.names import CONNECTION
-from shared.web.principal import ENABLED
 
 CHOSEN: Final = (
     "RESET_TARGETS",
@@ -66,7 +65,7 @@ def app_settings(environ: Mapping[str, str]) -> dict[str, str]:
     chosen = {name: environ[name] for name in CHOSEN if environ.get(name)}
     found = chosen | dict(_LATER)
     if environ.get("SIGN_IN_CLIENT_ID"):
-        found[ENABLED] = "True"
+        found[SIGN_IN] = "True"
     names = sender_names(chosen.get("WEBHOOK_SENDERS", ""))
     if names:
         # What the vault holds is not read from here: something of the right form stands for it.

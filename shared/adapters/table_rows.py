@@ -7,9 +7,10 @@ from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from functools import cache
 from types import UnionType
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from shared.domain.errors import NewerRow
+from shared.domain.keys import answer_key, due_key, event_key, reset_key
 from shared.domain.reset import (
     VERSION,
     Answer,
@@ -25,34 +26,6 @@ from shared.domain.reset import (
 from shared.domain.sync_job import GraphMood, Sighting
 
 Entity = dict[str, Any]
-
-_LAST_MS: Final = 10**13 - 1
-
-
-def reset_key(requested_at: datetime, reset_id: str) -> str:
-    """Newest first: the key falls as time rises."""
-    return f"reset:{_LAST_MS - _milliseconds(requested_at):013d}:{reset_id}"
-
-
-def event_key(reset_id: str, sequence: int) -> str:
-    return f"event:{reset_id}:{sequence:06d}"
-
-
-def due_key(reset_id: str) -> str:
-    return f"due:reset:{reset_id}"
-
-
-def answer_key(reset_id: str, n: int) -> str:
-    return f"due:answer:{reset_id}:{n}"
-
-
-def _milliseconds(at: datetime) -> int:
-    return round(at.timestamp() * 1000)
-
-
-def to_milliseconds(at: datetime) -> datetime:
-    """The resolution that row keys keep."""
-    return datetime.fromtimestamp(_milliseconds(at) / 1000, UTC)
 
 
 def reset_entity(x: Reset) -> Entity:

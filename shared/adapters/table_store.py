@@ -20,6 +20,7 @@ from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.adapters import table_rows
+from shared.domain import keys
 from shared.domain.errors import Conflict, NewerRow, StorageUnavailable
 from shared.domain.reset import (
     Answer,
@@ -94,7 +95,7 @@ class TableStore:
         return Stored(row=table_rows.job_from(entity), etag=_etag(entity))
 
     async def read_reset(self, claim: Claim) -> Stored[Reset] | None:
-        return await self._read(claim.target, table_rows.reset_key(claim.requested_at, claim.id))
+        return await self._read(claim.target, keys.reset_key(claim.requested_at, claim.id))
 
     async def insert(
         self, reset: Reset, event: AuditEvent, answers: Sequence[Answer]
@@ -165,15 +166,13 @@ class TableStore:
             lost = error
             try:
                 return await self._read(
-                    written.target, table_rows.reset_key(written.requested_at, written.id)
+                    written.target, keys.reset_key(written.requested_at, written.id)
                 )
             except StorageUnavailable:
                 raise StorageUnavailable(f"transaction: {type(lost).__name__}") from lost
         else:
             return Stored(row=written, etag=results[0]["etag"])
-        return await self._read(
-            written.target, table_rows.reset_key(written.requested_at, written.id)
-        )
+        return await self._read(written.target, keys.reset_key(written.requested_at, written.id))
 
     async def events(self, reset: Reset) -> list[AuditEvent]:
         return [table_rows.event_from(entity) async for entity in self._of(reset, "event")]
@@ -192,7 +191,7 @@ class TableStore:
     async def open_ids(self, target: str, *, after: str, most: int) -> list[str]:
         found = self._resets.query_entities(
             "PartitionKey eq @target and RowKey gt @after and RowKey lt 'due:reset;'",
-            parameters={"target": target, "after": table_rows.due_key(after)},
+            parameters={"target": target, "after": keys.due_key(after)},
             results_per_page=most,
             select=["PartitionKey", "RowKey"],
         )
@@ -212,7 +211,7 @@ class TableStore:
         )
 
     async def read_answer(self, target: str, reset_id: str, n: int) -> Stored[Answer] | None:
-        entity = await self._get(self._resets, target, table_rows.answer_key(reset_id, n))
+        entity = await self._get(self._resets, target, keys.answer_key(reset_id, n))
         if entity is None:
             return None
         return Stored(row=table_rows.answer_from(entity), etag=_etag(entity))
@@ -227,7 +226,7 @@ class TableStore:
             await _asked(
                 self._resets.delete_entity(
                     row.target,
-                    table_rows.answer_key(row.id, row.n),
+                    keys.answer_key(row.id, row.n),
                     etag=answer.etag,
                     match_condition=MatchConditions.IfNotModified,
                 ),
@@ -238,7 +237,7 @@ class TableStore:
     async def outdated(self, target: str, *, before: datetime, most: int) -> list[Reset]:
         found = self._resets.query_entities(
             "PartitionKey eq @target and RowKey ge @first and RowKey lt 'reset;'",
-            parameters={"target": target, "first": table_rows.reset_key(before, "")},
+            parameters={"target": target, "first": keys.reset_key(before, "")},
             results_per_page=most,
         )
         kept: list[Reset] = []
@@ -254,7 +253,7 @@ class TableStore:
         # the ids row is deleted after the audit, so that where it is gone (or the id stands for a
         # younger reset by now) the rows under this id are no longer ours.
         claim = await self._get(self._ids, reset.id, "id")
-        key = table_rows.reset_key(reset.requested_at, reset.id)
+        key = keys.reset_key(reset.requested_at, reset.id)
         if claim is not None and claim["ResetKey"] == key:
             await self._forget_audit(reset)
             await _asked(self._ids.delete_entity(reset.id, "id"))
@@ -330,7 +329,7 @@ class TableStore:
             yield table_rows.due_from(entity, _etag(entity))
 
     async def mark_sent(self, row: DueRow, *, at: datetime) -> None:
-        key = table_rows.due_key(row.id) if row.n is None else table_rows.answer_key(row.id, row.n)
+        key = keys.due_key(row.id) if row.n is None else keys.answer_key(row.id, row.n)
         try:
             await _asked(
                 self._resets.update_entity(

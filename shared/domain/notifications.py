@@ -4,9 +4,10 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Final
 
-from shared.config import USUAL_MOMENTS
 from shared.domain.catalogue import Catalogue
 from shared.domain.reset import Answer, AnswerKind, Reset, Scope
+
+USUAL_MOMENTS: Final = (AnswerKind.AWAITING_APPROVAL, AnswerKind.UNKNOWN, AnswerKind.END)
 
 Listeners = Mapping[str, frozenset[AnswerKind]] | None
 """Of each notifier, the moments that it wants to hear of; None while NOTIFIERS is unreadable."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.config import Settings
 from shared.domain import quarantine
 from shared.domain.catalogue import Approval, Catalogue, Remediate, Target, unknown_target
 from shared.domain.quarantine import Verdict
@@ -64,15 +63,6 @@ class Rules:
     enabled: bool
     daily_budget: int
     problem: str = ""
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Rules":
-        return cls(
-            catalogue=settings.catalogue,
-            enabled=settings.enabled,
-            daily_budget=settings.daily_budget,
-            problem=next(iter(settings.problems), ""),
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

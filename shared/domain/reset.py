@@ -256,3 +256,8 @@ class Fleet:
 
     seen: int = 0
     quarantined: int = 0
+
+
+def vouched(signed_in: bool) -> str:
+    """How the audit says whose word a name is."""
+    return "signed in" if signed_in else "name as claimed"

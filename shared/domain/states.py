@@ -45,8 +45,8 @@ from shared.domain.reset import (
     Reset,
     Scope,
     State,
+    vouched,
 )
-from shared.web.principal import vouched
 
 POST_BEGINS_WITHIN: Final = timedelta(seconds=10)
 POST_TAKES_AT_MOST: Final = timedelta(seconds=30)

@@ -3,18 +3,17 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.adapters.table_rows import to_milliseconds
 from shared.config import Settings
 from shared.domain import notifications
 from shared.domain.catalogue import unknown_target
 from shared.domain.errors import IdReused, InvalidRequest
+from shared.domain.keys import to_milliseconds
 from shared.domain.notifications import Listeners
 from shared.domain.ports import Clock, Store
 from shared.domain.requests import Received, content_hash, is_automatic
-from shared.domain.reset import AnswerKind, AuditEvent, Claim, Reset, Scope, State, Stored
+from shared.domain.reset import AnswerKind, AuditEvent, Claim, Reset, Scope, State, Stored, vouched
 from shared.names import REMEDIATE
 from shared.telemetry import emit
-from shared.web.principal import vouched
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -55,11 +55,11 @@ from shared.domain.reset import (
     Scope,
     State,
     Stored,
+    vouched,
 )
 from shared.domain.states import POST_BEGINS_WITHIN, Transition, transition
 from shared.domain.sync_job import AuditTrail, SyncJob
 from shared.telemetry import emit
-from shared.web.principal import vouched
 
 LOST_RACES = 8
 BACK_OFF_FROM = timedelta(seconds=30)
@@ -97,7 +97,7 @@ class Engine:
         self._clock = clock
         self._new_id = new_id
         self._jitter = jitter
-        self._rules = policy.Rules.of(settings)
+        self._rules = settings.rules
 
     async def advance(self, claim: Claim) -> Reset | None:
         """Return the reset after its step; None where only its ids row exists."""

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from shared.adapters.table_rows import reset_key
 from shared.domain.errors import InvalidRequest, NotFound
+from shared.domain.keys import reset_key
 from shared.domain.ports import Store
 from shared.domain.requests import ALIAS_PATTERN, ID_PATTERN, RESERVED
 from shared.domain.reset import OPEN, AuditEvent, Link, Reset, State

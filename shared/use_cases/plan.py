@@ -261,7 +261,7 @@ def _catalogue(settings: Settings) -> Catalogue:
 def _rules(settings: Settings) -> Rules:
     """Without the storage's problem: that rows were not looked at is said in another place."""
     problems = (why for why in settings.problems if not why.startswith(CONNECTION))
-    return replace(Rules.of(settings), problem=next(problems, ""))
+    return replace(settings.rules, problem=next(problems, ""))
 
 
 def _date(now: datetime) -> str:

@@ -15,12 +15,12 @@ from shared.domain.errors import (
     SettingsError,
     TooLarge,
 )
+from shared.domain.media import is_utf8
 from shared.domain.ports import Clock
 from shared.domain.requests import LONGEST_REQUEST, Received, derived_id, is_derived
 from shared.telemetry import emit
 from shared.use_cases.accept import Accepted
 from shared.use_cases.submit import Submission
-from shared.web.messages import is_utf8
 from shared.webhooks.formats import read_event
 from shared.webhooks.parsed import AsksNothing
 from shared.webhooks.senders import FormatName, Sender

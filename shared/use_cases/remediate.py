@@ -66,7 +66,7 @@ class Remediation:
         self._store = store
         self._submission = submission
         self._graph = graph
-        self._rules = policy.Rules.of(settings)
+        self._rules = settings.rules
         self._clock = clock
 
     async def remediate(self) -> Run:

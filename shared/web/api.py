@@ -48,7 +48,6 @@ class Api:
         decisions: Decisions,
         lookup: Lookup,
         webhooks: Webhooks,
-        environ: Mapping[str, str],
         new_id: Callable[[], str],
     ) -> None:
         self._settings = settings
@@ -56,7 +55,6 @@ class Api:
         self._decisions = decisions
         self._lookup = lookup
         self._webhooks = webhooks
-        self._environ = environ
         self._new_id = new_id
 
     async def submit(self, call: Call) -> Reply:
@@ -148,7 +146,7 @@ class Api:
         return self._settings.public_url or origin(call.url)
 
     def _person(self, call: Call) -> str:
-        return signed_in(call.headers.get(HEADER, ""), self._environ)
+        return signed_in(call.headers.get(HEADER, ""), sign_in=self._settings.sign_in)
 
 
 def accepted_reply(accepted: Accepted, base: str) -> Reply:

@@ -21,6 +21,7 @@ from shared.domain.errors import (
     StorageUnavailable,
     TooLarge,
 )
+from shared.domain.media import is_utf8
 
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
@@ -150,12 +151,3 @@ def unsuitable(call: Call, longest: Mapping[str, int]) -> Reply | None:
             413, f"request: {len(call.body):,} bytes, at most {most:,} are taken; shorten it"
         )
     return None
-
-
-def is_utf8(content_type: str) -> bool:
-    """JSON has no other encoding (RFC 8259); a charset that says so does no harm."""
-    for parameter in content_type.lower().split(";")[1:]:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "charset" and value.strip(' "') not in {"utf-8", "utf8", "us-ascii"}:
-            return False
-    return True

@@ -7,23 +7,21 @@ https://learn.microsoft.com/azure/app-service/configure-authentication-user-iden
 import base64
 import binascii
 import json
-from collections.abc import Mapping
 from typing import Any, Final
 
 HEADER: Final = "x-ms-client-principal"
-ENABLED: Final = "WEBSITE_AUTH_ENABLED"
 
 _NAMES: Final = ("preferred_username", "upn", "name")
 
 
-def signed_in(header: str, environ: Mapping[str, str]) -> str:
+def signed_in(header: str, *, sign_in: bool) -> str:
     """
     Return the person's name; empty where nobody is signed in.
 
     The header is believed only where the platform's authentication is switched on: it strips what
     a caller sends and puts its own there. Elsewhere anybody could send it.
     """
-    if environ.get(ENABLED) != "True" or not header:
+    if not sign_in or not header:
         return ""
     try:
         found = json.loads(base64.b64decode(header, validate=True))
@@ -31,11 +29,6 @@ def signed_in(header: str, environ: Mapping[str, str]) -> str:
         return ""
     claims = found.get("claims") if isinstance(found, dict) else None
     return _name(claims) if isinstance(claims, list) else ""
-
-
-def vouched(signed_in: bool) -> str:
-    """How the audit says whose word a name is."""
-    return "signed in" if signed_in else "name as claimed"
 
 
 def _name(claims: list[Any]) -> str:

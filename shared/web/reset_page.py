@@ -5,11 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from shared.domain.reset import OPEN, AuditEvent, Reset, State
+from shared.domain.reset import OPEN, AuditEvent, Reset, State, vouched
 from shared.use_cases.lookup import Found
 from shared.web import views
 from shared.web.html import EMPTY, Markup, Part, described, element, joined, page, said, table
-from shared.web.principal import vouched
 
 RENEWED_EVERY: Final = 30
 """Seconds, while the reset is open."""

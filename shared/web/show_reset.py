@@ -1,6 +1,5 @@
 """`GET /api/resets/{id}/page`: who is signed in sees the reset, everybody else how to sign in."""
 
-from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
@@ -8,7 +7,7 @@ from shared.domain.errors import NewerRow, NotFound, StorageUnavailable
 from shared.use_cases.lookup import Lookup
 from shared.web.html import element, html, notice
 from shared.web.messages import LATER, Call, Reply
-from shared.web.principal import ENABLED, HEADER, signed_in
+from shared.web.principal import HEADER, signed_in
 from shared.web.reset_page import render
 
 SIGN_IN: Final = "/.auth/login/aad"
@@ -23,16 +22,16 @@ _NO_SIGN_IN: Final = (
 class Pages:
     """The use case `show_reset`."""
 
-    def __init__(self, *, lookup: Lookup, environ: Mapping[str, str]) -> None:
+    def __init__(self, *, lookup: Lookup, sign_in: bool) -> None:
         self._lookup = lookup
-        self._environ = environ
+        self._sign_in = sign_in
 
     async def show(self, call: Call) -> Reply:
         """Who is not signed in is told the same of every id, there or not; no row is read."""
         reset_id = call.path.get("id", "")
-        if self._environ.get(ENABLED) != "True":
+        if not self._sign_in:
             return notice(403, "Nobody can sign in here", element("p", _NO_SIGN_IN))
-        if not signed_in(call.headers.get(HEADER, ""), self._environ):
+        if not signed_in(call.headers.get(HEADER, ""), sign_in=self._sign_in):
             return _sign_in_first(reset_id)
         try:
             found = await self._lookup.find(reset_id)

@@ -13,9 +13,9 @@ from azure.core.exceptions import ServiceResponseError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 
-from shared.adapters.table_rows import reset_key
 from shared.adapters.table_store import TableStore
 from shared.domain.errors import Conflict, NewerRow, StorageUnavailable
+from shared.domain.keys import reset_key
 from shared.domain.ports import Store
 from shared.domain.reset import (
     Answer,

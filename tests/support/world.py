@@ -139,7 +139,6 @@ class World:
             new_id=lambda: f"client-{next(self.numbers)}",
             jitter=lambda: 1.0,
             engine_type=self.engine_type,
-            environ=self.environ,
         )
 
     # What a test does

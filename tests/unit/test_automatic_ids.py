@@ -2,8 +2,8 @@
 
 import pytest
 
-from shared.adapters.table_rows import to_milliseconds
 from shared.domain.errors import InvalidRequest
+from shared.domain.keys import to_milliseconds
 from shared.domain.requests import Received, ResetRequest, content_hash
 from shared.domain.reset import Claim, Scope
 from shared.names import REMEDIATE

@@ -230,7 +230,7 @@ async def test_the_header_is_believed_only_where_the_platform_puts_it(enabled: s
      principal(""), principal(typ="oid")],
 )  # fmt: skip
 async def test_a_header_that_names_nobody_signs_nobody_in(header: str) -> None:
-    assert signed_in(header, {"WEBSITE_AUTH_ENABLED": "True"}) == ""
+    assert signed_in(header, sign_in=True) == ""
 
 
 @pytest.mark.parametrize(("header", "how"), [(principal(), "signed in"), ("", "name as claimed")])

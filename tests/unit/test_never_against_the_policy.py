@@ -94,7 +94,7 @@ class Watched:
             fleet=await store.fleet(),
             watch=await world.watch(x.target),
         )
-        rules = policy.Rules.of(world.settings)
+        rules = world.settings.rules
         shown = world.graph_of(x.target).job
         decision = policy.decide(x, replace(shown, read_at=now), history, rules, now=now)
         assert decision == policy.Go(), f"{x.id} is sent, and the policy says {decision}"

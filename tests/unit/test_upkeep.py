@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.adapters.table_rows import reset_key
+from shared.domain.keys import reset_key
 from shared.domain.reset import State
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
 from tests.support.storage import Message
