@@ -4,13 +4,13 @@ import azure.functions as func
 
 from shared.bootstrap import remediation_schedule, services, sweep_schedule
 from shared.names import CONNECTION, FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, RESETS_QUEUE
-from shared.web.messages import Call, Reply
+from shared.web.messages import HttpRequest, HttpResponse
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 
-def _call(req: func.HttpRequest) -> Call:
-    return Call(
+def _call(req: func.HttpRequest) -> HttpRequest:
+    return HttpRequest(
         body=req.get_body(),
         url=req.url,
         headers=req.headers,
@@ -19,7 +19,7 @@ def _call(req: func.HttpRequest) -> Call:
     )
 
 
-def _response(reply: Reply) -> func.HttpResponse:
+def _response(reply: HttpResponse) -> func.HttpResponse:
     return func.HttpResponse(
         reply.body, status_code=reply.status, mimetype=reply.content_type, headers=reply.headers
     )

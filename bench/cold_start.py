@@ -54,10 +54,10 @@ async def answer_a_person(worker: Worker, functions: tuple[Function, ...]) -> No
 
 async def call_graph(app_dir: Path) -> None:
     """As the engine does it: the gateway is imported at its first use."""
-    from shared.bootstrap import GraphOpener  # noqa: PLC0415 -- it is what is measured
+    from shared.bootstrap import LazyGraph  # noqa: PLC0415 -- it is what is measured
     from shared.config import Settings  # noqa: PLC0415
 
-    graph = await GraphOpener(Settings.from_environ(os.environ, app_dir=app_dir))()
+    graph = await LazyGraph(Settings.from_environ(os.environ, app_dir=app_dir))()
     job = await graph.read_job(SERVICE_PRINCIPAL, "")
     if job.code != "Active":
         raise SystemExit(f"the emulator's job is {job.code}")

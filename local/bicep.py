@@ -82,9 +82,11 @@ class Compiler:
             )
         # One process for all compilations: each takes a twentieth of what a new one would.
         self._server = subprocess.Popen(
-            [str(path), "jsonrpc", "--stdio"], env=self._environ,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
+            [str(path), "jsonrpc", "--stdio"],
+            env=self._environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
 
     def close(self) -> None:
         """End of input is what it stops at."""
@@ -138,9 +140,13 @@ class Compiler:
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(self._path), *arguments], env=self._environ, capture_output=True, text=True,
-            check=False, timeout=_TAKES_AT_MOST,
-        )  # fmt: skip
+            [str(self._path), *arguments],
+            env=self._environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_TAKES_AT_MOST,
+        )
 
     def _ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """JSON-RPC with the framing of the Language Server Protocol."""

@@ -19,8 +19,8 @@ from local.commands import (
 from shared.bootstrap import utc_now
 from shared.config import Settings
 from shared.domain.errors import Rejected
-from shared.domain.policy import Ask, Decision, Go, Refuse, Wait
-from shared.domain.remediation import Asked, Left
+from shared.domain.policy import Ask, Go, Refuse, Ruling, Wait
+from shared.domain.remediation import Skipped, Submit
 from shared.use_cases.plan import Planner, Plans, TargetPlan
 
 HEADER: Final = ("TARGET", "JOB", "ENTRIES", "ASKED BY", "WOULD", "WHY")
@@ -29,7 +29,7 @@ REQUEST: Final = "a request"
 TIMER: Final = "the timer"
 
 
-def words(decision: Decision) -> tuple[str, str]:
+def words(decision: Ruling) -> tuple[str, str]:
     """What would become of a request, and why."""
     match decision:
         case Go():
@@ -42,9 +42,9 @@ def words(decision: Decision) -> tuple[str, str]:
             return "be refused", decision.reason
 
 
-def timer_words(found: Asked | Left) -> tuple[str, str]:
+def timer_words(found: Submit | Skipped) -> tuple[str, str]:
     """What the timer would do, and why."""
-    if isinstance(found, Left):
+    if isinstance(found, Skipped):
         return "ask for nothing", f"{found.cause}: {found.why}"
     request = found.received.request
     rehearsal = " (a dry run)" if request.dry_run else ""
@@ -86,8 +86,8 @@ def _target(plan: TargetPlan) -> dict[str, Any]:
     }
 
 
-def _wish(found: Asked | Left) -> dict[str, Any]:
-    if isinstance(found, Left):
+def _wish(found: Submit | Skipped) -> dict[str, Any]:
+    if isinstance(found, Skipped):
         return {"does": "nothing", "cause": found.cause, "why": found.why}
     request = found.received.request
     return {
@@ -99,7 +99,7 @@ def _wish(found: Asked | Left) -> dict[str, Any]:
     }
 
 
-def _decision(decision: Decision) -> dict[str, Any]:
+def _decision(decision: Ruling) -> dict[str, Any]:
     found: dict[str, Any] = {"decision": type(decision).__name__.lower()}
     if not isinstance(decision, Go):
         found["reason"] = decision.reason

@@ -47,8 +47,11 @@ def main() -> int:
     try:
         print(f"sent to {RESETS_QUEUE}: {asyncio.run(send(os.environ))}")
     except AzureError as error:
-        print(f"{CONNECTION}: the queue cannot be reached ({type(error).__name__}); "
-              "are `make azurite` and `make host` running?", file=sys.stderr)  # fmt: skip
+        print(
+            f"{CONNECTION}: the queue cannot be reached ({type(error).__name__}); "
+            "are `make azurite` and `make host` running?",
+            file=sys.stderr,
+        )
         return 1
     return 0
 

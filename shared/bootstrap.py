@@ -15,14 +15,14 @@ from typing import Any, Final
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
-from shared.adapters.graph.observed import Sightings
+from shared.adapters.graph.observed import GraphObserver
 from shared.adapters.notifiers.webhook import WebhookNotifier
 from shared.adapters.queues import StorageQueues
 from shared.adapters.table_store import TableStore
 from shared.config import Settings, Storage
 from shared.domain.errors import NotSent, SettingsError
 from shared.domain.ports import Clock, Graph, Notifier, Queues, Store
-from shared.invocation import answered
+from shared.invocation import shielded
 from shared.names import (
     FOLLOW_UPS_QUEUE,
     IDS_TABLE,
@@ -34,21 +34,21 @@ from shared.names import (
 from shared.telemetry import emit
 from shared.use_cases.accept import Acceptance
 from shared.use_cases.advance import Engine
-from shared.use_cases.decide_reset import Decisions
+from shared.use_cases.decide_reset import DecideReset
 from shared.use_cases.health import Health
-from shared.use_cases.housekeeping import Upkeep
+from shared.use_cases.housekeeping import Housekeeping
 from shared.use_cases.lookup import Lookup
-from shared.use_cases.notify import Notifications
-from shared.use_cases.receive_webhook import Webhooks
+from shared.use_cases.notify import Notify
+from shared.use_cases.receive_webhook import ReceiveWebhook
 from shared.use_cases.remediate import Remediation
-from shared.use_cases.run_reset import Intake
+from shared.use_cases.run_reset import RunReset
 from shared.use_cases.submit import Submission
 from shared.use_cases.sweep import Sweep
 from shared.web.api import Api
-from shared.web.messages import AFTER_REPAIR, Call, Reply, ok, problem
+from shared.web.messages import AFTER_REPAIR, HttpRequest, HttpResponse, ok, problem_response
 from shared.web.openapi import document_text
 from shared.web.principal import HEADER, signed_in
-from shared.web.show_reset import Pages, unavailable
+from shared.web.show_reset import ShowReset, unavailable
 
 APP_DIR: Final = Path(__file__).resolve().parent.parent
 
@@ -68,7 +68,7 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-class GraphOpener:
+class LazyGraph:
     """Opens the gateway at its first use: a webhook's instance never pays for the SDK's import."""
 
     def __init__(self, settings: Settings) -> None:
@@ -144,32 +144,32 @@ class Services:
 
     settings: Settings
     health: Health
-    intake: Intake | None = None
+    intake: RunReset | None = None
     sweeping: Sweep | None = None
     remediation: Remediation | None = None
-    upkeep: Upkeep | None = None
-    notifications: Notifications | None = None
+    upkeep: Housekeeping | None = None
+    notifications: Notify | None = None
     api: Api | None = None
-    pages: Pages | None = None
-    sightings: Sightings | None = None
+    pages: ShowReset | None = None
+    sightings: GraphObserver | None = None
 
     async def run_reset(self, text: str, *, message_id: str, came_at: datetime | None) -> None:
         intake = self._built(self.intake)
-        await answered(intake.run(text, message_id=message_id, came_at=came_at))
-        await answered(self._built(self.sightings).write())
+        await shielded(intake.run(text, message_id=message_id, came_at=came_at))
+        await shielded(self._built(self.sightings).write())
 
     async def follow_up_reset(self, text: str, *, message_id: str) -> None:
-        await answered(self._built(self.intake).follow_up(text, message_id=message_id))
-        await answered(self._built(self.sightings).write())
+        await shielded(self._built(self.intake).follow_up(text, message_id=message_id))
+        await shielded(self._built(self.sightings).write())
 
     async def notify(self, text: str) -> None:
-        await answered(self._built(self.notifications).notify(text))
+        await shielded(self._built(self.notifications).notify(text))
 
     async def sweep(self) -> None:
         # At every tick, or its alert would resolve while the setting is still wrong.
         for why in self.settings.problems:
             emit("settings.bad", why=why)
-        await answered(self._tick())
+        await shielded(self._tick())
 
     async def _tick(self) -> None:
         """What is due comes first; none of the three holds up another."""
@@ -183,43 +183,47 @@ class Services:
                 await upkeep.forget_outdated()
 
     async def remediate(self) -> None:
-        await answered(self._built(self.remediation).remediate())
-        await answered(self._built(self.sightings).write())
+        await shielded(self._built(self.remediation).remediate())
+        await shielded(self._built(self.sightings).write())
 
-    async def submit(self, call: Call) -> Reply:
+    async def submit(self, call: HttpRequest) -> HttpResponse:
         return await self._ask(call, Api.submit)
 
-    async def receive_webhook(self, call: Call) -> Reply:
+    async def receive_webhook(self, call: HttpRequest) -> HttpResponse:
         return await self._ask(call, Api.receive_webhook)
 
-    async def get_reset(self, call: Call) -> Reply:
+    async def get_reset(self, call: HttpRequest) -> HttpResponse:
         return await self._ask(call, Api.get_reset)
 
-    async def list_resets(self, call: Call) -> Reply:
+    async def list_resets(self, call: HttpRequest) -> HttpResponse:
         return await self._ask(call, Api.list_resets)
 
-    async def decide(self, call: Call) -> Reply:
+    async def decide(self, call: HttpRequest) -> HttpResponse:
         return await self._ask(call, Api.decide)
 
-    async def show_reset(self, call: Call) -> Reply:
+    async def show_reset(self, call: HttpRequest) -> HttpResponse:
         if self.pages is None:
             return unavailable()
-        return await answered(self.pages.show(call))
+        return await shielded(self.pages.show(call))
 
-    async def describe(self) -> Reply:
+    async def describe(self) -> HttpResponse:
         """The OpenAPI document: the same for everybody, whatever the settings."""
-        return Reply(status=200, body=document_text(), extra={"Cache-Control": "max-age=3600"})
+        return HttpResponse(
+            status=200, body=document_text(), extra={"Cache-Control": "max-age=3600"}
+        )
 
-    async def _ask(self, call: Call, question: Callable[[Api, Call], Awaitable[Reply]]) -> Reply:
+    async def _ask(
+        self, call: HttpRequest, question: Callable[[Api, HttpRequest], Awaitable[HttpResponse]]
+    ) -> HttpResponse:
         if self.api is None:
             why = next(iter(self.settings.problems), "storage is not configured")
-            return problem(503, why, AFTER_REPAIR)
-        return await answered(question(self.api, call))
+            return problem_response(503, why, AFTER_REPAIR)
+        return await shielded(question(self.api, call))
 
-    async def report_health(self, call: Call) -> Reply:
+    async def report_health(self, call: HttpRequest) -> HttpResponse:
         person = signed_in(call.headers.get(HEADER, ""), sign_in=self.settings.sign_in)
         key = call.headers.get("x-functions-key", "")
-        report = await answered(self.health.report(key, signed_in=bool(person)))
+        report = await shielded(self.health.report(key, signed_in=bool(person)))
         return ok(report.body, report.status)
 
     def _built[T](self, service: T | None) -> T:
@@ -245,7 +249,7 @@ def build(environ: Mapping[str, str], *, app_dir: Path = APP_DIR) -> Services:
         settings,
         store=store,
         queues=queues,
-        graph=GraphOpener(settings),
+        graph=LazyGraph(settings),
         notifiers=notifiers,
         clock=utc_now,
         new_id=new_id,
@@ -271,7 +275,7 @@ def assemble(
         if settings.notifiers is None
         else {name: frozenset(entry.on) for name, entry in settings.notifiers.items()}
     )
-    sightings = Sightings(store=store, clock=clock)
+    sightings = GraphObserver(store=store, clock=clock)
     watched = sightings.watching(graph)
     engine = engine_type(
         store=store,
@@ -289,7 +293,7 @@ def assemble(
     return Services(
         settings=settings,
         health=Health(store=store, queues=queues, settings=settings, clock=clock),
-        intake=Intake(store=store, acceptance=acceptance, engine=engine, clock=clock),
+        intake=RunReset(store=store, acceptance=acceptance, engine=engine, clock=clock),
         sweeping=Sweep(store=store, queues=queues, clock=clock),
         remediation=Remediation(
             store=store,
@@ -298,23 +302,23 @@ def assemble(
             settings=settings,
             clock=clock,
         ),
-        upkeep=Upkeep(
+        upkeep=Housekeeping(
             store=store,
             queues=queues,
             acceptance=acceptance,
             retention=settings.retention,
             clock=clock,
         ),
-        notifications=Notifications(store=store, notifiers=notifiers, clock=clock, jitter=jitter),
+        notifications=Notify(store=store, notifiers=notifiers, clock=clock, jitter=jitter),
         api=Api(
             settings=settings,
             submission=submission,
-            webhooks=Webhooks(submission=submission, settings=settings, clock=clock),
-            decisions=Decisions(store=store, engine=engine),
+            webhooks=ReceiveWebhook(submission=submission, settings=settings, clock=clock),
+            decisions=DecideReset(store=store, engine=engine),
             lookup=lookup,
             new_id=lambda: uuid.uuid4().hex,
         ),
-        pages=Pages(lookup=lookup, sign_in=settings.sign_in),
+        pages=ShowReset(lookup=lookup, sign_in=settings.sign_in),
         sightings=sightings,
     )
 

@@ -21,7 +21,7 @@ from shared.domain.catalogue import Catalogue, parse_catalogue
 from shared.domain.errors import SettingsError
 from shared.domain.notifications import USUAL_MOMENTS
 from shared.domain.policy import Rules
-from shared.domain.reset import AnswerKind
+from shared.domain.reset import NotificationKind
 from shared.names import CONNECTION
 from shared.webhooks.senders import Senders, parse_senders
 
@@ -69,7 +69,7 @@ class NotifierEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     kind: Literal["webhook"]
     url: str
-    on: tuple[AnswerKind, ...] = USUAL_MOMENTS
+    on: tuple[NotificationKind, ...] = USUAL_MOMENTS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

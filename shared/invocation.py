@@ -11,7 +11,7 @@ class InvocationCancelled(Exception):
     """Stands for a cancellation: the host gets an answer and brings the message again."""
 
 
-async def answered[T](work: Awaitable[T]) -> T:
+async def shielded[T](work: Awaitable[T]) -> T:
     """
     Await *work* and let only an Exception out.
 

@@ -17,7 +17,7 @@ from local.deployment.directory import Directory, DirectoryError, signed_in
 from local.deployment.report import Line, Verdict, conclude
 from local.deployment.settings import app_settings
 from local.deployment.settings import check as check_settings
-from shared.bootstrap import GraphOpener
+from shared.bootstrap import LazyGraph
 from shared.config import Settings
 from shared.domain.catalogue import Target
 from shared.domain.errors import GraphError, Rejected
@@ -76,7 +76,7 @@ async def run(environ: Mapping[str, str]) -> int:
     if settings.problems:
         # The gateway opens for no app that has one.
         return conclude(check_settings(environ))
-    gateway = await GraphOpener(settings)()
+    gateway = await LazyGraph(settings)()
     try:
         return conclude(await check(environ, graph=gateway, directory=signed_in))
     finally:

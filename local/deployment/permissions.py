@@ -139,8 +139,11 @@ def environment() -> Mapping[str, str]:
     try:
         done = subprocess.run(
             ["azd", "env", "get-values", "--output", "json"],
-            cwd=ROOT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     except OSError as error:
         raise DirectoryError(
             f"azd cannot be run ({error}); export RELINK_IDENTITY_PRINCIPAL_ID and RESET_TARGETS"

@@ -61,9 +61,11 @@ class StorageQueues:
                 found = await _page(queue)
                 for message in found:
                     yield PoisonMessage(
-                        queue=name, id=message.id, text=message.content,
+                        queue=name,
+                        id=message.id,
+                        text=message.content,
                         receipt=message.pop_receipt or "",
-                    )  # fmt: skip
+                    )
                 if len(found) < PAGE:
                     break
 

@@ -12,28 +12,28 @@ from typing import Any, cast
 from shared.domain.errors import NewerRow
 from shared.domain.keys import answer_key, due_key, event_key, reset_key
 from shared.domain.reset import (
-    VERSION,
-    Answer,
-    AuditEvent,
+    ROW_VERSION,
     Claim,
     DueRow,
+    HistoryEntry,
+    JobObservation,
     JobRow,
     LastFull,
     Link,
+    Notification,
     Reset,
-    Watch,
 )
-from shared.domain.sync_job import GraphMood, Sighting
+from shared.domain.sync_job import GraphObservation, GraphStatus
 
 Entity = dict[str, Any]
 
 
-def reset_entity(x: Reset) -> Entity:
-    entity = _columns(x, leave_out={"id"})
+def reset_entity(reset: Reset) -> Entity:
+    entity = _columns(reset, leave_out={"id"})
     return {
-        "PartitionKey": x.target,
-        "RowKey": reset_key(x.requested_at, x.id),
-        "RequestId": x.id,
+        "PartitionKey": reset.target,
+        "RowKey": reset_key(reset.requested_at, reset.id),
+        "RequestId": reset.id,
         **entity,
     }
 
@@ -43,12 +43,12 @@ def reset_from(entity: Mapping[str, Any]) -> Reset:
     return Reset(id=entity["RequestId"], **_values(Reset, entity, leave_out={"id"}))
 
 
-def due_entity(x: Reset) -> Entity:
+def due_entity(reset: Reset) -> Entity:
     return {
-        "PartitionKey": x.target,
-        "RowKey": due_key(x.id),
-        "DueAt": x.due_at,
-        "Behind": x.behind,
+        "PartitionKey": reset.target,
+        "RowKey": due_key(reset.id),
+        "DueAt": reset.due_at,
+        "Behind": reset.behind,
     }
 
 
@@ -66,10 +66,10 @@ def due_from(entity: Mapping[str, Any], etag: str) -> DueRow:
     )
 
 
-def event_entity(x: Reset, event: AuditEvent) -> Entity:
+def event_entity(reset: Reset, event: HistoryEntry) -> Entity:
     return {
-        "PartitionKey": x.target,
-        "RowKey": event_key(x.id, event.sequence),
+        "PartitionKey": reset.target,
+        "RowKey": event_key(reset.id, event.sequence),
         "At": event.at,
         "State": str(event.state),
         "By": event.by,
@@ -77,10 +77,10 @@ def event_entity(x: Reset, event: AuditEvent) -> Entity:
     }
 
 
-def event_from(entity: Mapping[str, Any]) -> AuditEvent:
-    return AuditEvent(
+def event_from(entity: Mapping[str, Any]) -> HistoryEntry:
+    return HistoryEntry(
         sequence=int(str(entity["RowKey"]).rpartition(":")[2]),
-        **_values(AuditEvent, entity, leave_out={"sequence"}),
+        **_values(HistoryEntry, entity, leave_out={"sequence"}),
     )
 
 
@@ -88,18 +88,18 @@ def link_from(entity: Mapping[str, Any]) -> Link:
     return Link(**_values(Link, entity, leave_out=set()))
 
 
-def answer_entity(answer: Answer) -> Entity:
+def answer_entity(answer: Notification) -> Entity:
     entity = _columns(answer, leave_out={"target", "id", "n"})
     return {"PartitionKey": answer.target, "RowKey": answer_key(answer.id, answer.n), **entity}
 
 
-def answer_from(entity: Mapping[str, Any]) -> Answer:
+def answer_from(entity: Mapping[str, Any]) -> Notification:
     _, _, reset_id, n = str(entity["RowKey"]).split(":")
-    return Answer(
+    return Notification(
         target=entity["PartitionKey"],
         id=reset_id,
         n=int(n),
-        **_values(Answer, entity, leave_out={"target", "id", "n"}),
+        **_values(Notification, entity, leave_out={"target", "id", "n"}),
     )
 
 
@@ -125,14 +125,16 @@ def job_from(entity: Mapping[str, Any]) -> JobRow:
     )
 
 
-def watch_entity(row: Watch) -> Entity:
+def watch_entity(row: JobObservation) -> Entity:
     entity = _columns(row, leave_out={"target"})
     return {"PartitionKey": row.target, "RowKey": "watch", **entity}
 
 
-def watch_from(entity: Mapping[str, Any]) -> Watch:
+def watch_from(entity: Mapping[str, Any]) -> JobObservation:
     _check_version(entity)
-    return Watch(target=entity["PartitionKey"], **_values(Watch, entity, leave_out={"target"}))
+    return JobObservation(
+        target=entity["PartitionKey"], **_values(JobObservation, entity, leave_out={"target"})
+    )
 
 
 def claim_entity(claim: Claim) -> Entity:
@@ -155,23 +157,23 @@ def claim_from(entity: Mapping[str, Any]) -> Claim:
     )
 
 
-def sighting_columns(seen: Sighting) -> Entity:
+def sighting_columns(seen: GraphObservation) -> Entity:
     mood = seen.mood[0].upper() + seen.mood[1:]
     return {f"{mood}At": seen.at, f"{mood}Call": seen.call, f"{mood}Why": seen.why}
 
 
-def sightings_from(entity: Mapping[str, Any]) -> list[Sighting]:
+def sightings_from(entity: Mapping[str, Any]) -> list[GraphObservation]:
     found = []
-    for mood in GraphMood:
+    for mood in GraphStatus:
         column = mood[0].upper() + mood[1:]
         if entity.get(f"{column}At") is not None:
             at, call = as_utc(entity[f"{column}At"]), entity[f"{column}Call"]
-            found.append(Sighting(mood=mood, at=at, call=call, why=entity[f"{column}Why"]))
+            found.append(GraphObservation(mood=mood, at=at, call=call, why=entity[f"{column}Why"]))
     return found
 
 
 def _check_version(entity: Mapping[str, Any]) -> None:
-    if int(entity["Version"]) > VERSION:
+    if int(entity["Version"]) > ROW_VERSION:
         raise NewerRow(f"row {entity['RowKey']} has version {entity['Version']}")
 
 

@@ -23,19 +23,19 @@ from shared.adapters import table_rows
 from shared.domain import keys
 from shared.domain.errors import Conflict, NewerRow, StorageUnavailable
 from shared.domain.reset import (
-    Answer,
-    AuditEvent,
     Budget,
     Claim,
     DueRow,
     Fleet,
+    HistoryEntry,
+    JobObservation,
     JobRow,
     Link,
+    Notification,
     Reset,
     Stored,
-    Watch,
 )
-from shared.domain.sync_job import Sighting
+from shared.domain.sync_job import GraphObservation
 
 TAKES_AT_MOST: Final = 60.0
 """Seconds of one call, the client's retries and their Retry-After included."""
@@ -98,7 +98,7 @@ class TableStore:
         return await self._read(claim.target, keys.reset_key(claim.requested_at, claim.id))
 
     async def insert(
-        self, reset: Reset, event: AuditEvent, answers: Sequence[Answer]
+        self, reset: Reset, event: HistoryEntry, answers: Sequence[Notification]
     ) -> Stored[Reset]:
         written = replace(reset, write_id=self._new_id())
         operations: list[Any] = [
@@ -119,9 +119,9 @@ class TableStore:
         after: Reset,
         *,
         job: tuple[Stored[JobRow], JobRow] | None = None,
-        event: AuditEvent | None = None,
-        answers: Sequence[Answer] = (),
-        given_up: Stored[Answer] | None = None,
+        event: HistoryEntry | None = None,
+        answers: Sequence[Notification] = (),
+        given_up: Stored[Notification] | None = None,
     ) -> Stored[Reset]:
         written = replace(after, write_id=self._new_id())
         operations: list[Any] = [_guarded(table_rows.reset_entity(written), before.etag)]
@@ -174,7 +174,7 @@ class TableStore:
             return Stored(row=written, etag=results[0]["etag"])
         return await self._read(written.target, keys.reset_key(written.requested_at, written.id))
 
-    async def events(self, reset: Reset) -> list[AuditEvent]:
+    async def events(self, reset: Reset) -> list[HistoryEntry]:
         return [table_rows.event_from(entity) async for entity in self._of(reset, "event")]
 
     async def links(self, reset: Reset) -> list[Link]:
@@ -210,17 +210,19 @@ class TableStore:
             )
         )
 
-    async def read_answer(self, target: str, reset_id: str, n: int) -> Stored[Answer] | None:
+    async def read_answer(self, target: str, reset_id: str, n: int) -> Stored[Notification] | None:
         entity = await self._get(self._resets, target, keys.answer_key(reset_id, n))
         if entity is None:
             return None
         return Stored(row=table_rows.answer_from(entity), etag=_etag(entity))
 
-    async def put_off(self, before: Stored[Answer], after: Answer) -> Stored[Answer]:
-        answered = await self._replace(table_rows.answer_entity(after), before.etag)
-        return Stored(row=after, etag=str(answered["etag"]))
+    async def put_off(
+        self, before: Stored[Notification], after: Notification
+    ) -> Stored[Notification]:
+        replaced = await self._replace(table_rows.answer_entity(after), before.etag)
+        return Stored(row=after, etag=str(replaced["etag"]))
 
-    async def delivered(self, answer: Stored[Answer]) -> None:
+    async def delivered(self, answer: Stored[Notification]) -> None:
         row = answer.row
         with contextlib.suppress(ResourceNotFoundError, ResourceModifiedError):
             await _asked(
@@ -345,13 +347,15 @@ class TableStore:
             # Ended or moved on meanwhile: whoever did that wrote the row anew.
             return
 
-    async def read_watch(self, target: str) -> Stored[Watch]:
+    async def read_watch(self, target: str) -> Stored[JobObservation]:
         entity = await self._get(self._resets, target, "watch")
         if entity is None:
-            return Stored(row=Watch(target=target))
+            return Stored(row=JobObservation(target=target))
         return Stored(row=table_rows.watch_from(entity), etag=_etag(entity))
 
-    async def write_watch(self, before: Stored[Watch], after: Watch) -> Stored[Watch]:
+    async def write_watch(
+        self, before: Stored[JobObservation], after: JobObservation
+    ) -> Stored[JobObservation]:
         entity = table_rows.watch_entity(after)
         if before.etag:
             return Stored(row=after, etag=str((await self._replace(entity, before.etag))["etag"]))
@@ -396,13 +400,13 @@ class TableStore:
         entity = await self._get(self._resets, "targets", f"heartbeat:{timer}")
         return table_rows.as_utc(entity["At"]) if entity is not None else None
 
-    async def note_graph(self, seen: Sequence[Sighting]) -> None:
+    async def note_graph(self, seen: Sequence[GraphObservation]) -> None:
         entity: table_rows.Entity = {"PartitionKey": "targets", "RowKey": _GRAPH_SEEN}
         for each in seen:
             entity |= table_rows.sighting_columns(each)
         await _asked(self._resets.upsert_entity(entity, mode=UpdateMode.MERGE))
 
-    async def graph_seen(self) -> list[Sighting]:
+    async def graph_seen(self) -> list[GraphObservation]:
         entity = await self._get(self._resets, "targets", _GRAPH_SEEN)
         return table_rows.sightings_from(entity) if entity is not None else []
 

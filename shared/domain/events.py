@@ -70,7 +70,7 @@ class Refused:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cleared:
+class ReadyToSend:
     """Row 8: go. What the intent records."""
 
     before: str
@@ -80,7 +80,7 @@ class Cleared:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RestartAnswered:
+class RestartAccepted:
     """Row 9: 204, or shown or confirmed to have happened. `number` is the intent's."""
 
     number: int
@@ -111,7 +111,7 @@ class RestartRejected:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AnswerLost:
+class ResponseLost:
     """Row 12: 408, 5xx, a lost answer."""
 
     number: int
@@ -181,11 +181,11 @@ Event = (
     | MustWait
     | MustAsk
     | Refused
-    | Cleared
-    | RestartAnswered
+    | ReadyToSend
+    | RestartAccepted
     | SendPrevented
     | RestartRejected
-    | AnswerLost
+    | ResponseLost
     | SenderDied
     | ShownNotSent
     | FateStillUnknown

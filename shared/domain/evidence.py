@@ -60,16 +60,21 @@ def judge_cycle(
         if quarantine.error:
             detail = f"{detail} ({quarantine.error})"
         return CycleEnded(
-            completed=False, outcome="quarantined", detail=detail[:1000], after=after,
+            completed=False,
+            outcome="quarantined",
+            detail=detail[:1000],
+            after=after,
             steady_at=job.steady_state_first,
-        )  # fmt: skip
+        )
     pruned_before = before is not None and before.escrows_pruned
     if job.code == "Paused" and job.escrows_pruned and not pruned_before:
         return CycleEnded(
-            completed=False, outcome="paused with pruned errors", after=after,
+            completed=False,
+            outcome="paused with pruned errors",
+            after=after,
             detail="too many entries failed: Entra pruned the errors and paused the job",
             steady_at=job.steady_state_first,
-        )  # fmt: skip
+        )
     steady, last = job.steady_state_last, job.last_execution
     done = (
         job.code == "Active"
@@ -86,9 +91,12 @@ def judge_cycle(
     if last.state == "EntryLevelErrors":
         words += ", with errors on some entries (see the provisioning logs)"
     return CycleEnded(
-        completed=True, outcome="completed", after=after, detail=words + _fall(before, job),
+        completed=True,
+        outcome="completed",
+        after=after,
+        detail=words + _fall(before, job),
         steady_at=job.steady_state_first,
-    )  # fmt: skip
+    )
 
 
 def _fall(before: SyncJob | None, after: SyncJob) -> str:

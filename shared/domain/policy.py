@@ -13,8 +13,8 @@ from typing import Final
 
 from shared.domain import quarantine
 from shared.domain.catalogue import Approval, Catalogue, Remediate, Target, unknown_target
-from shared.domain.quarantine import Verdict
-from shared.domain.reset import Budget, Fleet, JobRow, Reset, Scope, Watch
+from shared.domain.quarantine import Treatment
+from shared.domain.reset import Budget, Fleet, JobObservation, JobRow, Reset, Scope
 from shared.domain.sync_job import SyncJob
 from shared.names import REMEDIATE
 
@@ -52,7 +52,7 @@ class Refuse:
     reason: str
 
 
-Decision = Go | Wait | Ask | Refuse
+Ruling = Go | Wait | Ask | Refuse
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,46 +72,46 @@ class History:
     job: JobRow
     budget: Budget
     fleet: Fleet
-    watch: Watch
+    watch: JobObservation
 
 
 def decide(
-    x: Reset, snapshot: SyncJob, history: History, rules: Rules, *, now: datetime
-) -> Decision:
+    reset: Reset, snapshot: SyncJob, history: History, rules: Rules, *, now: datetime
+) -> Ruling:
     """Both halves at once, for who has the job at hand anyway."""
-    first = before_reading(x, history, rules, now=now)
+    first = before_reading(reset, history, rules, now=now)
     if not isinstance(first, Go):
         return first
-    return after_reading(x, snapshot, history, rules, now=now)
+    return after_reading(reset, snapshot, history, rules, now=now)
 
 
-def before_reading(x: Reset, history: History, rules: Rules, *, now: datetime) -> Decision:
+def before_reading(reset: Reset, history: History, rules: Rules, *, now: datetime) -> Ruling:
     """Decide what needs no Graph; Go means: read the job and ask `after_reading`."""
     if rules.problem or rules.catalogue is None:
         why = rules.problem or "RESET_TARGETS cannot be read"
         return Wait(until=now + SWITCHED_OFF_WAIT, reason=f"a setting must be put right: {why}")
-    if (no := _not_in_catalogue(x, rules.catalogue)) is not None:
+    if (no := _not_in_catalogue(reset, rules.catalogue)) is not None:
         return no
-    if _automatic(x) and not asked_for_by(x.id, rules.catalogue[x.target]):
+    if _automatic(reset) and not asked_for_by(reset.id, rules.catalogue[reset.target]):
         return Refuse(reason="the catalogue does not ask for this any more")
     if not rules.enabled:
         return Wait(
             until=now + SWITCHED_OFF_WAIT,
             reason="resets are switched off (RESETS_ENABLED is not `true`)",
         )
-    if (shut := window_shut(x, now=now)) is not None:
+    if (shut := window_shut(reset, now=now)) is not None:
         return shut
-    if history.job.head not in {"", x.id}:
+    if history.job.head not in {"", reset.id}:
         return Wait(until=now + IN_FLIGHT_WAIT, reason="another reset of this job is under way")
-    last, target = history.job.last_restart_at, rules.catalogue[x.target]
+    last, target = history.job.last_restart_at, rules.catalogue[reset.target]
     if last is not None and now < last + target.cooldown:
         return _cooling(f"the last restart was at {_at(last)}", last + target.cooldown)
     budget = history.budget
     if not budget.mine and budget.spent >= rules.daily_budget:
         return over_budget(rules.daily_budget, now=now)
-    if (stop := _fleet_stop(x, history.fleet)) is not None:
+    if (stop := _fleet_stop(reset, history.fleet)) is not None:
         return stop
-    return _breaker(x, history) or Go()
+    return _breaker(reset, history) or Go()
 
 
 def asked_for_by(reset_id: str, target: Target) -> bool:
@@ -123,10 +123,12 @@ def asked_for_by(reset_id: str, target: Target) -> bool:
     return target.remediate is not None
 
 
-def window_shut(x: Reset, *, now: datetime) -> Wait | None:
-    if x.not_before is None or x.not_before <= now:
+def window_shut(reset: Reset, *, now: datetime) -> Wait | None:
+    if reset.not_before is None or reset.not_before <= now:
         return None
-    return Wait(until=x.not_before, reason=f"the change window opens at {_at(x.not_before)}")
+    return Wait(
+        until=reset.not_before, reason=f"the change window opens at {_at(reset.not_before)}"
+    )
 
 
 def over_budget(limit: int, *, now: datetime) -> Wait:
@@ -134,7 +136,7 @@ def over_budget(limit: int, *, now: datetime) -> Wait:
     return Wait(until=midnight, reason=f"today's budget of {limit} restarts is spent")
 
 
-def fleet_of(watches: Iterable[Watch]) -> Fleet:
+def fleet_of(watches: Iterable[JobObservation]) -> Fleet:
     """Of what was ever seen: a target without a look at its job counts on neither side."""
     seen = [watch for watch in watches if watch.seen_at is not None]
     return Fleet(seen=len(seen), quarantined=sum(watch.quarantined for watch in seen))
@@ -164,11 +166,11 @@ def _at(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
-def _not_in_catalogue(x: Reset, catalogue: Catalogue) -> Refuse | None:
-    target = catalogue.get(x.target)
+def _not_in_catalogue(reset: Reset, catalogue: Catalogue) -> Refuse | None:
+    target = catalogue.get(reset.target)
     if target is None:
-        return Refuse(reason=unknown_target(x.target, catalogue))
-    if (target.service_principal_id, target.job_id) != (x.service_principal_id, x.job_id):
+        return Refuse(reason=unknown_target(reset.target, catalogue))
+    if (target.service_principal_id, target.job_id) != (reset.service_principal_id, reset.job_id):
         return Refuse(
             reason="target: the catalogue names another service principal or job than when this "
             "was asked for; ask again"
@@ -176,21 +178,21 @@ def _not_in_catalogue(x: Reset, catalogue: Catalogue) -> Refuse | None:
     return None
 
 
-def _fleet_stop(x: Reset, fleet: Fleet) -> Decision | None:
+def _fleet_stop(reset: Reset, fleet: Fleet) -> Ruling | None:
     if not fleet_stopped(fleet):
         return None
     many = (
         f"{fleet.quarantined} of {fleet.seen} jobs are in quarantine at once: that is a fault of "
         "the platform or of a credential, which no restart cures"
     )
-    if _automatic(x):
+    if _automatic(reset):
         return Refuse(reason=many)
-    return None if x.approved else Ask(reason=many)
+    return None if reset.approved else Ask(reason=many)
 
 
-def _breaker(x: Reset, history: History) -> Ask | None:
+def _breaker(reset: Reset, history: History) -> Ask | None:
     at, approved_at = history.watch.relapsed_at, history.job.last_approved_at
-    if at is None or _approved_since(x, at) or (approved_at is not None and at <= approved_at):
+    if at is None or _approved_since(reset, at) or (approved_at is not None and at <= approved_at):
         return None
     return Ask(
         reason=f"after the last reset the job went into quarantine again, at {_at(at)}: until a "
@@ -198,55 +200,57 @@ def _breaker(x: Reset, history: History) -> Ask | None:
     )
 
 
-def _approved_since(x: Reset, moment: datetime | None) -> bool:
+def _approved_since(reset: Reset, moment: datetime | None) -> bool:
     """Whoever approved could know of what began by then, and of nothing later."""
-    if not x.approved or x.approved_at is None:
+    if not reset.approved or reset.approved_at is None:
         return False
-    return moment is None or moment <= x.approved_at
+    return moment is None or moment <= reset.approved_at
 
 
-def _automatic(x: Reset) -> bool:
-    return x.via == REMEDIATE
+def _automatic(reset: Reset) -> bool:
+    return reset.via == REMEDIATE
 
 
 def after_reading(
-    x: Reset, snapshot: SyncJob, history: History, rules: Rules, *, now: datetime
-) -> Decision:
+    reset: Reset, snapshot: SyncJob, history: History, rules: Rules, *, now: datetime
+) -> Ruling:
     """Decide by the job as Graph shows it; *now* is ours, *snapshot.read_at* Graph's clock."""
-    target = (rules.catalogue or {})[x.target]
+    target = (rules.catalogue or {})[reset.target]
     return (
-        _job_state(x, snapshot, target, now)
-        or _too_soon(x, snapshot, history.watch, target, now)
+        _job_state(reset, snapshot, target, now)
+        or _too_soon(reset, snapshot, history.watch, target, now)
         or _restarted_elsewhere(snapshot, history.job, target, now)
-        or _relapse(x, snapshot, history.job)
-        or _approval(x, snapshot, target)
+        or _relapse(reset, snapshot, history.job)
+        or _approval(reset, snapshot, target)
         or Go()
     )
 
 
-def _job_state(x: Reset, job: SyncJob, target: Target, now: datetime) -> Decision | None:
+def _job_state(reset: Reset, job: SyncJob, target: Target, now: datetime) -> Ruling | None:
     if job.code in {"Paused", "NotConfigured"}:
         return Refuse(reason=f"the job is {job.code}; start it in the portal first")
     if job.schedule_state in {"Disabled", "Paused"}:
         return Refuse(reason=f"the job's schedule is {job.schedule_state}; start it first")
-    clears = x.id.startswith(QUARANTINE_PREFIX)
+    clears = reset.id.startswith(QUARANTINE_PREFIX)
     if in_quarantine(job):
-        if _automatic(x) and not clears:
+        if _automatic(reset) and not clears:
             return Refuse(
                 reason="the job is in quarantine by now: until that is over, neither its schedule "
                 "nor its links are looked at"
             )
-        return _quarantine(x, job, target.remediate)
-    if clears and _automatic(x):
+        return _quarantine(reset, job, target.remediate)
+    if clears and _automatic(reset):
         return Refuse(reason="the job is in quarantine no more; there is nothing to clear")
     if job.code == "NotRun":
         return Wait(until=now + NOT_RUN_WAIT, reason="the job's initial cycle has not ended yet")
-    return _unknown_state(x, job)
+    return _unknown_state(reset, job)
 
 
-def _too_soon(x: Reset, job: SyncJob, watch: Watch, target: Target, now: datetime) -> Wait | None:
+def _too_soon(
+    reset: Reset, job: SyncJob, watch: JobObservation, target: Target, now: datetime
+) -> Wait | None:
     """The grace period once more: between asking and sending the quarantine may be a new one."""
-    if not (_automatic(x) and in_quarantine(job)) or target.remediate is None:
+    if not (_automatic(reset) and in_quarantine(job)) or target.remediate is None:
         return None
     if watch.since is None or now >= (free := watch.since + target.remediate.after):
         return None
@@ -257,37 +261,37 @@ def in_quarantine(job: SyncJob) -> bool:
     return job.quarantine is not None or job.code == "Quarantine"
 
 
-def _unknown_state(x: Reset, job: SyncJob) -> Ask | None:
+def _unknown_state(reset: Reset, job: SyncJob) -> Ask | None:
     known = job.code in {"Active", "Quarantine"} and job.schedule_state == "Active"
-    if known or x.approved:
+    if known or reset.approved:
         return None
     return Ask(reason="Graph shows a state of the job that this version does not know")
 
 
-def _quarantine(x: Reset, job: SyncJob, remediate: Remediate | None) -> Decision | None:
+def _quarantine(reset: Reset, job: SyncJob, remediate: Remediate | None) -> Ruling | None:
     reason = job.quarantine.reason if job.quarantine is not None else ""
     line = quarantine.line(reason)
     words = f"the job is in quarantine ({reason or 'an unknown reason'}): {line.why}"
-    if _automatic(x):
-        if line.automatic is not Verdict.GO:
+    if _automatic(reset):
+        if line.automatic is not Treatment.GO:
             return Refuse(reason=words)
         if remediate is None or reason not in remediate.reasons:
             return Refuse(
                 reason=f"the job is in quarantine ({reason}), which `remediate.reasons` of this "
                 "target does not name"
             )
-        return _unknown_state(x, job)
+        return _unknown_state(reset, job)
     began = (job.quarantine.series_began or job.quarantine.began) if job.quarantine else None
-    known = _approved_since(x, began)
+    known = _approved_since(reset, began)
     match line.person:
-        case Verdict.REFUSE:
+        case Treatment.REFUSE:
             return Refuse(reason=words)
-        case Verdict.ASK_SIGNED_IN if not (known and x.approver_signed_in):
+        case Treatment.ASK_SIGNED_IN if not (known and reset.approver_signed_in):
             return Ask(reason=words)
-        case Verdict.ASK if not known:
+        case Treatment.ASK if not known:
             return Ask(reason=words)
         case _:
-            return _unknown_state(x, job)
+            return _unknown_state(reset, job)
 
 
 def _restarted_elsewhere(
@@ -318,21 +322,21 @@ def _restarted_elsewhere(
     )
 
 
-def _relapse(x: Reset, snapshot: SyncJob, job: JobRow) -> Ask | None:
+def _relapse(reset: Reset, snapshot: SyncJob, job: JobRow) -> Ask | None:
     """The breaker, where `remediate` has not seen yet what the job shows now."""
     began = snapshot.quarantine.began if snapshot.quarantine is not None else None
     if not relapsed(began, job):
         return None
-    seen = Watch(target=x.target, relapsed_at=began)
-    return _breaker(x, History(job=job, budget=Budget(), fleet=Fleet(), watch=seen))
+    seen = JobObservation(target=reset.target, relapsed_at=began)
+    return _breaker(reset, History(job=job, budget=Budget(), fleet=Fleet(), watch=seen))
 
 
-def _approval(x: Reset, snapshot: SyncJob, target: Target) -> Ask | None:
-    if x.approved:
+def _approval(reset: Reset, snapshot: SyncJob, target: Target) -> Ask | None:
+    if reset.approved:
         return None
     if target.approval is Approval.ALWAYS:
         return Ask(reason="this target always needs an approval")
-    if target.approval is Approval.AUTOMATIC and _automatic(x):
+    if target.approval is Approval.AUTOMATIC and _automatic(reset):
         return Ask(reason="what timers ask for needs an approval on this target")
     if target.approve_above is not None:
         if snapshot.size is None:
@@ -342,7 +346,7 @@ def _approval(x: Reset, snapshot: SyncJob, target: Target) -> Ask | None:
                 reason=f"{snapshot.size:,} entries are managed; above "
                 f"{target.approve_above:,} needs an approval"
             )
-    return _leavers(snapshot) if x.scope is Scope.FULL else None
+    return _leavers(snapshot) if reset.scope is Scope.FULL else None
 
 
 def _leavers(job: SyncJob) -> Ask | None:

@@ -6,21 +6,21 @@ from typing import Protocol
 
 from shared.domain.requests import Received
 from shared.domain.reset import (
-    Answer,
-    AuditEvent,
     Budget,
     Claim,
     DueRow,
     Fleet,
+    HistoryEntry,
+    JobObservation,
     JobRow,
     Link,
+    Notification,
     PoisonMessage,
     Reset,
     Scope,
     Stored,
-    Watch,
 )
-from shared.domain.sync_job import AuditTrail, JobsFound, Sighting, StaleLinks, SyncJob
+from shared.domain.sync_job import AuditTrail, GraphObservation, JobsFound, StaleLinks, SyncJob
 
 
 class Clock(Protocol):
@@ -52,7 +52,7 @@ class Store(Protocol):
         """Return the reset, or None where only its ids row was written."""
 
     async def insert(
-        self, reset: Reset, event: AuditEvent, answers: Sequence[Answer]
+        self, reset: Reset, event: HistoryEntry, answers: Sequence[Notification]
     ) -> Stored[Reset]:
         """
         Write a reset with its first event and its due row, in one transaction.
@@ -66,9 +66,9 @@ class Store(Protocol):
         after: Reset,
         *,
         job: tuple[Stored[JobRow], JobRow] | None = None,
-        event: AuditEvent | None = None,
-        answers: Sequence[Answer] = (),
-        given_up: Stored[Answer] | None = None,
+        event: HistoryEntry | None = None,
+        answers: Sequence[Notification] = (),
+        given_up: Stored[Notification] | None = None,
     ) -> Stored[Reset]:
         """
         Write reset, due row, event, answers and, where given, the job row in one transaction;
@@ -78,7 +78,7 @@ class Store(Protocol):
         whose answer was lost is recognised by its WriteId and counts as done.
         """
 
-    async def events(self, reset: Reset) -> list[AuditEvent]:
+    async def events(self, reset: Reset) -> list[HistoryEntry]:
         """Return the audit of a reset, oldest first."""
 
     async def links(self, reset: Reset) -> list[Link]:
@@ -90,13 +90,15 @@ class Store(Protocol):
     async def open_ids(self, target: str, *, after: str, most: int) -> list[str]:
         """Return ids of the target's open resets, in their order, after *after*; from the index."""
 
-    async def read_answer(self, target: str, reset_id: str, n: int) -> Stored[Answer] | None:
+    async def read_answer(self, target: str, reset_id: str, n: int) -> Stored[Notification] | None:
         """Return an answer that is still to be delivered."""
 
-    async def put_off(self, before: Stored[Answer], after: Answer) -> Stored[Answer]:
+    async def put_off(
+        self, before: Stored[Notification], after: Notification
+    ) -> Stored[Notification]:
         """Replace the answer's row; raise Conflict where it has changed or is gone."""
 
-    async def delivered(self, answer: Stored[Answer]) -> None:
+    async def delivered(self, answer: Stored[Notification]) -> None:
         """Take the answer out of the outbox; one that has changed or is gone is left alone."""
 
     async def outdated(self, target: str, *, before: datetime, most: int) -> list[Reset]:
@@ -125,10 +127,12 @@ class Store(Protocol):
     async def mark_sent(self, row: DueRow, *, at: datetime) -> None:
         """Merge `Sent` alone under the row's ETag; gone or changed rows are left alone."""
 
-    async def read_watch(self, target: str) -> Stored[Watch]:
+    async def read_watch(self, target: str) -> Stored[JobObservation]:
         """Return what `remediate` last saw of the job; one not there yet has no ETag."""
 
-    async def write_watch(self, before: Stored[Watch], after: Watch) -> Stored[Watch]:
+    async def write_watch(
+        self, before: Stored[JobObservation], after: JobObservation
+    ) -> Stored[JobObservation]:
         """Insert or replace the row; raise Conflict where it has changed since it was read."""
 
     async def note_fleet(self, fleet: Fleet, *, at: datetime) -> Fleet:
@@ -144,10 +148,10 @@ class Store(Protocol):
     async def beat(self, timer: str, *, at: datetime) -> None:
         """Record that a timer has run."""
 
-    async def note_graph(self, seen: Sequence[Sighting]) -> None:
+    async def note_graph(self, seen: Sequence[GraphObservation]) -> None:
         """Record how Graph was; of each mood the last one given is kept."""
 
-    async def graph_seen(self) -> list[Sighting]:
+    async def graph_seen(self) -> list[GraphObservation]:
         """Return how Graph was last seen, one for each mood that it ever was in."""
 
     async def last_beat(self, timer: str) -> datetime | None:
@@ -179,7 +183,7 @@ class Queues(Protocol):
 class Notifier(Protocol):
     """One ticket system."""
 
-    async def deliver(self, answer: Answer, *, again: bool) -> None:
+    async def deliver(self, answer: Notification, *, again: bool) -> None:
         """
         Bring the answer to its ticket, or raise NotDelivered.
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 
-class Verdict(StrEnum):
+class Treatment(StrEnum):
     """What the reason alone says; the policy's other rules come on top."""
 
     GO = "go"
@@ -22,70 +22,72 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Line:
+class QuarantineRule:
     """One reason: what a machine may do, what a person may ask for, and why, in words."""
 
-    automatic: Verdict
-    person: Verdict
+    automatic: Treatment
+    person: Treatment
     why: str
 
 
 _FAILURES: Final = "a restart drops the failed entries and tries everything again"
 
-MATRIX: Final[Mapping[str, Line]] = {
-    "EncounteredEscrowProportionThreshold": Line(
-        automatic=Verdict.GO, person=Verdict.GO, why=f"over 40 % of the entries failed; {_FAILURES}"
+QUARANTINE_RULES: Final[Mapping[str, QuarantineRule]] = {
+    "EncounteredEscrowProportionThreshold": QuarantineRule(
+        automatic=Treatment.GO,
+        person=Treatment.GO,
+        why=f"over 40 % of the entries failed; {_FAILURES}",
     ),
-    "EncounteredBaseEscrowThreshold": Line(
-        automatic=Verdict.GO, person=Verdict.GO, why=f"too many entries failed; {_FAILURES}"
+    "EncounteredBaseEscrowThreshold": QuarantineRule(
+        automatic=Treatment.GO, person=Treatment.GO, why=f"too many entries failed; {_FAILURES}"
     ),
-    "EncounteredTotalEscrowThreshold": Line(
-        automatic=Verdict.GO,
-        person=Verdict.GO,
+    "EncounteredTotalEscrowThreshold": QuarantineRule(
+        automatic=Treatment.GO,
+        person=Treatment.GO,
         why=f"too many entries failed, references counted; {_FAILURES}",
     ),
-    "EncounteredQuarantineException": Line(
-        automatic=Verdict.REFUSE,
-        person=Verdict.REFUSE,
+    "EncounteredQuarantineException": QuarantineRule(
+        automatic=Treatment.REFUSE,
+        person=Treatment.REFUSE,
         why="it cannot sign in to the application, or not reach it; put the credentials right "
         "first: until then a restart ends in quarantine again",
     ),
-    "TooManyDeletes": Line(
-        automatic=Verdict.REFUSE,
-        person=Verdict.ASK_SIGNED_IN,
+    "TooManyDeletes": QuarantineRule(
+        automatic=Treatment.REFUSE,
+        person=Treatment.ASK_SIGNED_IN,
         why="it holds back a mass deletion; a restart would let it go or forget it: first find "
         "out who is to be removed, then a signed-in person must decide",
     ),
-    "QuarantinedOnDemand": Line(
-        automatic=Verdict.REFUSE,
-        person=Verdict.ASK,
+    "QuarantinedOnDemand": QuarantineRule(
+        automatic=Treatment.REFUSE,
+        person=Treatment.ASK,
         why="Microsoft put it there by hand; ask Microsoft support first",
     ),
-    "IngestionInterrupted": Line(
-        automatic=Verdict.REFUSE,
-        person=Verdict.ASK,
+    "IngestionInterrupted": QuarantineRule(
+        automatic=Treatment.REFUSE,
+        person=Treatment.ASK,
         why="reading the source was interrupted; Microsoft does not say what a restart does then",
     ),
-    "Unknown": Line(
-        automatic=Verdict.REFUSE,
-        person=Verdict.ASK,
+    "Unknown": QuarantineRule(
+        automatic=Treatment.REFUSE,
+        person=Treatment.ASK,
         why="Microsoft gives no reason; look at the job in the portal first",
     ),
 }
 """Every reason that Graph documents."""
 
-UNKNOWN: Final = Line(
-    automatic=Verdict.REFUSE,
-    person=Verdict.ASK,
+UNKNOWN: Final = QuarantineRule(
+    automatic=Treatment.REFUSE,
+    person=Treatment.ASK,
     why="this version does not know the reason; look at the job in the portal first",
 )
 """A reason that Graph does not document, or none at all: never to be taken for harmless."""
 
 RESTART_HELPS: Final = frozenset(
-    reason for reason, line in MATRIX.items() if line.automatic is Verdict.GO
+    reason for reason, line in QUARANTINE_RULES.items() if line.automatic is Treatment.GO
 )
 """All that `remediate.reasons` of a target may name."""
 
 
-def line(reason: str) -> Line:
-    return MATRIX.get(reason, UNKNOWN)
+def line(reason: str) -> QuarantineRule:
+    return QUARANTINE_RULES.get(reason, UNKNOWN)

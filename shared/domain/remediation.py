@@ -16,9 +16,9 @@ from typing import Final
 from shared.domain import policy, quarantine
 from shared.domain.catalogue import Remediate, Target
 from shared.domain.policy import History, Rules
-from shared.domain.quarantine import Verdict
+from shared.domain.quarantine import Treatment
 from shared.domain.requests import Received, ResetRequest
-from shared.domain.reset import JobRow, Reset, Scope, Watch
+from shared.domain.reset import JobObservation, JobRow, Reset, Scope
 from shared.domain.sync_job import StaleLinks, SyncJob
 from shared.names import REMEDIATE
 
@@ -39,18 +39,18 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sight:
+class Observation:
     """A target as one tick saw it; `watch` is the row after this look."""
 
     alias: str
     target: Target
     job: JobRow
-    watch: Watch
+    watch: JobObservation
     snapshot: SyncJob
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wish:
+class Candidate:
     """What is due; `key` is the slot, currentBegan or cooldown window that makes it one request."""
 
     cause: Cause
@@ -60,7 +60,7 @@ class Wish:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
+class Submit:
     """What is to be submitted; `why` adds what the policy said where it asks a person."""
 
     received: Received
@@ -68,19 +68,21 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Left:
+class Skipped:
     """What is left alone, and why: for the log, and for `make plan`."""
 
     cause: Cause
     why: str
 
 
-def look(before: Watch, job: JobRow, snapshot: SyncJob, target: Target, *, now: datetime) -> Watch:
+def look(
+    before: JobObservation, job: JobRow, snapshot: SyncJob, target: Target, *, now: datetime
+) -> JobObservation:
     """Return the watch row after this look: the mark stays while the job shows the same."""
     there = (target.service_principal_id, snapshot.id)
     if (before.service_principal_id, before.job_id) != there:
         # Another job by the same alias: what was seen says nothing of this one.
-        before = Watch(target=before.target)
+        before = JobObservation(target=before.target)
     quarantined = policy.in_quarantine(snapshot)
     reason = snapshot.quarantine.reason if snapshot.quarantine is not None else ""
     began = snapshot.quarantine.began if snapshot.quarantine is not None else None
@@ -103,7 +105,7 @@ def look(before: Watch, job: JobRow, snapshot: SyncJob, target: Target, *, now: 
     )
 
 
-def wishes(sight: Sight, *, now: datetime) -> Iterator[Wish | Left]:
+def wishes(sight: Observation, *, now: datetime) -> Iterator[Candidate | Skipped]:
     """What is due by what the job shows and by the clock, the most urgent first."""
     if sight.watch.quarantined:
         # Until that is over nothing else is: a full restart would clear it by the way.
@@ -111,7 +113,7 @@ def wishes(sight: Sight, *, now: datetime) -> Iterator[Wish | Left]:
         return
     every = sight.target.schedule
     if every is not None:
-        yield Wish(
+        yield Candidate(
             cause=Cause.SCHEDULE,
             key=str((now - _EPOCH) // every),
             scope=_scope(sight.target.remediate),
@@ -119,16 +121,16 @@ def wishes(sight: Sight, *, now: datetime) -> Iterator[Wish | Left]:
         )
 
 
-def _clearing(sight: Sight, now: datetime) -> Wish | Left:
+def _clearing(sight: Observation, now: datetime) -> Candidate | Skipped:
     watch, remediate = sight.watch, sight.target.remediate
     line = quarantine.line(watch.reason)
     words = f"the job is in quarantine ({watch.reason or 'an unknown reason'})"
     since = watch.since or now
 
-    def left(why: str) -> Left:
-        return Left(cause=Cause.QUARANTINE, why=why)
+    def left(why: str) -> Skipped:
+        return Skipped(cause=Cause.QUARANTINE, why=why)
 
-    if line.automatic is not Verdict.GO:
+    if line.automatic is not Treatment.GO:
         return left(f"{words}: {line.why}")
     if remediate is None or watch.reason not in remediate.reasons:
         return left(f"{words}, which `remediate.reasons` of this target does not name")
@@ -137,7 +139,7 @@ def _clearing(sight: Sight, now: datetime) -> Wish | Left:
             f"{words}, first seen at {since:%Y-%m-%d %H:%M} UTC; it is looked at again after the "
             "grace period (`remediate.after`)"
         )
-    return Wish(
+    return Candidate(
         cause=Cause.QUARANTINE,
         key=(watch.began or since).astimezone(UTC).isoformat(),
         scope=_scope(remediate),
@@ -145,12 +147,12 @@ def _clearing(sight: Sight, now: datetime) -> Wish | Left:
     )
 
 
-def reads_logs(sight: Sight) -> Wish | None:
+def reads_logs(sight: Observation) -> Candidate | None:
     """The wish that the provisioning logs may turn out to grant, where it is worth reading them."""
     remediate = sight.target.remediate
     if remediate is None or remediate.stale_links is None or sight.watch.quarantined:
         return None
-    return Wish(
+    return Candidate(
         cause=Cause.STALE,
         key="",
         scope=Scope.FULL,
@@ -158,25 +160,25 @@ def reads_logs(sight: Sight) -> Wish | None:
     )
 
 
-def logs_since(sight: Sight, *, now: datetime) -> datetime:
+def logs_since(sight: Observation, *, now: datetime) -> datetime:
     """What lies before our last restart has been evaluated anew since."""
     back = now - LOGS_REACH_BACK
     return max(back, sight.job.last_restart_at or back)
 
 
-def stale(wish: Wish, sight: Sight, links: StaleLinks) -> Wish | Left:
+def stale(wish: Candidate, sight: Observation, links: StaleLinks) -> Candidate | Skipped:
     """The same wish with what the logs showed; left alone where that is too little."""
     remediate = sight.target.remediate
     least = remediate.stale_links if remediate is not None else None
     if not links.readable:
-        return Left(
+        return Skipped(
             cause=Cause.STALE,
             why="the provisioning logs cannot be read: the app's identity needs "
             "ProvisioningLog.Read.All on Microsoft Graph",
         )
     users = {link.user_id for link in links.links}
     if least is None or len(users) < least:
-        return Left(
+        return Skipped(
             cause=Cause.STALE,
             why=f"{len(users)} users with a link to an account that no longer exists; a full "
             f"restart is asked for from {least} on (`remediate.staleLinks`)",
@@ -190,8 +192,8 @@ def stale(wish: Wish, sight: Sight, links: StaleLinks) -> Wish | Left:
 
 
 def judge(
-    wish: Wish, sight: Sight, history: History, rules: Rules, *, now: datetime
-) -> Asked | Left:
+    wish: Candidate, sight: Observation, history: History, rules: Rules, *, now: datetime
+) -> Submit | Skipped:
     """
     Put it to the policy, as if it were accepted now.
 
@@ -199,19 +201,19 @@ def judge(
     under an id of its own, so that the real one can still come in the same slot.
     """
     rehearsed = not rules.enabled
-    x = _as_reset(wish, sight, now)
-    decision = policy.decide(x, sight.snapshot, history, replace(rules, enabled=True), now=now)
+    reset = _as_reset(wish, sight, now)
+    decision = policy.decide(reset, sight.snapshot, history, replace(rules, enabled=True), now=now)
     match decision:
         case policy.Go():
             why = wish.reason
         case policy.Ask():
             why = f"{wish.reason}; a person is asked: {decision.reason}"
         case policy.Wait() | policy.Refuse():
-            return Left(cause=wish.cause, why=decision.reason)
-    return Asked(received=received(wish, sight, now=now, dry_run=rehearsed), why=why)
+            return Skipped(cause=wish.cause, why=decision.reason)
+    return Submit(received=received(wish, sight, now=now, dry_run=rehearsed), why=why)
 
 
-def received(wish: Wish, sight: Sight, *, now: datetime, dry_run: bool) -> Received:
+def received(wish: Candidate, sight: Observation, *, now: datetime, dry_run: bool) -> Received:
     """The request, under the id that makes it one however often it is asked for."""
     return Received(
         id=request_id(wish, sight, now=now) + ("-dry" if dry_run else ""),
@@ -225,7 +227,7 @@ def received(wish: Wish, sight: Sight, *, now: datetime, dry_run: bool) -> Recei
     )
 
 
-def request_id(wish: Wish, sight: Sight, *, now: datetime) -> str:
+def request_id(wish: Candidate, sight: Observation, *, now: datetime) -> str:
     """Cause, and 32 hex digits of SHA-256 over alias and key (for stale links: the window)."""
     window = max(sight.target.cooldown, SHORTEST_WINDOW)
     key = str((now - _EPOCH) // window) if wish.cause is Cause.STALE else wish.key
@@ -234,7 +236,7 @@ def request_id(wish: Wish, sight: Sight, *, now: datetime) -> str:
     return f"{wish.cause}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
-def _as_reset(wish: Wish, sight: Sight, now: datetime) -> Reset:
+def _as_reset(wish: Candidate, sight: Observation, now: datetime) -> Reset:
     return Reset(
         id=request_id(wish, sight, now=now),
         target=sight.alias,

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-VERSION: Final = 1
+ROW_VERSION: Final = 1
 """Of the rows' layout. Code leaves rows of a higher version alone (rolling deployment)."""
 
 
@@ -42,10 +42,10 @@ class State(StrEnum):
     JOINED = "joined"
 
 
-PRE: Final = frozenset({State.ACCEPTED, State.WAITING, State.AWAITING_APPROVAL})
+BEFORE_SENDING: Final = frozenset({State.ACCEPTED, State.WAITING, State.AWAITING_APPROVAL})
 """Before any intent was written: whatever happens here, nothing has been sent."""
 
-OPEN: Final = PRE | {State.SENDING, State.UNKNOWN, State.RESTARTED}
+OPEN: Final = BEFORE_SENDING | {State.SENDING, State.UNKNOWN, State.RESTARTED}
 ENDED: Final = frozenset(State) - OPEN
 
 
@@ -105,7 +105,7 @@ class Reset:
     progress: str = ""
     sequence: int = 0
     write_id: str = ""
-    version: int = VERSION
+    version: int = ROW_VERSION
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,7 +135,7 @@ class JobRow:
     last_restart_at: datetime | None = None
     last_approved_at: datetime | None = None
     last_steady_at: datetime | None = None
-    version: int = VERSION
+    version: int = ROW_VERSION
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,7 +147,7 @@ class Stored[Row]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AuditEvent:
+class HistoryEntry:
     """One line of a reset's append-only history."""
 
     sequence: int
@@ -168,7 +168,7 @@ class Link:
     evidence: str = ""
 
 
-class AnswerKind(StrEnum):
+class NotificationKind(StrEnum):
     """The moments of which a ticket may hear."""
 
     ACCEPTED = "accepted"
@@ -178,13 +178,13 @@ class AnswerKind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class Notification:
     """One answer to one ticket, as the outbox keeps it until it is delivered or given up."""
 
     id: str
     target: str
     n: int
-    kind: AnswerKind
+    kind: NotificationKind
     notifier: str
     ticket_id: str
     ticket_url: str
@@ -227,7 +227,7 @@ class Budget:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Watch:
+class JobObservation:
     """
     What `remediate` last saw of a target's job, and since when; nobody else writes it.
 
@@ -247,7 +247,7 @@ class Watch:
     seen_at: datetime | None = None
     relapsed_at: datetime | None = None
     links_read_at: datetime | None = None
-    version: int = VERSION
+    version: int = ROW_VERSION
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

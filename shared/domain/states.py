@@ -12,8 +12,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from shared.domain.events import (
-    AnswerLost,
-    Cleared,
     CycleEnded,
     CycleRuns,
     Decided,
@@ -24,8 +22,10 @@ from shared.domain.events import (
     MustAsk,
     MustWait,
     Previewed,
+    ReadyToSend,
     Refused,
-    RestartAnswered,
+    ResponseLost,
+    RestartAccepted,
     RestartRejected,
     SenderDied,
     SendPrevented,
@@ -35,13 +35,13 @@ from shared.domain.events import (
     WindowShut,
 )
 from shared.domain.reset import (
+    BEFORE_SENDING,
     ENDED,
     OPEN,
-    PRE,
-    AnswerKind,
-    AuditEvent,
+    HistoryEntry,
     JobRow,
     LastFull,
+    NotificationKind,
     Reset,
     Scope,
     State,
@@ -64,274 +64,389 @@ class Transition:
 
     reset: Reset
     job: JobRow | None = None
-    event: AuditEvent | None = None
-    answer: AnswerKind | None = None
+    event: HistoryEntry | None = None
+    answer: NotificationKind | None = None
 
 
-def transition(x: Reset, job: JobRow, event: Event, *, now: datetime) -> Transition | None:
+def transition(reset: Reset, job: JobRow, event: Event, *, now: datetime) -> Transition | None:
     """
-    Return what *event* makes of *x*, or None where it does not fit (protocol rows 1 to 17).
+    Return what *event* makes of *reset*, or None where it does not fit (protocol rows 1 to 17).
 
     Only `reset.behind` set by HeadTaken survives a transition; Asked is gone with `unknown`.
     """
-    if x.state in PRE:
-        return _before_intent(x, job, event, now)
-    match x.state:
+    if reset.state in BEFORE_SENDING:
+        return _before_intent(reset, job, event, now)
+    match reset.state:
         case State.SENDING:
-            return _sending(x, job, event, now)
+            return _sending(reset, job, event, now)
         case State.UNKNOWN:
-            return _unknown(x, job, event, now)
+            return _unknown(reset, job, event, now)
         case State.RESTARTED:
-            return _restarted(x, job, event, now)
+            return _restarted(reset, job, event, now)
         case _:
             return None
 
 
-def _before_intent(x: Reset, job: JobRow, event: Event, now: datetime) -> Transition | None:
+def _before_intent(reset: Reset, job: JobRow, event: Event, now: datetime) -> Transition | None:
     match event:
-        case WindowShut() if x.not_before is not None:
-            opens = f"the change window opens at {x.not_before:%Y-%m-%d %H:%M} UTC"
-            return _move(x, State.WAITING, now, due_at=x.not_before, detail=opens)
+        case WindowShut() if reset.not_before is not None:
+            opens = f"the change window opens at {reset.not_before:%Y-%m-%d %H:%M} UTC"
+            return _move(reset, State.WAITING, now, due_at=reset.not_before, detail=opens)
         case WindowOpened():
             return _move(
-                x, State.WAITING, now, due_at=now, seen_number=job.number,
+                reset,
+                State.WAITING,
+                now,
+                due_at=now,
+                seen_number=job.number,
                 detail="the change window is open",
-            )  # fmt: skip
-        case Previewed() if x.dry_run:
+            )
+        case Previewed() if reset.dry_run:
             return _end(
-                x, None, State.PREVIEWED, now, outcome="previewed", detail=event.detail,
-                before=event.before, snapshot_at=event.snapshot_at,
+                reset,
+                None,
+                State.PREVIEWED,
+                now,
+                outcome="previewed",
+                detail=event.detail,
+                before=event.before,
+                snapshot_at=event.snapshot_at,
                 expected_minutes=event.expected_minutes,
-            )  # fmt: skip
+            )
         case LeaderEnded() if job.last_full is not None:
             last = job.last_full
             return _end(
-                x, job, State.JOINED, now, outcome=last.outcome, leader=last.id,
+                reset,
+                job,
+                State.JOINED,
+                now,
+                outcome=last.outcome,
+                leader=last.id,
                 detail=f"the restart of {last.id}, sent after this request came, stands for it",
-            )  # fmt: skip
-        case HeadTaken() if job.head not in {"", x.id}:
+            )
+        case HeadTaken() if job.head not in {"", reset.id}:
             return _move(
-                x, State.WAITING, now, due_at=now + BACKSTOP, behind=job.head,
+                reset,
+                State.WAITING,
+                now,
+                due_at=now + BACKSTOP,
+                behind=job.head,
                 detail="another reset of this job is under way",
-            )  # fmt: skip
+            )
         case Decided():
-            return _decided(x, job, event, now)
-        case TooOld() | MustWait() | MustAsk() | Refused() | Cleared():
-            return _policy_said(x, job, event, now)
+            return _decided(reset, job, event, now)
+        case TooOld() | MustWait() | MustAsk() | Refused() | ReadyToSend():
+            return _policy_said(reset, job, event, now)
         case _:
             return None
 
 
 def _policy_said(
-    x: Reset, job: JobRow, event: TooOld | MustWait | MustAsk | Refused | Cleared, now: datetime
+    reset: Reset,
+    job: JobRow,
+    event: TooOld | MustWait | MustAsk | Refused | ReadyToSend,
+    now: datetime,
 ) -> Transition | None:
-    if x.dry_run:
-        return _dry_run_could_not(x, event, now)
+    if reset.dry_run:
+        return _dry_run_could_not(reset, event, now)
     match event:
         case TooOld():
-            return _end(x, job, State.EXPIRED, now, outcome="expired", detail=event.reason)
+            return _end(reset, job, State.EXPIRED, now, outcome="expired", detail=event.reason)
         case Refused():
-            return _end(x, job, State.REFUSED, now, outcome="refused", detail=event.reason)
-        case _ if job.head not in {"", x.id}:
+            return _end(reset, job, State.REFUSED, now, outcome="refused", detail=event.reason)
+        case _ if job.head not in {"", reset.id}:
             return None
         case MustWait():
-            tries = x.tries + 1 if event.failed else x.tries
+            tries = reset.tries + 1 if event.failed else reset.tries
             moved = _move(
-                x, State.WAITING, now, due_at=event.until, detail=event.reason, tries=tries
+                reset, State.WAITING, now, due_at=event.until, detail=event.reason, tries=tries
             )
-            return replace(moved, job=replace(job, head=x.id))
+            return replace(moved, job=replace(job, head=reset.id))
         case MustAsk():
             moved = _move(
-                x, State.AWAITING_APPROVAL, now, due_at=event.expires, detail=event.reason
+                reset, State.AWAITING_APPROVAL, now, due_at=event.expires, detail=event.reason
             )
-            return replace(moved, job=replace(job, head=x.id), answer=AnswerKind.AWAITING_APPROVAL)
-        case Cleared():
-            return _intent(x, job, event, now)
+            return replace(
+                moved, job=replace(job, head=reset.id), answer=NotificationKind.AWAITING_APPROVAL
+            )
+        case ReadyToSend():
+            return _intent(reset, job, event, now)
 
 
-def _dry_run_could_not(x: Reset, event: Event, now: datetime) -> Transition | None:
+def _dry_run_could_not(reset: Reset, event: Event, now: datetime) -> Transition | None:
     """A dry run never touches the job row, so that it neither waits for one nor stops one."""
     match event:
         case Refused():
-            return _end(x, None, State.REFUSED, now, outcome="refused", detail=event.reason)
+            return _end(reset, None, State.REFUSED, now, outcome="refused", detail=event.reason)
         case TooOld():
-            return _end(x, None, State.EXPIRED, now, outcome="expired", detail=event.reason)
+            return _end(reset, None, State.EXPIRED, now, outcome="expired", detail=event.reason)
         case MustWait():
             return _move(
-                x, State.WAITING, now, due_at=event.until, detail=event.reason, tries=x.tries + 1
+                reset,
+                State.WAITING,
+                now,
+                due_at=event.until,
+                detail=event.reason,
+                tries=reset.tries + 1,
             )
         case _:
             return None
 
 
-def _decided(x: Reset, job: JobRow, event: Decided, now: datetime) -> Transition | None:
+def _decided(reset: Reset, job: JobRow, event: Decided, now: datetime) -> Transition | None:
     how = vouched(event.signed_in)
     match event.decision:
-        case "approve" if x.state is State.AWAITING_APPROVAL:
+        case "approve" if reset.state is State.AWAITING_APPROVAL:
             return _move(
-                x, State.ACCEPTED, now, due_at=now, approved=True, approved_by=event.by,
-                approver_signed_in=event.signed_in, approved_at=now,
-                detail=f"approved ({how})", by=event.by,
-            )  # fmt: skip
+                reset,
+                State.ACCEPTED,
+                now,
+                due_at=now,
+                approved=True,
+                approved_by=event.by,
+                approver_signed_in=event.signed_in,
+                approved_at=now,
+                detail=f"approved ({how})",
+                by=event.by,
+            )
         case "reject":
             return _end(
-                x, job, State.REJECTED, now, outcome="rejected", detail=f"rejected ({how})",
+                reset,
+                job,
+                State.REJECTED,
+                now,
+                outcome="rejected",
+                detail=f"rejected ({how})",
                 by=event.by,
-            )  # fmt: skip
+            )
         case "cancel":
             return _end(
-                x, job, State.CANCELLED, now, outcome="cancelled", detail=f"cancelled ({how})",
+                reset,
+                job,
+                State.CANCELLED,
+                now,
+                outcome="cancelled",
+                detail=f"cancelled ({how})",
                 by=event.by,
-            )  # fmt: skip
+            )
         case _:
             return None
 
 
-def _intent(x: Reset, job: JobRow, event: Cleared, now: datetime) -> Transition:
+def _intent(reset: Reset, job: JobRow, event: ReadyToSend, now: datetime) -> Transition:
     number = job.number + 1
     deadline = now + POST_BEGINS_WITHIN + POST_TAKES_AT_MOST
     moved = _move(
-        x, State.SENDING, now, due_at=deadline + TAKEOVER_AFTER, deadline=deadline, sent_at=now,
-        number=number, before=event.before, snapshot_at=event.snapshot_at,
-        client_request_id=event.client_request_id, expected_minutes=event.expected_minutes,
+        reset,
+        State.SENDING,
+        now,
+        due_at=deadline + TAKEOVER_AFTER,
+        deadline=deadline,
+        sent_at=now,
+        number=number,
+        before=event.before,
+        snapshot_at=event.snapshot_at,
+        client_request_id=event.client_request_id,
+        expected_minutes=event.expected_minutes,
         detail=f"intent {number} written; the restart is sent at once",
-    )  # fmt: skip
-    return replace(moved, job=replace(job, head=x.id, number=number))
+    )
+    return replace(moved, job=replace(job, head=reset.id, number=number))
 
 
-def _sending(x: Reset, job: JobRow, event: Event, now: datetime) -> Transition | None:
+def _sending(reset: Reset, job: JobRow, event: Event, now: datetime) -> Transition | None:
     match event:
-        case RestartAnswered(number=number) if number == x.number:
-            return _watch(x, event, now)
-        case SendPrevented(number=number) if number == x.number:
+        case RestartAccepted(number=number) if number == reset.number:
+            return _watch(reset, event, now)
+        case SendPrevented(number=number) if number == reset.number:
             return _move(
-                x, State.WAITING, now, due_at=event.until, detail=event.reason, tries=x.tries + 1
+                reset,
+                State.WAITING,
+                now,
+                due_at=event.until,
+                detail=event.reason,
+                tries=reset.tries + 1,
             )
-        case RestartRejected(number=number) if number == x.number:
+        case RestartRejected(number=number) if number == reset.number:
             return _end_sent(
-                x, job, State.FAILED, now, outcome="rejected by Graph", detail=event.reason,
-                last_restart_at=job.last_restart_at, last_steady_at=job.last_steady_at,
+                reset,
+                job,
+                State.FAILED,
+                now,
+                outcome="rejected by Graph",
+                detail=event.reason,
+                last_restart_at=job.last_restart_at,
+                last_steady_at=job.last_steady_at,
                 graph_request_id=event.graph_request_id,
-            )  # fmt: skip
-        case AnswerLost(number=number) if number == x.number:
-            return _move(x, State.UNKNOWN, now, due_at=event.look_at, detail=event.reason)
+            )
+        case ResponseLost(number=number) if number == reset.number:
+            return _move(reset, State.UNKNOWN, now, due_at=event.look_at, detail=event.reason)
         case SenderDied():
             return _move(
-                x, State.UNKNOWN, now, due_at=now,
+                reset,
+                State.UNKNOWN,
+                now,
+                due_at=now,
                 detail="whoever sent the restart did not report back; looking whether it happened",
-            )  # fmt: skip
+            )
         case _:
             return None
 
 
-def _unknown(x: Reset, job: JobRow, event: Event, now: datetime) -> Transition | None:
+def _unknown(reset: Reset, job: JobRow, event: Event, now: datetime) -> Transition | None:
     match event:
-        case RestartAnswered(number=number) if number == x.number:
-            return _watch(x, event, now)
-        case ShownNotSent() if _since_sent(x, now) >= SHOWN_NOT_BEFORE:
-            return _move(x, State.WAITING, now, due_at=now, detail=event.reason, asked=False)
+        case RestartAccepted(number=number) if number == reset.number:
+            return _watch(reset, event, now)
+        case ShownNotSent() if _since_sent(reset, now) >= SHOWN_NOT_BEFORE:
+            return _move(reset, State.WAITING, now, due_at=now, detail=event.reason, asked=False)
         case FateStillUnknown():
-            return _still_unknown(x, job, event, now)
-        case Decided(decision="resend") if x.asked:
+            return _still_unknown(reset, job, event, now)
+        case Decided(decision="resend") if reset.asked:
             return _move(
-                x, State.WAITING, now, due_at=now, asked=False,
+                reset,
+                State.WAITING,
+                now,
+                due_at=now,
+                asked=False,
                 detail="a person says that the restart did not happen: it may be sent again "
                 f"({vouched(event.signed_in)})",
                 by=event.by,
-            )  # fmt: skip
-        case Decided(decision="cancel") if x.asked:
+            )
+        case Decided(decision="cancel") if reset.asked:
             why = f"given up by a person ({vouched(event.signed_in)})"
-            return _fate_unknown(x, job, now, why, by=event.by)
+            return _fate_unknown(reset, job, now, why, by=event.by)
         case _:
             return None
 
 
 def _still_unknown(
-    x: Reset, job: JobRow, event: FateStillUnknown, now: datetime
+    reset: Reset, job: JobRow, event: FateStillUnknown, now: datetime
 ) -> Transition | None:
-    if x.asked:
-        return _fate_unknown(x, job, now, "nobody said in time whether the restart happened")
-    if _since_sent(x, now) < ASK_AFTER:
+    if reset.asked:
+        return _fate_unknown(reset, job, now, "nobody said in time whether the restart happened")
+    if _since_sent(reset, now) < ASK_AFTER:
         return _move(
-            x, State.UNKNOWN, now, due_at=event.look_at, detail=event.reason or x.detail,
-            tries=x.tries + 1 if event.failed else 0,
-        )  # fmt: skip
+            reset,
+            State.UNKNOWN,
+            now,
+            due_at=event.look_at,
+            detail=event.reason or reset.detail,
+            tries=reset.tries + 1 if event.failed else 0,
+        )
     asked = _move(
-        x, State.UNKNOWN, now, due_at=event.expires, asked=True,
+        reset,
+        State.UNKNOWN,
+        now,
+        due_at=event.expires,
+        asked=True,
         detail="a person must say whether the restart happened: confirm, resend or cancel",
-    )  # fmt: skip
-    return replace(asked, answer=AnswerKind.UNKNOWN)
+    )
+    return replace(asked, answer=NotificationKind.UNKNOWN)
 
 
-def _fate_unknown(x: Reset, job: JobRow, now: datetime, why: str, by: str = "") -> Transition:
+def _fate_unknown(reset: Reset, job: JobRow, now: datetime, why: str, by: str = "") -> Transition:
     return _end_sent(
-        x, job, State.FAILED, now, outcome="fate unknown", detail=f"fate unknown: {why}",
-        last_restart_at=x.sent_at, asked=False, by=by,
-    )  # fmt: skip
+        reset,
+        job,
+        State.FAILED,
+        now,
+        outcome="fate unknown",
+        detail=f"fate unknown: {why}",
+        last_restart_at=reset.sent_at,
+        asked=False,
+        by=by,
+    )
 
 
-def _restarted(x: Reset, job: JobRow, event: Event, now: datetime) -> Transition | None:
+def _restarted(reset: Reset, job: JobRow, event: Event, now: datetime) -> Transition | None:
     match event:
         case CycleEnded():
             return _end_sent(
-                x, job, State.COMPLETED if event.completed else State.FAILED, now,
-                outcome=event.outcome, detail=event.detail, after=event.after,
-                last_restart_at=x.restarted_at, last_steady_at=event.steady_at,
-            )  # fmt: skip
+                reset,
+                job,
+                State.COMPLETED if event.completed else State.FAILED,
+                now,
+                outcome=event.outcome,
+                detail=event.detail,
+                after=event.after,
+                last_restart_at=reset.restarted_at,
+                last_steady_at=event.steady_at,
+            )
         case CycleRuns():
-            if x.deadline is not None and now >= x.deadline:
+            if reset.deadline is not None and now >= reset.deadline:
                 return _end_sent(
-                    x, job, State.FAILED, now, outcome="not ended in time",
+                    reset,
+                    job,
+                    State.FAILED,
+                    now,
+                    outcome="not ended in time",
                     detail=event.reason or "the initial cycle did not end in the time expected",
-                    last_restart_at=x.restarted_at,
-                )  # fmt: skip
+                    last_restart_at=reset.restarted_at,
+                )
             return _move(
-                x, State.RESTARTED, now, due_at=event.look_at,
-                progress=event.progress or x.progress, detail=event.reason or x.detail,
-                tries=x.tries + 1 if event.failed else 0,
-            )  # fmt: skip
+                reset,
+                State.RESTARTED,
+                now,
+                due_at=event.look_at,
+                progress=event.progress or reset.progress,
+                detail=event.reason or reset.detail,
+                tries=reset.tries + 1 if event.failed else 0,
+            )
         case _:
             return None
 
 
-def _watch(x: Reset, event: RestartAnswered, now: datetime) -> Transition:
+def _watch(reset: Reset, event: RestartAccepted, now: datetime) -> Transition:
     return _move(
-        x, State.RESTARTED, now, due_at=event.look_at, deadline=event.ends_by,
-        restarted_at=event.restarted_at, graph_request_id=event.graph_request_id, asked=False,
+        reset,
+        State.RESTARTED,
+        now,
+        due_at=event.look_at,
+        deadline=event.ends_by,
+        restarted_at=event.restarted_at,
+        graph_request_id=event.graph_request_id,
+        asked=False,
         detail=event.detail or "Graph took the restart; the initial cycle is being watched",
-        tries=0, by=event.by,
-    )  # fmt: skip
+        tries=0,
+        by=event.by,
+    )
 
 
-def _since_sent(x: Reset, now: datetime) -> timedelta:
-    return now - x.sent_at if x.sent_at is not None else timedelta.max
+def _since_sent(reset: Reset, now: datetime) -> timedelta:
+    return now - reset.sent_at if reset.sent_at is not None else timedelta.max
 
 
-def _move(x: Reset, state: State, now: datetime, *, by: str = "", **changes: object) -> Transition:
+def _move(
+    reset: Reset, state: State, now: datetime, *, by: str = "", **changes: object
+) -> Transition:
     """One event where the state or its reason changes; Behind is emptied unless given."""
     changes.setdefault("behind", "")
-    moved = replace(x, state=state, **changes)  # type: ignore[arg-type]
-    if (moved.state, moved.detail, moved.number) == (x.state, x.detail, x.number):
+    moved = replace(reset, state=state, **changes)  # type: ignore[arg-type]
+    if (moved.state, moved.detail, moved.number) == (reset.state, reset.detail, reset.number):
         return Transition(reset=moved)
-    moved = replace(moved, sequence=x.sequence + 1)
-    event = AuditEvent(
+    moved = replace(moved, sequence=reset.sequence + 1)
+    event = HistoryEntry(
         sequence=moved.sequence, at=now, state=state, by=by or "relink", detail=moved.detail
     )
     return Transition(reset=moved, event=event)
 
 
 def _end(
-    x: Reset, job: JobRow | None, state: State, now: datetime, **changes: object
+    reset: Reset, job: JobRow | None, state: State, now: datetime, **changes: object
 ) -> Transition:
     moved = _move(
-        x, state, now, finished_at=now, due_at=None, **changes  # type: ignore[arg-type]
-    )  # fmt: skip
-    headless = replace(job, head="") if job is not None and job.head == x.id else None
-    return replace(moved, job=headless, answer=AnswerKind.END)
+        reset,
+        state,
+        now,
+        finished_at=now,
+        due_at=None,
+        **changes,  # type: ignore[arg-type]
+    )
+    headless = replace(job, head="") if job is not None and job.head == reset.id else None
+    return replace(moved, job=headless, answer=NotificationKind.END)
 
 
 def _end_sent(
-    x: Reset,
+    reset: Reset,
     job: JobRow,
     state: State,
     now: datetime,
@@ -340,15 +455,15 @@ def _end_sent(
     last_steady_at: datetime | None = None,
     **changes: object,
 ) -> Transition:
-    ended = _end(x, None, state, now, **changes)
+    ended = _end(reset, None, state, now, **changes)
     last = job.last_full
-    if x.scope is Scope.FULL and x.number is not None:
+    if reset.scope is Scope.FULL and reset.number is not None:
         last = LastFull(
-            number=x.number,
-            id=x.id,
+            number=reset.number,
+            id=reset.id,
             outcome=ended.reset.outcome,
-            service_principal_id=x.service_principal_id,
-            job_id=x.job_id,
+            service_principal_id=reset.service_principal_id,
+            job_id=reset.job_id,
         )
     row = replace(
         job,
@@ -357,7 +472,7 @@ def _end_sent(
         last_restart_at=last_restart_at,
         last_steady_at=last_steady_at,
         # Not the end: a relapse that came with this very restart was in no approval.
-        last_approved_at=(x.approved_at or now) if x.approved else job.last_approved_at,
+        last_approved_at=(reset.approved_at or now) if reset.approved else job.last_approved_at,
     )
     return replace(ended, job=row)
 

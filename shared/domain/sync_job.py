@@ -61,7 +61,7 @@ class SyncJob:
         return sum(self.counts.values()) if self.counts else None
 
 
-class GraphMood(StrEnum):
+class GraphStatus(StrEnum):
     """How Graph may be met, as far as the health report tells them apart."""
 
     ANSWERED = "answered"
@@ -73,10 +73,10 @@ class GraphMood(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sighting:
+class GraphObservation:
     """When Graph was last in this mood, at which call, and what it said."""
 
-    mood: GraphMood
+    mood: GraphStatus
     at: datetime
     call: str
     why: str = ""

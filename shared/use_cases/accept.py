@@ -11,7 +11,16 @@ from shared.domain.keys import to_milliseconds
 from shared.domain.notifications import Listeners
 from shared.domain.ports import Clock, Store
 from shared.domain.requests import Received, content_hash, is_automatic
-from shared.domain.reset import AnswerKind, AuditEvent, Claim, Reset, Scope, State, Stored, vouched
+from shared.domain.reset import (
+    Claim,
+    HistoryEntry,
+    NotificationKind,
+    Reset,
+    Scope,
+    State,
+    Stored,
+    vouched,
+)
 from shared.names import REMEDIATE
 from shared.telemetry import emit
 
@@ -123,7 +132,7 @@ class Acceptance:
             detail=f"taken in ({via}{how})",
             sequence=1,
         )
-        event = AuditEvent(
+        event = HistoryEntry(
             sequence=1,
             at=now,
             state=State.ACCEPTED,
@@ -131,9 +140,13 @@ class Acceptance:
             detail=reset.detail,
         )
         said = notifications.answers(
-            reset, AnswerKind.ACCEPTED, self._listeners, catalogue, now=now,
+            reset,
+            NotificationKind.ACCEPTED,
+            self._listeners,
+            catalogue,
+            now=now,
             public_url=self._settings.public_url,
-        )  # fmt: skip
+        )
         stored = await self._store.insert(reset, event, said)
         emit("reset.accepted", id=reset.id, target=reset.target, via=via, scope=str(reset.scope))
         if ticket and self._listeners is not None and ticket.system not in self._listeners:

@@ -19,7 +19,7 @@ MACHINES: Final = frozenset({REMEDIATE, "relink"})
 LONGEST_NAME: Final = 256
 
 
-class Decisions:
+class DecideReset:
     """The use case `decide_reset`."""
 
     def __init__(self, *, store: Store, engine: Engine) -> None:
@@ -48,13 +48,13 @@ class Decisions:
         if claim is None:
             raise NotFound(f"there is no reset {reset_id}")
 
-        def event(x: Reset) -> Event:
-            if decision in NOT_BY_WHO_ASKED and _same_person(by, x.requested_by):
+        def event(reset: Reset) -> Event:
+            if decision in NOT_BY_WHO_ASKED and _same_person(by, reset.requested_by):
                 raise NotAllowed(f"{by} asked for this reset and cannot {decision} it")
             if decision == "confirm":
-                if x.state is not State.UNKNOWN or not x.asked:
+                if reset.state is not State.UNKNOWN or not reset.asked:
                     raise NotPossible("there is no restart whose fate a person was asked for")
-                return self._engine.confirmed(x, by=by, signed_in=signed_in)
+                return self._engine.confirmed(reset, by=by, signed_in=signed_in)
             return Decided(decision=decision, by=by, signed_in=signed_in)
 
         decided = await self._engine.put(claim, event)

@@ -11,7 +11,7 @@ from shared.domain import policy
 from shared.domain.errors import StorageUnavailable
 from shared.domain.ports import Clock, Queues, Store
 from shared.domain.reset import Fleet
-from shared.domain.sync_job import Sighting
+from shared.domain.sync_job import GraphObservation
 from shared.names import REMEDIATE
 from shared.use_cases.sweep import HEARTBEAT
 
@@ -130,7 +130,7 @@ def _step(text: str) -> int:
     return int(step) if slash and step.isdigit() else 0
 
 
-def _sighting(seen: Sighting) -> dict[str, str]:
+def _sighting(seen: GraphObservation) -> dict[str, str]:
     return {"at": seen.at.isoformat(), "call": seen.call, "why": seen.why}
 
 

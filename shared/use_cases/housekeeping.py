@@ -17,7 +17,7 @@ RETENTION: Final = "retention"
 RETENTION_EVERY: Final = timedelta(hours=1)
 
 
-class Upkeep:
+class Housekeeping:
     """Harmless when done twice; everything is recorded before it is deleted."""
 
     def __init__(
@@ -54,9 +54,11 @@ class Upkeep:
             becomes = await self._take_in(message)
         else:
             # Follow-ups and notifications say "look at it": the due row says so again.
-            becomes = "due row" if _names_a_row(message.text) else await self._keep(
-                message, "message: not written by the app, and it failed"
-            )  # fmt: skip
+            becomes = (
+                "due row"
+                if _names_a_row(message.text)
+                else await self._keep(message, "message: not written by the app, and it failed")
+            )
         emit("message.poisoned", queue=message.queue, message=message.id, becomes=becomes)
 
     async def _take_in(self, message: PoisonMessage) -> str:

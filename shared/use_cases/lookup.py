@@ -13,7 +13,7 @@ from shared.domain.errors import InvalidRequest, NotFound
 from shared.domain.keys import reset_key
 from shared.domain.ports import Store
 from shared.domain.requests import ALIAS_PATTERN, ID_PATTERN, RESERVED
-from shared.domain.reset import OPEN, AuditEvent, Link, Reset, State
+from shared.domain.reset import OPEN, HistoryEntry, Link, Reset, State
 
 MOST_A_PAGE: Final = 100
 USUAL_PAGE: Final = 50
@@ -30,12 +30,12 @@ class Found:
     """A reset with its history and with what was found out about its subjects' links."""
 
     reset: Reset
-    events: Sequence[AuditEvent]
+    events: Sequence[HistoryEntry]
     links: Sequence[Link]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
+class ListQuery:
     """What a list is asked for; `state` filters the page, so that one may be short or empty."""
 
     target: str = ""
@@ -44,7 +44,7 @@ class Question:
     continuation: str = ""
 
     @classmethod
-    def from_query(cls, query: Mapping[str, str]) -> "Question":
+    def from_query(cls, query: Mapping[str, str]) -> "ListQuery":
         """Raise InvalidRequest naming the parameter; one that is not known is left alone."""
         state, limit = query.get("state", ""), query.get("limit", str(USUAL_PAGE))
         if state and state not in set(State):
@@ -60,7 +60,7 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Page:
+class ListPage:
     resets: Sequence[Reset]
     continuation: str = ""
 
@@ -82,7 +82,7 @@ class Lookup:
         )
         return Found(reset=reset, events=events, links=links)
 
-    async def page(self, question: Question) -> Page:
+    async def page(self, question: ListQuery) -> ListPage:
         """Of the question's target the newest first; without one what is open, by target."""
         target = question.target
         if target and (not _ALIAS.fullmatch(target) or target in RESERVED):
@@ -90,22 +90,22 @@ class Lookup:
         page = await (self._of_target(question) if target else self._open(question))
         if question.state is None:
             return page
-        kept = [x for x in page.resets if x.state is question.state]
-        return Page(resets=kept, continuation=page.continuation)
+        kept = [reset for reset in page.resets if reset.state is question.state]
+        return ListPage(resets=kept, continuation=page.continuation)
 
-    async def _of_target(self, question: Question) -> Page:
+    async def _of_target(self, question: ListQuery) -> ListPage:
         after = _position(question, _KEY)
         # One more than asked for: it tells whether there is a next page.
         rows = await self._store.resets(question.target, after=after, most=question.limit + 1)
         page = rows[: question.limit]
         if len(rows) == len(page):
-            return Page(resets=page)
+            return ListPage(resets=page)
         last = page[-1]
-        return Page(
+        return ListPage(
             resets=page, continuation=_token(question, reset_key(last.requested_at, last.id))
         )
 
-    async def _open(self, question: Question) -> Page:
+    async def _open(self, question: ListQuery) -> ListPage:
         """From the sweep's index, which holds what is open and nothing else."""
         after = _position(question, re.compile(f"{_ALIAS.pattern} {_ID.pattern}"))
         begin, _, after_id = after.partition(" ")
@@ -124,10 +124,12 @@ class Lookup:
         for start in range(0, len(page), AT_ONCE):
             some = [self._read(reset_id) for _, reset_id in page[start : start + AT_ONCE]]
             # What has ended since the index was read is open no more.
-            resets += [x for x in await asyncio.gather(*some) if x and x.state in OPEN]
+            resets += [
+                reset for reset in await asyncio.gather(*some) if reset and reset.state in OPEN
+            ]
         more = len(places) > len(page)
         token = _token(question, " ".join(page[-1])) if more else ""
-        return Page(resets=resets, continuation=token)
+        return ListPage(resets=resets, continuation=token)
 
     async def _read(self, reset_id: str) -> Reset | None:
         claim = await self._store.find(reset_id)
@@ -135,12 +137,12 @@ class Lookup:
         return stored.row if stored is not None else None
 
 
-def _token(question: Question, position: str) -> str:
+def _token(question: ListQuery, position: str) -> str:
     text = f"{_mark(question, position)} {position}"
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _position(question: Question, shape: re.Pattern[str]) -> str:
+def _position(question: ListQuery, shape: re.Pattern[str]) -> str:
     """
     Where the page begins, out of its token; raise InvalidRequest for one that this list never gave.
 
@@ -160,6 +162,6 @@ def _position(question: Question, shape: re.Pattern[str]) -> str:
     return position
 
 
-def _mark(question: Question, position: str) -> str:
+def _mark(question: ListQuery, position: str) -> str:
     asked = f"{question.target}\n{question.state or ''}\n{position}"
     return hashlib.sha256(asked.encode()).hexdigest()[:16]

@@ -8,7 +8,7 @@ from typing import Final
 
 from shared.domain.errors import Conflict, InvalidRequest, NotDelivered
 from shared.domain.ports import Clock, Notifier, Store
-from shared.domain.reset import Answer, AuditEvent, Stored
+from shared.domain.reset import HistoryEntry, Notification, Stored
 from shared.names import NOTIFICATIONS_QUEUE
 from shared.telemetry import emit
 
@@ -19,7 +19,7 @@ BACK_OFF_FROM: Final = timedelta(minutes=2)
 BACK_OFF_TO: Final = timedelta(hours=1)
 
 
-class Notifications:
+class Notify:
     """The use case `notify`."""
 
     def __init__(
@@ -63,7 +63,7 @@ class Notifications:
             return
         await self._deliver(claimed, again=answer.attempts > 0)
 
-    async def _deliver(self, claimed: Stored[Answer], *, again: bool) -> None:
+    async def _deliver(self, claimed: Stored[Notification], *, again: bool) -> None:
         answer = claimed.row
         notifier = self._notifiers.get(answer.notifier)
         try:
@@ -72,14 +72,18 @@ class Notifications:
             await notifier.deliver(answer, again=again)
         except NotDelivered as error:
             emit(
-                "answer.put_off", id=answer.id, target=answer.target, notifier=answer.notifier,
-                attempts=answer.attempts, why=str(error),
-            )  # fmt: skip
+                "answer.put_off",
+                id=answer.id,
+                target=answer.target,
+                notifier=answer.notifier,
+                attempts=answer.attempts,
+                why=str(error),
+            )
             return
         await self._store.delivered(claimed)
         emit("answer.delivered", id=answer.id, target=answer.target, notifier=answer.notifier)
 
-    async def _give_up(self, stored: Stored[Answer]) -> None:
+    async def _give_up(self, stored: Stored[Notification]) -> None:
         answer = stored.row
         claim = await self._store.find(answer.id)
         reset = await self._store.read_reset(claim) if claim is not None else None
@@ -87,11 +91,14 @@ class Notifications:
             await self._store.delivered(stored)
         else:
             now, x = self._clock(), replace(reset.row, sequence=reset.row.sequence + 1)
-            event = AuditEvent(
-                sequence=x.sequence, at=now, state=x.state, by="relink",
+            event = HistoryEntry(
+                sequence=x.sequence,
+                at=now,
+                state=x.state,
+                by="relink",
                 detail=f"undeliverable: the answer ({answer.kind}) to {answer.notifier} "
                 f"{answer.ticket_id}".rstrip(),
-            )  # fmt: skip
+            )
             try:
                 await self._store.commit(reset, x, event=event, given_up=stored)
             except Conflict:

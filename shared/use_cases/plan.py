@@ -14,10 +14,10 @@ from shared.config import Settings
 from shared.domain import policy, remediation
 from shared.domain.catalogue import Catalogue, Target
 from shared.domain.errors import GraphError, Rejected, SettingsError, StorageUnavailable
-from shared.domain.policy import Decision, Go, History, Refuse, Rules, Wait
+from shared.domain.policy import Go, History, Refuse, Rules, Ruling, Wait
 from shared.domain.ports import Clock, Graph, Store
-from shared.domain.remediation import Asked, Left, Sight, Wish
-from shared.domain.reset import Budget, Fleet, JobRow, Reset, Scope, Watch
+from shared.domain.remediation import Candidate, Observation, Skipped, Submit
+from shared.domain.reset import Budget, Fleet, JobObservation, JobRow, Reset, Scope
 from shared.domain.sync_job import SyncJob
 from shared.names import CONNECTION
 
@@ -35,8 +35,8 @@ class TargetPlan:
     alias: str
     target: Target
     job: SyncJob | None
-    request: tuple[Decision, ...]
-    timer: tuple[Asked | Left, ...]
+    request: tuple[Ruling, ...]
+    timer: tuple[Submit | Skipped, ...]
     error: GraphError | None = None
 
 
@@ -59,7 +59,7 @@ class _Look:
     alias: str
     target: Target
     job: JobRow
-    watch: Watch
+    watch: JobObservation
     snapshot: SyncJob | None = None
     unread: GraphError | None = None
 
@@ -124,7 +124,7 @@ class Planner:
         return ""
 
     async def _look(self, alias: str, target: Target, now: datetime) -> _Look:
-        job, watch = JobRow(target=alias), Watch(target=alias)
+        job, watch = JobRow(target=alias), JobObservation(target=alias)
         if self._store is not None:
             job = (await self._store.read_job(alias)).row
             watch = (await self._store.read_watch(alias)).row
@@ -154,9 +154,9 @@ class Planner:
             error=look.unread,
         )
 
-    async def _on_tick(self, look: _Look, snapshot: SyncJob, day: _Day) -> list[Asked | Left]:
+    async def _on_tick(self, look: _Look, snapshot: SyncJob, day: _Day) -> list[Submit | Skipped]:
         """What a tick of `remediate` would do, in its order: mark, slot, then the logs."""
-        sight = Sight(
+        sight = Observation(
             alias=look.alias,
             target=look.target,
             job=look.job,
@@ -164,32 +164,34 @@ class Planner:
             snapshot=snapshot,
         )
         history = History(job=look.job, budget=day.budget, fleet=day.seen, watch=look.watch)
-        found: list[Asked | Left] = []
+        found: list[Submit | Skipped] = []
         for wish in remediation.wishes(sight, now=day.now):
             found.append(await self._grant(wish, sight, history, day))
-            if isinstance(found[-1], Asked):
+            if isinstance(found[-1], Submit):
                 return found
         wish_of_logs = remediation.reads_logs(sight)
         if wish_of_logs is None:
             return found
         allowed = await self._grant(wish_of_logs, sight, history, day)
-        if isinstance(allowed, Asked):
+        if isinstance(allowed, Submit):
             granted = await self._read_logs(wish_of_logs, sight, day)
             allowed = await self._grant(granted, sight, history, day)
         return [*found, allowed]
 
     async def _grant(
-        self, wish: Wish | Left, sight: Sight, history: History, day: _Day
-    ) -> Asked | Left:
-        if isinstance(wish, Left):
+        self, wish: Candidate | Skipped, sight: Observation, history: History, day: _Day
+    ) -> Submit | Skipped:
+        if isinstance(wish, Skipped):
             return wish
         dry = not self._rules.enabled
         there = remediation.received(wish, sight, now=day.now, dry_run=dry)
         if self._store is not None and await self._store.find(there.id) is not None:
-            return Left(cause=wish.cause, why=f"was asked for already, as {there.id}")
+            return Skipped(cause=wish.cause, why=f"was asked for already, as {there.id}")
         return remediation.judge(wish, sight, history, self._rules, now=day.now)
 
-    async def _read_logs(self, wish: Wish, sight: Sight, day: _Day) -> Wish | Left:
+    async def _read_logs(
+        self, wish: Candidate, sight: Observation, day: _Day
+    ) -> Candidate | Skipped:
         try:
             links = await self._graph.stale_links(
                 sight.target.service_principal_id,
@@ -197,35 +199,35 @@ class Planner:
                 since=remediation.logs_since(sight, now=day.now),
             )
         except GraphError as error:
-            return Left(cause=wish.cause, why=f"the provisioning logs: {error.reason}")
+            return Skipped(cause=wish.cause, why=f"the provisioning logs: {error.reason}")
         return remediation.stale(wish, sight, links)
 
 
-def on_request(look: _Look, day: _Day, rules: Rules) -> tuple[Decision, ...]:
+def on_request(look: _Look, day: _Day, rules: Rules) -> tuple[Ruling, ...]:
     """
     Everything that stands against a full reset, in the order in which the engine would meet it.
 
     What would be said were resets switched on is told too, so that a switch that is off hides
     no job in quarantine.
     """
-    x = _imagined(look, now=day.now)
+    reset = _imagined(look, now=day.now)
     history = History(job=look.job, budget=day.budget, fleet=day.noted, watch=look.watch)
-    found = [policy.before_reading(x, history, rules, now=day.now)]
+    found = [policy.before_reading(reset, history, rules, now=day.now)]
     if not rules.enabled:
         on = replace(rules, enabled=True)
-        found.append(policy.before_reading(x, history, on, now=day.now))
+        found.append(policy.before_reading(reset, history, on, now=day.now))
     if look.snapshot is not None:
-        found.append(policy.after_reading(x, look.snapshot, history, rules, now=day.now))
+        found.append(policy.after_reading(reset, look.snapshot, history, rules, now=day.now))
     if look.unread is not None:
         found.append(_unread(look.unread, day.now))
-    against: dict[str, Decision] = {}
+    against: dict[str, Ruling] = {}
     for decision in found:
         if not isinstance(decision, Go):
             against.setdefault(decision.reason, decision)
     return tuple(against.values()) or (Go(),)
 
 
-def _unread(error: GraphError, now: datetime) -> Decision:
+def _unread(error: GraphError, now: datetime) -> Ruling:
     """What `advance` makes of a job that cannot be read."""
     if isinstance(error, Rejected):
         return Refuse(reason=error.reason)

@@ -30,7 +30,7 @@ LONGEST_WEBHOOK: Final = 512 * 1024
 """Bytes of a body. Azure Monitor sends up to 256 KB; a request is up to 48 KiB whoever sends it."""
 
 
-class Webhooks:
+class ReceiveWebhook:
     """The use case `receive_webhook`: no Graph call, and nothing stored of what is refused."""
 
     def __init__(self, *, submission: Submission, settings: Settings, clock: Clock) -> None:
@@ -66,9 +66,12 @@ class Webhooks:
         else:
             row = found.stored.row
             emit(
-                "webhook.received", sender=sender.name, id=row.id, target=row.target,
+                "webhook.received",
+                sender=sender.name,
+                id=row.id,
+                target=row.target,
                 known=found.known,
-            )  # fmt: skip
+            )
         return found
 
     async def _taken_in(

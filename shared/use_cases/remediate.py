@@ -12,8 +12,8 @@ from shared.domain import policy, remediation
 from shared.domain.catalogue import Target
 from shared.domain.errors import Conflict, GraphError, NewerRow, NotSent, Throttled
 from shared.domain.ports import Clock, Graph, Store
-from shared.domain.remediation import Asked, Left, Sight, Wish
-from shared.domain.reset import Fleet, Stored, Watch
+from shared.domain.remediation import Candidate, Observation, Skipped, Submit
+from shared.domain.reset import Fleet, JobObservation, Stored
 from shared.names import REMEDIATE
 from shared.telemetry import emit
 from shared.use_cases.submit import Submission
@@ -44,11 +44,11 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Looked:
+class FleetObservation:
     """A look at one target: its watch row in any case, the sight where Graph answered."""
 
-    watch: Stored[Watch]
-    sight: Sight | None = None
+    watch: Stored[JobObservation]
+    sight: Observation | None = None
 
 
 class Remediation:
@@ -82,9 +82,12 @@ class Remediation:
         else:
             await self._go_round(run)
         emit(
-            "remediate.done", targets=run.looked_at, asked=run.asked, left=run.left,
+            "remediate.done",
+            targets=run.looked_at,
+            asked=run.asked,
+            left=run.left,
             failed=run.failed,
-        )  # fmt: skip
+        )
         if run.broken:
             raise run.broken[0]
         await self._store.beat(REMEDIATE, at=run.now)
@@ -109,7 +112,7 @@ class Remediation:
         idle = await _each(run, looks, lambda run, _, look: self._act(run, look, fleet))
         await self._read_logs(run, [looks[alias] for alias, free in idle.items() if free], fleet)
 
-    async def _look(self, run: Run, alias: str, target: Target) -> Looked:
+    async def _look(self, run: Run, alias: str, target: Target) -> FleetObservation:
         watch = await self._store.read_watch(alias)
         job = (await self._store.read_job(alias)).row
         try:
@@ -119,23 +122,23 @@ class Remediation:
             snapshot = await graph.read_job(target.service_principal_id, target.job_id)
         except GraphError as error:
             _graph_failed(run, alias, error)
-            return Looked(watch=watch)
+            return FleetObservation(watch=watch)
         run.looked_at += 1
         after = remediation.look(watch.row, job, snapshot, target, now=run.now)
         try:
             watch = await self._store.write_watch(watch, after)
         except Conflict:
             # Another run is at it just now, and sees to this target.
-            return Looked(watch=replace(watch, row=after))
-        sight = Sight(alias=alias, target=target, job=job, watch=after, snapshot=snapshot)
-        return Looked(watch=watch, sight=sight)
+            return FleetObservation(watch=replace(watch, row=after))
+        sight = Observation(alias=alias, target=target, job=job, watch=after, snapshot=snapshot)
+        return FleetObservation(watch=watch, sight=sight)
 
-    async def _act(self, run: Run, look: Looked, fleet: Fleet) -> bool:
+    async def _act(self, run: Run, look: FleetObservation, fleet: Fleet) -> bool:
         """Ask for what is due by the mark or the slot; True where nothing was."""
         if (sight := look.sight) is None or self._late(run):
             return False
         for found in remediation.wishes(sight, now=run.now):
-            if isinstance(found, Left):
+            if isinstance(found, Skipped):
                 _left(run, sight, found)
             elif not await self._is_asked_for(run, found, sight):
                 await self._ask(run, found, sight, fleet)
@@ -145,7 +148,7 @@ class Remediation:
     def _late(self, run: Run) -> bool:
         return self._clock() - run.now > LOOKS_FOR
 
-    async def _read_logs(self, run: Run, looks: list[Looked], fleet: Fleet) -> None:
+    async def _read_logs(self, run: Run, looks: list[FleetObservation], fleet: Fleet) -> None:
         """One after the other, and no more once one is throttled: no limit is tighter."""
         looks.sort(key=lambda look: look.watch.row.links_read_at or _NEVER)
         read = 0
@@ -166,11 +169,13 @@ class Remediation:
             except Exception as error:  # noqa: BLE001 -- one failure hides no other
                 _broken(run, sight.alias, error)
 
-    async def _stale(self, run: Run, wish: Wish, look: Looked, sight: Sight, fleet: Fleet) -> bool:
+    async def _stale(
+        self, run: Run, wish: Candidate, look: FleetObservation, sight: Observation, fleet: Fleet
+    ) -> bool:
         """Read the logs where a full restart may be asked for at all; True where they were read."""
         if await self._is_asked_for(run, wish, sight):
             return False
-        if isinstance(await self._judge(run, wish, sight, fleet), Left):
+        if isinstance(await self._judge(run, wish, sight, fleet), Skipped):
             return False
         graph = await self._graph()
         links = await graph.stale_links(
@@ -179,7 +184,7 @@ class Remediation:
             since=remediation.logs_since(sight, now=run.now),
         )
         found = remediation.stale(wish, sight, links)
-        if isinstance(found, Left):
+        if isinstance(found, Skipped):
             _left(run, sight, found)
         else:
             await self._ask(run, found, sight, fleet)
@@ -187,20 +192,20 @@ class Remediation:
         await self._note_read(run, look, sight)
         return True
 
-    async def _note_read(self, run: Run, look: Looked, sight: Sight) -> None:
+    async def _note_read(self, run: Run, look: FleetObservation, sight: Observation) -> None:
         with contextlib.suppress(Conflict):
             await self._store.write_watch(look.watch, replace(sight.watch, links_read_at=run.now))
 
-    async def _is_asked_for(self, run: Run, wish: Wish, sight: Sight) -> bool:
+    async def _is_asked_for(self, run: Run, wish: Candidate, sight: Observation) -> bool:
         """With its reset: an ids row alone, after a crash, is completed by asking again."""
         dry = not self._rules.enabled
         there = remediation.received(wish, sight, now=run.now, dry_run=dry)
         claim = await self._store.find(there.id)
         return claim is not None and await self._store.read_reset(claim) is not None
 
-    async def _ask(self, run: Run, wish: Wish, sight: Sight, fleet: Fleet) -> None:
+    async def _ask(self, run: Run, wish: Candidate, sight: Observation, fleet: Fleet) -> None:
         found = await self._judge(run, wish, sight, fleet)
-        if isinstance(found, Left):
+        if isinstance(found, Skipped):
             _left(run, sight, found)
             return
         request = found.received.request
@@ -209,11 +214,18 @@ class Remediation:
         accepted = await self._submission.submit(found.received, via=REMEDIATE)
         run.asked -= accepted.known
         emit(
-            "remediate.asked", id=found.received.id, target=sight.alias, cause=str(wish.cause),
-            scope=str(request.scope), why=found.why, dryRun=request.dry_run,
-        )  # fmt: skip
+            "remediate.asked",
+            id=found.received.id,
+            target=sight.alias,
+            cause=str(wish.cause),
+            scope=str(request.scope),
+            why=found.why,
+            dryRun=request.dry_run,
+        )
 
-    async def _judge(self, run: Run, wish: Wish, sight: Sight, fleet: Fleet) -> Asked | Left:
+    async def _judge(
+        self, run: Run, wish: Candidate, sight: Observation, fleet: Fleet
+    ) -> Submit | Skipped:
         budget = await self._store.budget(f"{run.now:%Y-%m-%d}", "")
         # What this tick has asked for is spent soon.
         budget = replace(budget, spent=budget.spent + run.asked)
@@ -256,6 +268,6 @@ def _broken(run: Run, alias: str, error: Exception) -> None:
     emit("remediate.failed", target=alias, why=f"{type(error).__name__}: {error}")
 
 
-def _left(run: Run, sight: Sight, found: Left) -> None:
+def _left(run: Run, sight: Observation, found: Skipped) -> None:
     run.left += 1
     emit("remediate.left", target=sight.alias, cause=str(found.cause), why=found.why)

@@ -8,14 +8,14 @@ from shared.domain.errors import InvalidRequest, NewerRow, StorageUnavailable
 from shared.domain.messages import read_message, unreadable_key
 from shared.domain.ports import Clock, Store
 from shared.domain.requests import EARLIEST_YEAR, ID_PATTERN
-from shared.domain.reset import PRE, Claim
+from shared.domain.reset import BEFORE_SENDING, Claim
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
 from shared.telemetry import emit
 from shared.use_cases.accept import Acceptance
 from shared.use_cases.advance import Engine
 
 
-class Intake:
+class RunReset:
     """
     The use cases `run_reset` and `follow_up_reset`.
 
@@ -43,7 +43,7 @@ class Intake:
             await self._keep(text, message_id, RESETS_QUEUE, str(error))
             return
         reset = accepted.stored.row
-        if accepted.known and reset.state not in PRE:
+        if accepted.known and reset.state not in BEFORE_SENDING:
             emit("message.repeated", id=reset.id, target=reset.target, state=str(reset.state))
             return
         await self._first_step(accepted.claim)

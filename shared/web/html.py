@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
-from shared.web.messages import HTML, Reply
+from shared.web.messages import HTML, HttpResponse
 
 STYLE: Final = """
 :root { color-scheme: light dark;
@@ -144,11 +144,15 @@ def page(title: str, *parts: Part, renewed_every: int = 0, foot: Part = EMPTY) -
     )
 
 
-def html(body: str, status: int = 200, extra: dict[str, str] | None = None) -> Reply:
-    return Reply(status=status, body=body, content_type=HTML, extra={**HEADERS, **(extra or {})})
+def html(body: str, status: int = 200, extra: dict[str, str] | None = None) -> HttpResponse:
+    return HttpResponse(
+        status=status, body=body, content_type=HTML, extra={**HEADERS, **(extra or {})}
+    )
 
 
-def notice(status: int, title: str, *parts: Part, extra: dict[str, str] | None = None) -> Reply:
+def notice(
+    status: int, title: str, *parts: Part, extra: dict[str, str] | None = None
+) -> HttpResponse:
     """A page that says why there is no other."""
     body = page(title, element("h1", title), element("section", *parts))
     return html(body, status, extra)

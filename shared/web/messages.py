@@ -39,7 +39,7 @@ _ALWAYS: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Call:
+class HttpRequest:
     """One HTTP request, as the host hands it over: header names in lower case, no empty query."""
 
     body: bytes = b""
@@ -55,7 +55,7 @@ class Call:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reply:
+class HttpResponse:
     status: int
     body: str
     content_type: str = JSON
@@ -66,16 +66,18 @@ class Reply:
         return {**_ALWAYS, **self.extra}
 
 
-def ok(body: Mapping[str, Any], status: int = 200, extra: Mapping[str, str] | None = None) -> Reply:
-    return Reply(status=status, body=json.dumps(body, ensure_ascii=False), extra=extra or {})
+def ok(
+    body: Mapping[str, Any], status: int = 200, extra: Mapping[str, str] | None = None
+) -> HttpResponse:
+    return HttpResponse(status=status, body=json.dumps(body, ensure_ascii=False), extra=extra or {})
 
 
-def problem(
+def problem_response(
     status: int, detail: str, extra: Mapping[str, str] | None = None, **members: str
-) -> Reply:
+) -> HttpResponse:
     """https://www.rfc-editor.org/rfc/rfc9457."""
     body = {"title": TITLES[status], "status": status, "detail": detail, **members}
-    return Reply(
+    return HttpResponse(
         status=status,
         body=json.dumps(body, ensure_ascii=False),
         content_type=PROBLEM,
@@ -108,18 +110,20 @@ _STATUSES: Final[Mapping[type[RelinkError], int]] = {
 }
 
 
-async def replied(work: Awaitable[Reply]) -> Reply:
+async def replied(work: Awaitable[HttpResponse]) -> HttpResponse:
     """No exception of ours gets out: it becomes the problem that it stands for."""
     try:
         return await work
     except tuple(_STATUSES) as error:
         status = next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
-        return problem(status, str(error))
+        return problem_response(status, str(error))
     except SettingsError as error:
         # Soon: Zendesk gives up where it is to wait a minute or more.
-        return problem(503, str(error), LATER)
+        return problem_response(503, str(error), LATER)
     except (StorageUnavailable, NewerRow):
-        return problem(503, "storage does not answer; nothing was changed for certain", LATER)
+        return problem_response(
+            503, "storage does not answer; nothing was changed for certain", LATER
+        )
 
 
 def location(base: str, reset_id: str) -> str:
@@ -136,18 +140,18 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}" if parts.scheme and parts.netloc else ""
 
 
-def unsuitable(call: Call, longest: Mapping[str, int]) -> Reply | None:
+def unsuitable(call: HttpRequest, longest: Mapping[str, int]) -> HttpResponse | None:
     """The problem with a body's type or size; *longest* has the bytes that each type may have."""
     most = longest.get(call.media_type)
     if most is None or not is_utf8(call.headers.get("content-type", "")):
         known = " or ".join(longest)
-        return problem(
+        return problem_response(
             415,
             f"content-type: send JSON in UTF-8, as {known}",
             {"Accept-Post": ", ".join(longest)},
         )
     if len(call.body) > most:
-        return problem(
+        return problem_response(
             413, f"request: {len(call.body):,} bytes, at most {most:,} are taken; shorten it"
         )
     return None

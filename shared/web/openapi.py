@@ -27,12 +27,12 @@ from shared.web.views import (
     DecidedView,
     DecisionBody,
     HealthView,
-    PageView,
+    ListPageView,
     ProblemView,
     ResetView,
 )
 
-VERSION: Final = "1.0.0"
+API_VERSION: Final = "1.0.0"
 """Of the contract, not of the app: raised where a caller must know of it."""
 
 _CLOUD_EVENT: Final = "application/cloudevents+json"
@@ -50,18 +50,24 @@ def document_text() -> str:
 def document() -> _Part:
     _, schemas = msgspec.json.schema_components(
         [
-            ResetRequest, DecisionBody, AcceptedView, DecidedView, ResetView, PageView, HealthView,
+            ResetRequest,
+            DecisionBody,
+            AcceptedView,
+            DecidedView,
+            ResetView,
+            ListPageView,
+            HealthView,
             ProblemView,
         ],
         ref_template="#/components/schemas/{name}",
-    )  # fmt: skip
+    )
     leave_out_empty_defaults(schemas.values())
     schemas["CloudEvent"] = _CLOUD_EVENT_SCHEMA
     return {
         "openapi": "3.1.1",
         "info": {
             "title": "Relink",
-            "version": VERSION,
+            "version": API_VERSION,
             "description": "Full-scope resets of Microsoft Entra provisioning jobs: asked for by "
             "a ticket, done once, watched, recorded.",
             "license": {"name": "MIT", "identifier": "MIT"},
@@ -137,7 +143,7 @@ def _list() -> _Part:
                 "As the page before gave it, with the other parameters unchanged.",
             ),
         ],
-        "responses": {"200": _json("A page.", PageView), **_problems(400, 503), **_NO_KEY},
+        "responses": {"200": _json("A page.", ListPageView), **_problems(400, 503), **_NO_KEY},
     }
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from shared.domain.reset import OPEN, AuditEvent, Reset, State, vouched
+from shared.domain.reset import OPEN, HistoryEntry, Reset, State, vouched
 from shared.use_cases.lookup import Found
 from shared.web import views
 from shared.web.html import EMPTY, Markup, Part, described, element, joined, page, said, table
@@ -34,105 +34,105 @@ WORDS: Final[Mapping[State, tuple[str, str]]] = {
 
 def render(found: Found) -> str:
     """The page; it renews itself while the reset is open."""
-    x = found.reset
-    is_open = x.state in OPEN
+    reset = found.reset
+    is_open = reset.state in OPEN
     foot = "Times are UTC."
     if is_open:
         foot += f" This page renews itself every {RENEWED_EVERY} seconds."
     return page(
-        f"{x.target}: {WORDS[x.state][1]}",
-        element("h1", "Reset of ", said(x.target)),
-        _state(x),
-        _request(x),
+        f"{reset.target}: {WORDS[reset.state][1]}",
+        element("h1", "Reset of ", said(reset.target)),
+        _state(reset),
+        _request(reset),
         _links(found),
-        _job(x),
+        _job(reset),
         _history(found),
         renewed_every=RENEWED_EVERY if is_open else 0,
         foot=element("p", foot),
     )
 
 
-def _state(x: Reset) -> Markup:
-    tone, words = WORDS[x.state]
+def _state(reset: Reset) -> Markup:
+    tone, words = WORDS[reset.state]
     parts: list[Part] = [
         element("p", words, class_="word"),
-        element("p", said(_sentence(x.detail))),
+        element("p", said(_sentence(reset.detail))),
     ]
-    if x.state is State.JOINED and x.outcome:
-        parts.append(element("p", "Its outcome: ", said(x.outcome)))
-    if x.leader:
-        parts.append(element("p", "See ", _link_to(x.leader)))
-    if x.state is State.RESTARTED:
-        parts += [_progress(x), element("p", _expected_end(x), class_="quiet")]
+    if reset.state is State.JOINED and reset.outcome:
+        parts.append(element("p", "Its outcome: ", said(reset.outcome)))
+    if reset.leader:
+        parts.append(element("p", "See ", _link_to(reset.leader)))
+    if reset.state is State.RESTARTED:
+        parts += [_progress(reset), element("p", _expected_end(reset), class_="quiet")]
     return element("section", *parts, class_=f"state {tone}", aria_label="State")
 
 
-def _progress(x: Reset) -> Markup:
-    done, _, of = x.progress.partition(" of ")
+def _progress(reset: Reset) -> Markup:
+    done, _, of = reset.progress.partition(" of ")
     if not (done.isdecimal() and of.isdecimal() and int(of)):
         label = "Progress of the initial cycle, not known in numbers"
-        return element("progress", x.progress or "running", aria_label=label)
+        return element("progress", reset.progress or "running", aria_label=label)
     words = f"{int(done):,} of {int(of):,} processed ({min(100, 100 * int(done) // int(of))} %)"
     bar = element("progress", words, value=done, max=of, aria_label="Progress of the initial cycle")
     return joined((bar, element("p", words)))
 
 
-def _expected_end(x: Reset) -> str:
-    expected = views.minutes(x.expected_minutes)
-    if expected is None or x.restarted_at is None:
+def _expected_end(reset: Reset) -> str:
+    expected = views.minutes(reset.expected_minutes)
+    if expected is None or reset.restarted_at is None:
         return "How long it takes is not known: Graph gave no number of entries."
-    least, most = (x.restarted_at + timedelta(minutes=each) for each in expected)
+    least, most = (reset.restarted_at + timedelta(minutes=each) for each in expected)
     return f"Expected to end between {_clock(least)} and {_clock(most)}."
 
 
-def _request(x: Reset) -> Markup:
+def _request(reset: Reset) -> Markup:
     pairs: list[tuple[str, Part]] = [
-        ("Id", element("code", x.id)),
+        ("Id", element("code", reset.id)),
         (
             "Asked for by",
-            said(x.requested_by or "nobody named"),
+            said(reset.requested_by or "nobody named"),
         ),
-        ("Came by", said(x.via)),
-        ("Reason", _given(x.reason)),
-        ("Ticket", _ticket(x)),
-        ("What is cleared", _scope(x)),
-        ("Asked for at", _time(x.requested_at)),
-        ("Change window from", _time(x.not_before)),
-        ("Next look", _time(x.due_at) if x.state in OPEN else EMPTY),
-        ("Approved by", _approved(x)),
-        ("Restarted at", _time(x.restarted_at)),
-        ("Finished at", _time(x.finished_at)),
-        ("Outcome", _given(x.outcome if x.outcome != x.state else "")),
-        ("Expected duration", _duration(x)),
-        ("Graph's request id", _id(x.graph_request_id)),
+        ("Came by", said(reset.via)),
+        ("Reason", _given(reset.reason)),
+        ("Ticket", _ticket(reset)),
+        ("What is cleared", _scope(reset)),
+        ("Asked for at", _time(reset.requested_at)),
+        ("Change window from", _time(reset.not_before)),
+        ("Next look", _time(reset.due_at) if reset.state in OPEN else EMPTY),
+        ("Approved by", _approved(reset)),
+        ("Restarted at", _time(reset.restarted_at)),
+        ("Finished at", _time(reset.finished_at)),
+        ("Outcome", _given(reset.outcome if reset.outcome != reset.state else "")),
+        ("Expected duration", _duration(reset)),
+        ("Graph's request id", _id(reset.graph_request_id)),
     ]
     return element("section", element("h2", "Request"), described(pairs))
 
 
-def _scope(x: Reset) -> str:
-    words = "everything, all links included" if x.scope == "full" else f"scope {x.scope}"
-    return f"nothing: a dry run ({words})" if x.dry_run else words
+def _scope(reset: Reset) -> str:
+    words = "everything, all links included" if reset.scope == "full" else f"scope {reset.scope}"
+    return f"nothing: a dry run ({words})" if reset.dry_run else words
 
 
-def _approved(x: Reset) -> Part:
-    if not x.approved_by:
+def _approved(reset: Reset) -> Part:
+    if not reset.approved_by:
         return EMPTY
-    return joined((said(x.approved_by), f" ({vouched(x.approver_signed_in)})"))
+    return joined((said(reset.approved_by), f" ({vouched(reset.approver_signed_in)})"))
 
 
-def _duration(x: Reset) -> str:
-    expected = views.minutes(x.expected_minutes)
+def _duration(reset: Reset) -> str:
+    expected = views.minutes(reset.expected_minutes)
     return " to ".join(map(_span, expected)) if expected is not None else ""
 
 
-def _ticket(x: Reset) -> Part:
-    if not x.ticket_id:
+def _ticket(reset: Reset) -> Part:
+    if not reset.ticket_id:
         return EMPTY
-    name = joined((said(x.ticket_id), " (", said(x.ticket_system), ")"))
-    host = _web_host(x.ticket_url)
+    name = joined((said(reset.ticket_id), " (", said(reset.ticket_system), ")"))
+    host = _web_host(reset.ticket_url)
     if not host:
-        return joined((name, " ", said(x.ticket_url))) if x.ticket_url else name
-    link = element("a", name, href=x.ticket_url, rel="noopener noreferrer")
+        return joined((name, " ", said(reset.ticket_url))) if reset.ticket_url else name
+    link = element("a", name, href=reset.ticket_url, rel="noopener noreferrer")
     return joined((link, " at ", said(host)))
 
 
@@ -164,8 +164,8 @@ def _links(found: Found) -> Markup:
     return element("section", table("Users whose link must change", columns, rows))
 
 
-def _job(x: Reset) -> Markup:
-    before, after = views.job(x.before), views.job(x.after)
+def _job(reset: Reset) -> Markup:
+    before, after = views.job(reset.before), views.job(reset.after)
     if not before:
         return EMPTY
     told = [_job_facts(each) for each in (before, after) if each]
@@ -200,7 +200,7 @@ def _history(found: Found) -> Markup:
     return element("section", element("h2", "History"), element("ol", *lines))
 
 
-def _event(event: AuditEvent) -> Markup:
+def _event(event: HistoryEntry) -> Markup:
     tone, words = WORDS[event.state]
     by = "" if event.by == "relink" else joined((" by ", said(event.by)))
     head = joined((element("strong", words), element("span", _time(event.at), by, class_="quiet")))

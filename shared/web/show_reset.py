@@ -6,7 +6,7 @@ from urllib.parse import quote
 from shared.domain.errors import NewerRow, NotFound, StorageUnavailable
 from shared.use_cases.lookup import Lookup
 from shared.web.html import element, html, notice
-from shared.web.messages import LATER, Call, Reply
+from shared.web.messages import LATER, HttpRequest, HttpResponse
 from shared.web.principal import HEADER, signed_in
 from shared.web.reset_page import render
 
@@ -19,14 +19,14 @@ _NO_SIGN_IN: Final = (
 )
 
 
-class Pages:
+class ShowReset:
     """The use case `show_reset`."""
 
     def __init__(self, *, lookup: Lookup, sign_in: bool) -> None:
         self._lookup = lookup
         self._sign_in = sign_in
 
-    async def show(self, call: Call) -> Reply:
+    async def show(self, call: HttpRequest) -> HttpResponse:
         """Who is not signed in is told the same of every id, there or not; no row is read."""
         reset_id = call.path.get("id", "")
         if not self._sign_in:
@@ -42,7 +42,7 @@ class Pages:
         return html(render(found))
 
 
-def _sign_in_first(reset_id: str) -> Reply:
+def _sign_in_first(reset_id: str) -> HttpResponse:
     back = quote(f"/api/resets/{quote(reset_id, safe='')}/page", safe="")
     return notice(
         401,
@@ -53,7 +53,7 @@ def _sign_in_first(reset_id: str) -> Reply:
     )
 
 
-def unavailable() -> Reply:
+def unavailable() -> HttpResponse:
     """A 503 that names no setting: it may be read by anybody."""
     said = element("p", "Storage does not answer. Try again in a minute.")
     return notice(503, "Not available just now", said, extra=dict(LATER))

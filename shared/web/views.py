@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared.domain.requests import Ticket
-from shared.domain.reset import AuditEvent, Link, Reset, Scope, State
+from shared.domain.reset import HistoryEntry, Link, Reset, Scope, State
 from shared.use_cases.decide_reset import DECISIONS
 
 _Job = Annotated[
@@ -70,7 +70,7 @@ class LinkView(_View, frozen=True, kw_only=True):
     evidence: str | None = None
 
 
-class EventView(_View, frozen=True, kw_only=True):
+class HistoryEntryView(_View, frozen=True, kw_only=True):
     """One line of the append-only history."""
 
     at: _Time
@@ -114,10 +114,10 @@ class ResetView(ResetSummary, frozen=True, kw_only=True):
     subjects: list[LinkView]
     before: _Job
     after: _Job
-    events: list[EventView]
+    events: list[HistoryEntryView]
 
 
-class PageView(_View, frozen=True, kw_only=True):
+class ListPageView(_View, frozen=True, kw_only=True):
     """One page of a list; `continuation` asks for the next one."""
 
     value: list[ResetSummary]
@@ -145,7 +145,7 @@ class QueueView(_View, frozen=True, kw_only=True):
     oldest_message_seconds: int | None
 
 
-class SightingView(_View, frozen=True, kw_only=True):
+class GraphObservationView(_View, frozen=True, kw_only=True):
     """When Graph was last seen so, at which call, and what it said."""
 
     at: _Time
@@ -175,7 +175,7 @@ class HealthView(_View, frozen=True, kw_only=True):
     storage: str | UnsetType = UNSET
     daily_budget: int | UnsetType = UNSET
     public_url: str | UnsetType = UNSET
-    graph: dict[str, SightingView] | UnsetType = UNSET
+    graph: dict[str, GraphObservationView] | UnsetType = UNSET
     fleet: FleetView | UnsetType = UNSET
     timers: dict[str, TimerView] | UnsetType = UNSET
     queues: dict[str, QueueView] | UnsetType = UNSET
@@ -183,28 +183,29 @@ class HealthView(_View, frozen=True, kw_only=True):
 
 def page(found: Sequence[Reset], continuation: str) -> dict[str, Any]:
     """One page of a list as JSON has it."""
-    view = PageView(
-        value=[ResetSummary(**_columns(x)) for x in found], continuation=continuation or None
+    view = ListPageView(
+        value=[ResetSummary(**_columns(reset)) for reset in found],
+        continuation=continuation or None,
     )
     return _json(view)
 
 
-def whole(x: Reset, events: Sequence[AuditEvent], links: Sequence[Link]) -> dict[str, Any]:
+def whole(reset: Reset, events: Sequence[HistoryEntry], links: Sequence[Link]) -> dict[str, Any]:
     """A reset as JSON has it, by itself."""
     view = ResetView(
-        **_columns(x),
-        subjects=link_views(x, links),
-        before=job(x.before),
-        after=job(x.after),
-        events=[EventView(at=e.at, state=e.state, by=e.by, detail=e.detail) for e in events],
+        **_columns(reset),
+        subjects=link_views(reset, links),
+        before=job(reset.before),
+        after=job(reset.after),
+        events=[HistoryEntryView(at=e.at, state=e.state, by=e.by, detail=e.detail) for e in events],
     )
     return _json(view)
 
 
-def link_views(x: Reset, links: Sequence[Link]) -> list[LinkView]:
+def link_views(reset: Reset, links: Sequence[Link]) -> list[LinkView]:
     """Each subject as it was asked for, with what was found out about its link, if anything was."""
     found = {link.subject: link for link in links}
-    return [_link(subject, found.get(subject)) for subject in x.subjects]
+    return [_link(subject, found.get(subject)) for subject in reset.subjects]
 
 
 def _link(subject: str, link: Link | None) -> LinkView:
@@ -219,10 +220,10 @@ def _link(subject: str, link: Link | None) -> LinkView:
     )
 
 
-def ticket(x: Reset) -> Ticket | None:
-    if not x.ticket_id:
+def ticket(reset: Reset) -> Ticket | None:
+    if not reset.ticket_id:
         return None
-    return Ticket(system=x.ticket_system, id=x.ticket_id, url=x.ticket_url)
+    return Ticket(system=reset.ticket_system, id=reset.ticket_id, url=reset.ticket_url)
 
 
 def minutes(text: str) -> tuple[int, int] | None:
@@ -237,28 +238,28 @@ def job(text: str) -> dict[str, Any]:
     return found
 
 
-def _columns(x: Reset) -> dict[str, Any]:
+def _columns(reset: Reset) -> dict[str, Any]:
     return {
-        "id": x.id,
-        "state": x.state,
-        "target": x.target,
-        "scope": x.scope,
-        "reason": x.reason,
-        "requested_by": x.requested_by,
-        "via": x.via,
-        "ticket": ticket(x),
-        "dry_run": x.dry_run,
-        "leader": x.leader or None,
-        "requested_at": x.requested_at,
-        "expected_minutes": minutes(x.expected_minutes),
-        "restarted_at": x.restarted_at,
-        "finished_at": x.finished_at,
-        "outcome": x.outcome or None,
-        "detail": x.detail,
-        "graph_request_id": x.graph_request_id or None,
-        "progress": x.progress or None,
-        "approved_by": x.approved_by or None,
-        "approver_signed_in": x.approver_signed_in,
+        "id": reset.id,
+        "state": reset.state,
+        "target": reset.target,
+        "scope": reset.scope,
+        "reason": reset.reason,
+        "requested_by": reset.requested_by,
+        "via": reset.via,
+        "ticket": ticket(reset),
+        "dry_run": reset.dry_run,
+        "leader": reset.leader or None,
+        "requested_at": reset.requested_at,
+        "expected_minutes": minutes(reset.expected_minutes),
+        "restarted_at": reset.restarted_at,
+        "finished_at": reset.finished_at,
+        "outcome": reset.outcome or None,
+        "detail": reset.detail,
+        "graph_request_id": reset.graph_request_id or None,
+        "progress": reset.progress or None,
+        "approved_by": reset.approved_by or None,
+        "approver_signed_in": reset.approver_signed_in,
     }
 
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from shared.domain.errors import InvalidRequest
 from shared.webhooks.json_pointer import look_up
-from shared.webhooks.parsed import Asked, AsksNothing, as_request
+from shared.webhooks.parsed import AsksNothing, ParsedRequest, as_request
 
 SCHEMA: Final = "azureMonitorCommonAlertSchema"
 
@@ -13,7 +13,7 @@ Reach = Mapping[str, tuple[str, str]]
 """Alias -> (service principal, job) of the targets of one sender; an empty job: the only one."""
 
 
-def read_alert(event: dict[str, Any], *, system: str, reach: Reach) -> Asked | AsksNothing:
+def read_alert(event: dict[str, Any], *, system: str, reach: Reach) -> ParsedRequest | AsksNothing:
     """https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-common-schema."""
     if event.get("schemaId") != SCHEMA:
         raise InvalidRequest(
@@ -37,7 +37,7 @@ def read_alert(event: dict[str, Any], *, system: str, reach: Reach) -> Asked | A
             "ticket": {"system": system, "id": alert.rpartition("/")[2]},
         }
     )
-    return Asked(request=request, delivery=f"{alert}\n{fired}" if alert and fired else "")
+    return ParsedRequest(request=request, delivery=f"{alert}\n{fired}" if alert and fired else "")
 
 
 _ALERT_NAMES: Final = ("target", "serviceprincipalid", "jobid")

@@ -3,11 +3,11 @@
 from typing import Any
 
 from shared.webhooks.json_pointer import look_up
-from shared.webhooks.parsed import Asked, AsksNothing, as_request
+from shared.webhooks.parsed import AsksNothing, ParsedRequest, as_request
 from shared.webhooks.senders import FieldMap, Words
 
 
-def read_mapped(fields: FieldMap, event: dict[str, Any]) -> Asked | AsksNothing:
+def read_mapped(fields: FieldMap, event: dict[str, Any]) -> ParsedRequest | AsksNothing:
     for pointer, wanted in fields.when.items():
         allowed = wanted if isinstance(wanted, tuple) else (wanted,)
         if not any(_equal(look_up(event, pointer), one) for one in allowed):
@@ -34,7 +34,7 @@ def read_mapped(fields: FieldMap, event: dict[str, Any]) -> Asked | AsksNothing:
             "dryRun": _value(event, fields.dry_run),
         }
     )
-    return Asked(request=request)
+    return ParsedRequest(request=request)
 
 
 def _equal(found: Any, wanted: Words) -> bool:

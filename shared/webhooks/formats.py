@@ -17,17 +17,19 @@ from shared.domain.messages import read_body
 from shared.webhooks.azure_monitor import Reach, read_alert
 from shared.webhooks.field_map import read_mapped
 from shared.webhooks.github import read_issue_event
-from shared.webhooks.parsed import Asked, AsksNothing
+from shared.webhooks.parsed import AsksNothing, ParsedRequest
 from shared.webhooks.senders import FieldMap, FormatName, Sender
 
 
-def read_event(sender: Sender, raw: bytes, catalogue: Catalogue | None) -> Asked | AsksNothing:
+def read_event(
+    sender: Sender, raw: bytes, catalogue: Catalogue | None
+) -> ParsedRequest | AsksNothing:
     """Raise InvalidRequest where the body asks for something, and not as its format wants."""
     layout = sender.entry.format
     _refuse_twins(raw)
     if layout is FormatName.RELINK:
         request, origin = read_body(raw)
-        return Asked(request=request, delivery="\n".join(origin))
+        return ParsedRequest(request=request, delivery="\n".join(origin))
     event = _object(raw)
     if isinstance(layout, FieldMap):
         return read_mapped(layout, event)

@@ -6,7 +6,7 @@ from typing import Any, Final
 from shared.domain.errors import InvalidRequest
 from shared.domain.requests import LONGEST_TICKET_ID
 from shared.webhooks.json_pointer import look_up
-from shared.webhooks.parsed import Asked, AsksNothing, as_request
+from shared.webhooks.parsed import AsksNothing, ParsedRequest, as_request
 
 LABEL: Final = "reset:"
 """A label `reset:salesforce-prod` asks for a reset of that target."""
@@ -18,7 +18,7 @@ _HEADING: Final = re.compile(r"^### (.{1,100})$", re.MULTILINE)
 _NO_RESPONSE: Final = "_No response_"
 
 
-def read_issue_event(event: dict[str, Any], *, system: str) -> Asked | AsksNothing:
+def read_issue_event(event: dict[str, Any], *, system: str) -> ParsedRequest | AsksNothing:
     """
     Events of issues. Only the body counts: the header with the event's name is not signed.
 
@@ -63,7 +63,7 @@ def read_issue_event(event: dict[str, Any], *, system: str) -> Asked | AsksNothi
             "dryRun": _ticked("Dry run", form.get("dry run", "")),
         }
     )
-    return Asked(request=request)
+    return ParsedRequest(request=request)
 
 
 _BOX: Final = re.compile(r"- \[(x| )\].*", re.IGNORECASE)

@@ -10,7 +10,7 @@ from shared.domain.requests import LONGEST_REASON, ResetRequest, parse_request
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
+class ParsedRequest:
     """A request; `delivery` is what the body itself says that makes this delivery one."""
 
     request: ResetRequest

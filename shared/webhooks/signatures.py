@@ -90,31 +90,41 @@ class Scheme:
 
 SCHEMES: Final[Mapping[SchemeName, Scheme]] = {
     SchemeName.STANDARD_WEBHOOKS: Scheme(
-        header="webhook-signature", prefix="v1,", separator=" ", encode=_base64,
-        key=_standard_key, signs=(DELIVERY, "webhook-timestamp"), joiner=".",
-        time="webhook-timestamp", delivery=DELIVERY,
+        header="webhook-signature",
+        prefix="v1,",
+        separator=" ",
+        encode=_base64,
+        key=_standard_key,
+        signs=(DELIVERY, "webhook-timestamp"),
+        joiner=".",
+        time="webhook-timestamp",
+        delivery=DELIVERY,
     ),
     SchemeName.GITHUB: Scheme(header="x-hub-signature-256", prefix="sha256="),
     # Jira's own header has no -256, and yet the digest is SHA-256.
     SchemeName.JIRA: Scheme(header="x-hub-signature", prefix="sha256="),
     SchemeName.ZENDESK: Scheme(
-        header="x-zendesk-webhook-signature", encode=_base64,
+        header="x-zendesk-webhook-signature",
+        encode=_base64,
         signs=("x-zendesk-webhook-signature-timestamp",),
-        time="x-zendesk-webhook-signature-timestamp", read_time=_rfc3339_time,
+        time="x-zendesk-webhook-signature-timestamp",
+        read_time=_rfc3339_time,
         delivery="x-zendesk-webhook-invocation-id",
     ),
     SchemeName.PAGERDUTY: Scheme(header="x-pagerduty-signature", prefix="v1=", separator=","),
     # generateMac takes the key as base64 and decodes it: what is shared is the text before that.
     SchemeName.SERVICENOW_HMAC: Scheme(header="x-hmac-signature", encode=_base64),
-}  # fmt: skip
+}
 """Every scheme that signs; `header` carries the secret itself."""
 
 
 def check_secret(name: SchemeName, secret: str) -> None:
     """Raise SettingsError, which never holds the secret, where it cannot be one."""
     if secret.startswith("@Microsoft.KeyVault("):
-        raise SettingsError("a Key Vault reference inside JSON is never resolved; make the whole "
-                            "of WEBHOOK_SECRETS one reference")  # fmt: skip
+        raise SettingsError(
+            "a Key Vault reference inside JSON is never resolved; make the whole "
+            "of WEBHOOK_SECRETS one reference"
+        )
     if len(secret) < SHORTEST_SECRET or not secret.isprintable() or secret != secret.strip():
         raise SettingsError(
             f"a secret must have at least {SHORTEST_SECRET} printable characters, without spaces "

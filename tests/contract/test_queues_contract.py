@@ -70,9 +70,13 @@ async def test_a_request_is_read_from_the_queue_as_it_was_sent_under_its_id(
     account: Account,
 ) -> None:
     raw = {
-        "target": "sales", "reason": "Zoë's account", "ticket": {"system": "s", "id": "1"},
-        "subjects": ["b", "a"], "notBefore": "2026-12-01T20:00:00+01:00", "dryRun": True,
-    }  # fmt: skip
+        "target": "sales",
+        "reason": "Zoë's account",
+        "ticket": {"system": "s", "id": "1"},
+        "subjects": ["b", "a"],
+        "notBefore": "2026-12-01T20:00:00+01:00",
+        "dryRun": True,
+    }
     request = parse_request(json.dumps(raw).encode())
     await account.queues.request(Received(id="h-1", request=request))
 

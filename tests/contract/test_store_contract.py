@@ -18,22 +18,22 @@ from shared.domain.errors import Conflict, NewerRow, StorageUnavailable
 from shared.domain.keys import reset_key
 from shared.domain.ports import Store
 from shared.domain.reset import (
-    Answer,
-    AnswerKind,
-    AuditEvent,
     Claim,
     DueRow,
     Fleet,
+    HistoryEntry,
+    JobObservation,
     JobRow,
     LastFull,
     Link,
+    Notification,
+    NotificationKind,
     Reset,
     Scope,
     State,
     Stored,
-    Watch,
 )
-from shared.domain.sync_job import GraphMood, Sighting
+from shared.domain.sync_job import GraphObservation, GraphStatus
 from tests.support.storage import Storage
 
 NOW = datetime(2026, 11, 24, 9, 0, 0, 123000, tzinfo=UTC)
@@ -86,19 +86,28 @@ def reset(reset_id: str = "r1", **changes: object) -> Reset:
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
-def event(sequence: int = 1, state: State = State.ACCEPTED) -> AuditEvent:
-    return AuditEvent(sequence=sequence, at=NOW, state=state, by="relink", detail="why")
+def event(sequence: int = 1, state: State = State.ACCEPTED) -> HistoryEntry:
+    return HistoryEntry(sequence=sequence, at=NOW, state=state, by="relink", detail="why")
 
 
 def claim(reset_id: str = "r1", content: str = "c") -> Claim:
     return Claim(id=reset_id, target="sales", requested_at=NOW, content_hash=content)
 
 
-def answer(n: int = 1) -> Answer:
-    return Answer(
-        id="r1", target="sales", n=n, kind=AnswerKind.END, notifier="sn", ticket_id="INC1",
-        ticket_url="", state=State.COMPLETED, text="done", at=NOW, due_at=NOW,
-    )  # fmt: skip
+def answer(n: int = 1) -> Notification:
+    return Notification(
+        id="r1",
+        target="sales",
+        n=n,
+        kind=NotificationKind.END,
+        notifier="sn",
+        ticket_id="INC1",
+        ticket_url="",
+        state=State.COMPLETED,
+        text="done",
+        at=NOW,
+        due_at=NOW,
+    )
 
 
 async def all_due(store: Store, target: str = "sales") -> list[DueRow]:
@@ -357,15 +366,15 @@ async def test_targets_are_remembered_once_and_heartbeats_are_none(store: Store)
 
 
 async def test_how_graph_was_is_kept_by_mood_and_is_no_target(store: Store) -> None:
-    def seen(mood: GraphMood, minutes: int, why: str = "") -> Sighting:
+    def seen(mood: GraphStatus, minutes: int, why: str = "") -> GraphObservation:
         at = NOW + timedelta(minutes=minutes)
-        return Sighting(mood=mood, at=at, call="read_job", why=why)
+        return GraphObservation(mood=mood, at=at, call="read_job", why=why)
 
-    answered, refused = seen(GraphMood.ANSWERED, 0), seen(GraphMood.REFUSED, 0, "403")
+    shielded, refused = seen(GraphStatus.ANSWERED, 0), seen(GraphStatus.REFUSED, 0, "403")
     assert await store.graph_seen() == []
-    await store.note_graph([answered, refused])
-    later = seen(GraphMood.ANSWERED, 5)
-    unreadable = seen(GraphMood.AUDIT_LOG_UNREADABLE, 5, "no")
+    await store.note_graph([shielded, refused])
+    later = seen(GraphStatus.ANSWERED, 5)
+    unreadable = seen(GraphStatus.AUDIT_LOG_UNREADABLE, 5, "no")
     await store.note_graph([later, unreadable])
 
     assert await store.graph_seen() == [later, refused, unreadable]
@@ -374,10 +383,18 @@ async def test_how_graph_was_is_kept_by_mood_and_is_no_target(store: Store) -> N
 
 async def test_the_watch_row_is_written_under_its_etag_and_comes_back(store: Store) -> None:
     absent = await store.read_watch("sales")
-    seen = Watch(
-        target="sales", service_principal_id="sp", job_id="j", code="Quarantine", quarantined=True,
-        reason="TooManyDeletes", began=NOW, since=NOW, seen_at=NOW, relapsed_at=NOW,
-    )  # fmt: skip
+    seen = JobObservation(
+        target="sales",
+        service_principal_id="sp",
+        job_id="j",
+        code="Quarantine",
+        quarantined=True,
+        reason="TooManyDeletes",
+        began=NOW,
+        since=NOW,
+        seen_at=NOW,
+        relapsed_at=NOW,
+    )
     first = await store.write_watch(absent, seen)
     with pytest.raises(Conflict):
         await store.write_watch(absent, seen)
@@ -385,7 +402,7 @@ async def test_the_watch_row_is_written_under_its_etag_and_comes_back(store: Sto
     with pytest.raises(Conflict):
         await store.write_watch(first, seen)
 
-    assert (absent.row, absent.etag) == (Watch(target="sales"), "")
+    assert (absent.row, absent.etag) == (JobObservation(target="sales"), "")
     assert await store.read_watch("sales") == second
     assert second.row == replace(seen, quarantined=False, began=None)
     assert (await store.read_job("sales")).etag == ""
@@ -534,7 +551,9 @@ async def test_a_row_of_a_newer_version_is_left_alone(tables: Tables) -> None:
     store = tables.store()
     await store.insert(reset(version=2), event(), ())
 
-    await store.write_watch(await store.read_watch("sales"), Watch(target="sales", version=2))
+    await store.write_watch(
+        await store.read_watch("sales"), JobObservation(target="sales", version=2)
+    )
 
     with pytest.raises(NewerRow):
         await store.read_reset(claim())

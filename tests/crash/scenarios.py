@@ -173,12 +173,22 @@ async def mass_deletion_held_back(host: Host) -> int:
 SCENARIOS: dict[str, Callable[[Host], Awaitable[int]]] = {
     each.__name__: each
     for each in (
-        single, storm, during_the_cycle, cooling_down, lost_but_effective,
-        lost_and_without_effect, lost_and_unreadable, throttled, head_is_cancelled,
-        head_is_refused, answers_are_not_taken, quarantine_cleared, stale_links_found,
+        single,
+        storm,
+        during_the_cycle,
+        cooling_down,
+        lost_but_effective,
+        lost_and_without_effect,
+        lost_and_unreadable,
+        throttled,
+        head_is_cancelled,
+        head_is_refused,
+        answers_are_not_taken,
+        quarantine_cleared,
+        stale_links_found,
         mass_deletion_held_back,
     )
-}  # fmt: skip
+}
 
 
 async def finish(host: Host) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from shared.adapters.table_store import TableStore
 from shared.bootstrap import Services
-from shared.domain.quarantine import MATRIX
+from shared.domain.quarantine import QUARANTINE_RULES
 from shared.domain.reset import State
 from shared.domain.sync_job import AuditTrail
 from shared.names import FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, REMEDIATE, RESETS_QUEUE
@@ -34,7 +34,11 @@ PROCESSES = 3
 SKEW = 30
 STEPS = 900
 REQUESTS = 7
-REASONS = [*MATRIX, "EncounteredEscrowProportionThreshold", "EncounteredEscrowProportionThreshold"]
+REASONS = [
+    *QUARANTINE_RULES,
+    "EncounteredEscrowProportionThreshold",
+    "EncounteredEscrowProportionThreshold",
+]
 SIMULATED = {**ENVIRON, "RESET_TARGETS": json.dumps({TARGET: {**ENTRY, "schedule": "PT5H"}})}
 BREAKS = [kind for kind in KINDS if not kind.startswith("crash")]
 

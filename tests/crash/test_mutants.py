@@ -18,18 +18,18 @@ from shared.adapters.table_store import TableStore
 from shared.domain import policy
 from shared.domain.errors import Conflict
 from shared.domain.events import (
-    AnswerLost,
-    Cleared,
     Event,
     MustAsk,
     MustWait,
     Previewed,
+    ReadyToSend,
     Refused,
-    RestartAnswered,
+    ResponseLost,
+    RestartAccepted,
     RestartRejected,
     SendPrevented,
 )
-from shared.domain.reset import Answer, AuditEvent, Claim, JobRow, Reset, State, Stored
+from shared.domain.reset import Claim, HistoryEntry, JobRow, Notification, Reset, State, Stored
 from shared.domain.states import Transition, transition
 from shared.domain.sync_job import AuditTrail, SyncJob
 from shared.use_cases.advance import Engine
@@ -51,35 +51,35 @@ def quiet() -> Iterator[None]:
 
 class SendsBeforeIntent(Engine):
     async def _send(
-        self, claim: Claim, x: Stored[Reset], job: Stored[JobRow], cleared: Cleared
+        self, claim: Claim, reset: Stored[Reset], job: Stored[JobRow], cleared: ReadyToSend
     ) -> Reset:
         now = self._clock()
-        step = transition(x.row, job.row, cleared, now=now)
+        step = transition(reset.row, job.row, cleared, now=now)
         assert step is not None
         event = await self._restart(step.reset)
-        intent = await self._commit(x, job, cleared)
+        intent = await self._commit(reset, job, cleared)
         return await self._report(claim, intent, event)
 
 
 class TakesALostAnswerForAFailure(Engine):
     async def _restart(
-        self, x: Reset
-    ) -> RestartAnswered | SendPrevented | RestartRejected | AnswerLost:
-        event = await super()._restart(x)
-        if isinstance(event, AnswerLost):
+        self, reset: Reset
+    ) -> RestartAccepted | SendPrevented | RestartRejected | ResponseLost:
+        event = await super()._restart(reset)
+        if isinstance(event, ResponseLost):
             return RestartRejected(number=event.number, reason=event.reason)
         return event
 
 
 class JoinsWhatItSaw(Engine):
     @staticmethod
-    def stands_for(job: JobRow, x: Reset) -> bool:
+    def stands_for(job: JobRow, reset: Reset) -> bool:
         last = job.last_full
-        return last is not None and x.seen_number is not None and last.number >= x.seen_number > 0
+        return last is not None and reset.seen_number is not None and last.number >= reset.seen_number > 0
 
 
-def _keeps_head(x: Reset, job: JobRow, event: Event, *, now: datetime) -> Transition | None:
-    step = transition(x, job, event, now=now)
+def _keeps_head(reset: Reset, job: JobRow, event: Event, *, now: datetime) -> Transition | None:
+    step = transition(reset, job, event, now=now)
     return replace(step, job=None) if step and isinstance(event, Refused) else step
 
 
@@ -87,10 +87,10 @@ class KeepsHeadOnARefusal(Engine):
     transition = staticmethod(_keeps_head)
 
 
-def _any_number(x: Reset, job: JobRow, event: Event, *, now: datetime) -> Transition | None:
-    if isinstance(event, SendPrevented) and x.number is not None:
-        event = replace(event, number=x.number)
-    return transition(x, job, event, now=now)
+def _any_number(reset: Reset, job: JobRow, event: Event, *, now: datetime) -> Transition | None:
+    if isinstance(event, SendPrevented) and reset.number is not None:
+        event = replace(event, number=reset.number)
+    return transition(reset, job, event, now=now)
 
 
 class LetsALateWordUndoTheNextIntent(Engine):
@@ -104,9 +104,9 @@ class DropsTheFence(TableStore):
         after: Reset,
         *,
         job: tuple[Stored[JobRow], JobRow] | None = None,
-        event: AuditEvent | None = None,
-        answers: Sequence[Answer] = (),
-        given_up: Stored[Answer] | None = None,
+        event: HistoryEntry | None = None,
+        answers: Sequence[Notification] = (),
+        given_up: Stored[Notification] | None = None,
     ) -> Stored[Reset]:
         if job is not None:
             # Whatever the job row says by now: ours.
@@ -120,15 +120,15 @@ class ForgetsWhatTheJobShows(Engine):
     """Goes wherever the rows do not object."""
 
     async def _ask(
-        self, x: Reset, job: JobRow
-    ) -> MustWait | MustAsk | Refused | Cleared | Previewed:
-        event = await super()._ask(x, job)
+        self, reset: Reset, job: JobRow
+    ) -> MustWait | MustAsk | Refused | ReadyToSend | Previewed:
+        event = await super()._ask(reset, job)
         if not isinstance(event, MustAsk | Refused):
             return event
-        snapshot = await self._look_at_job(x, self._clock())
+        snapshot = await self._look_at_job(reset, self._clock())
         if not isinstance(snapshot, SyncJob):
             return snapshot
-        return await self._as_event(x, policy.Go(), snapshot)
+        return await self._as_event(reset, policy.Go(), snapshot)
 
 
 async def noticed(scenario: str, engine_type: type[Engine], **fault: Any) -> bool:

@@ -18,10 +18,13 @@ async def main() -> None:
     functions = {function.name: function for function in await worker.start()}
     raw = os.environ["WEBHOOK_BODY"].encode()
     call = Message(
-        method="POST", url="http://127.0.0.1/api/webhooks/servicenow",
+        method="POST",
+        url="http://127.0.0.1/api/webhooks/servicenow",
         headers={"content-type": "application/json", "x-relink-secret": os.environ["WEBHOOK_KEY"]},
-        params={"sender": "servicenow"}, query={}, body=TypedData(bytes=raw),
-    )  # fmt: skip
+        params={"sender": "servicenow"},
+        query={},
+        body=TypedData(bytes=raw),
+    )
     answer = await worker.invoke(functions["receive_webhook"], TypedData(http=call))
     worker.stop()
     if answer is None:
@@ -31,11 +34,12 @@ async def main() -> None:
     print(
         json.dumps(
             {
-                "status": int(found.status_code), "body": json.loads(body),
+                "status": int(found.status_code),
+                "body": json.loads(body),
                 "modules": sorted(sys.modules),
             }
         )
-    )  # fmt: skip
+    )
 
 
 asyncio.run(main())

@@ -37,7 +37,7 @@ def services() -> bootstrap.Services:
         settings,
         store=store,
         queues=queues,
-        graph=bootstrap.GraphOpener(settings),
+        graph=bootstrap.LazyGraph(settings),
         notifiers={},
         clock=clock,
         new_id=bootstrap.new_id,

@@ -53,8 +53,11 @@ async def test_a_request_goes_in_by_http_and_its_whole_life_can_be_read() -> Non
     shown = read.json()
     assert (shown["state"], shown["via"], shown["reason"]) == ("completed", "api", "made anew")
     assert [e["state"] for e in shown["events"]] == [
-        "accepted", "sending", "restarted", "completed",
-    ]  # fmt: skip
+        "accepted",
+        "sending",
+        "restarted",
+        "completed",
+    ]
     assert shown["events"][0]["detail"] == "taken in (api, name as claimed)"
     assert (shown["before"]["code"], shown["after"]["code"]) == ("Active", "Active")
     assert [each["subject"] for each in shown["subjects"]] == ["adele@contoso.com"]
@@ -125,8 +128,12 @@ async def test_methods_and_forged_principals_get_what_one_expects() -> None:
 
     assert [r.status_code for r in wrong] == [405] * 5
     assert [r.headers["allow"] for r in wrong] == [
-        "GET, HEAD, POST", "GET, HEAD, POST", "GET, HEAD", "POST", "GET, HEAD",
-    ]  # fmt: skip
+        "GET, HEAD, POST",
+        "GET, HEAD, POST",
+        "GET, HEAD",
+        "POST",
+        "GET, HEAD",
+    ]
     assert nothing.status_code == 404
     assert [(r.status_code, r.content) for r in heads] == [(200, b"")] * 3
     assert page.status_code == 403

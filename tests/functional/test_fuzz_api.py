@@ -30,13 +30,32 @@ LEFT_OUT = "positive_data_acceptance"
 async def fuzz(url: str, folder: Path) -> tuple[int, str]:
     program = Path(sys.executable).with_name("schemathesis")
     process = await asyncio.create_subprocess_exec(
-        program, "run", f"{url}/api/openapi.json", "--header", "x-functions-key: local",
-        "--checks", "all", "--exclude-checks", LEFT_OUT, "--max-examples", EXAMPLES,
-        "--phases", "examples,coverage,fuzzing", "--seed", SEED, "--continue-on-failure",
-        "--generation-database", "none", "--no-color", "--request-timeout", "20",
+        program,
+        "run",
+        f"{url}/api/openapi.json",
+        "--header",
+        "x-functions-key: local",
+        "--checks",
+        "all",
+        "--exclude-checks",
+        LEFT_OUT,
+        "--max-examples",
+        EXAMPLES,
+        "--phases",
+        "examples,coverage,fuzzing",
+        "--seed",
+        SEED,
+        "--continue-on-failure",
+        "--generation-database",
+        "none",
+        "--no-color",
+        "--request-timeout",
+        "20",
         # It keeps notes of its runs where it is run.
-        cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
+        cwd=folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
     out, _ = await process.communicate()
     return process.returncode or 0, out.decode()
 

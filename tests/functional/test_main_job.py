@@ -123,8 +123,13 @@ async def test_throttling_is_waited_out_and_the_restart_sent_once_more(stack: St
     sent = await stack.restarts()
     assert [s["status"] for s in sent] == [429, 204]
     assert await stack.history(ended) == [
-        "accepted", "sending", "waiting", "sending", "restarted", "completed",
-    ]  # fmt: skip
+        "accepted",
+        "sending",
+        "waiting",
+        "sending",
+        "restarted",
+        "completed",
+    ]
 
 
 async def test_a_restart_whose_answer_is_lost_is_found_by_looking_and_not_sent_again(
@@ -138,8 +143,12 @@ async def test_a_restart_whose_answer_is_lost_is_found_by_looking_and_not_sent_a
     assert ended.state is State.COMPLETED
     assert len(await stack.restarts()) == 1
     assert await stack.history(ended) == [
-        "accepted", "sending", "unknown", "restarted", "completed",
-    ]  # fmt: skip
+        "accepted",
+        "sending",
+        "unknown",
+        "restarted",
+        "completed",
+    ]
 
 
 async def switch(stack: Stack, **switches: object) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from shared.domain.reset import AuditEvent, Link, Reset, State
+from shared.domain.reset import HistoryEntry, Link, Reset, State
 from shared.use_cases.lookup import Found
 from shared.web.html import STYLE, html
-from shared.web.messages import Reply
+from shared.web.messages import HttpResponse
 from shared.web.reset_page import render
 from tests.support.world import START
 
@@ -37,22 +37,34 @@ GROUNDS = re.findall(r"--ground: (#[0-9a-f]{6})", STYLE)[:2]
 
 def reset(**changes: object) -> Reset:
     running = Reset(
-        id="r1", target="salesforce-prod", requested_at=START, state=State.RESTARTED, sequence=3,
-        requested_by="ann@contoso.com", via="webhook:servicenow", ticket_system="servicenow",
-        ticket_id="INC0012345", ticket_url="https://contoso.service-now.com/INC0012345",
-        reason="Adele's Salesforce user was made anew", subjects=("adele.vance@contoso.com",),
-        restarted_at=START + timedelta(minutes=2), due_at=START + timedelta(minutes=7),
+        id="r1",
+        target="salesforce-prod",
+        requested_at=START,
+        state=State.RESTARTED,
+        sequence=3,
+        requested_by="ann@contoso.com",
+        via="webhook:servicenow",
+        ticket_system="servicenow",
+        ticket_id="INC0012345",
+        ticket_url="https://contoso.service-now.com/INC0012345",
+        reason="Adele's Salesforce user was made anew",
+        subjects=("adele.vance@contoso.com",),
+        restarted_at=START + timedelta(minutes=2),
+        due_at=START + timedelta(minutes=7),
         detail="Graph took the restart; the initial cycle is being watched",
-        progress="4210 of 12500", expected_minutes="125-1000", approved_by="boss@contoso.com",
-        approver_signed_in=True, graph_request_id="5c1b7c2e-0d3f-4a7b-9a41-3c1f0e9d8b7a",
+        progress="4210 of 12500",
+        expected_minutes="125-1000",
+        approved_by="boss@contoso.com",
+        approver_signed_in=True,
+        graph_request_id="5c1b7c2e-0d3f-4a7b-9a41-3c1f0e9d8b7a",
         before='{"code": "Active", "counts": {"User": 12480, "Group": 20}}',
-    )  # fmt: skip
+    )
     return replace(running, **changes)  # type: ignore[arg-type]
 
 
-def page(x: Reset, *, said: str = "approved (signed in)") -> Reply:
+def page(x: Reset, *, said: str = "approved (signed in)") -> HttpResponse:
     events = [
-        AuditEvent(sequence=n, at=START + timedelta(minutes=n), state=state, by=by, detail=detail)
+        HistoryEntry(sequence=n, at=START + timedelta(minutes=n), state=state, by=by, detail=detail)
         for n, (state, by, detail) in enumerate(
             [
                 (State.ACCEPTED, "ann@contoso.com", "taken in (webhook:servicenow)"),
@@ -68,7 +80,7 @@ def page(x: Reset, *, said: str = "approved (signed in)") -> Reply:
 
 
 @asynccontextmanager
-async def served(reply: Reply) -> AsyncIterator[tuple[str, list[str]]]:
+async def served(reply: HttpResponse) -> AsyncIterator[tuple[str, list[str]]]:
     """The page with its headers; every other path that is asked for is kept."""
     asked: list[str] = []
 
@@ -90,16 +102,24 @@ async def served(reply: Reply) -> AsyncIterator[tuple[str, list[str]]]:
 async def browse(url: str, folder: Path, *options: str) -> str:
     assert CHROMIUM is not None
     process = await asyncio.create_subprocess_exec(
-        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-        "--disable-dev-shm-usage", f"--user-data-dir={folder / 'profile'}", *options, url,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        "--disable-dev-shm-usage",
+        f"--user-data-dir={folder / 'profile'}",
+        *options,
+        url,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
     async with asyncio.timeout(90):
         out, _ = await process.communicate()
     return out.decode()
 
 
-async def photographed(reply: Reply, folder: Path, *options: str, width: int = 1000) -> Path:
+async def photographed(reply: HttpResponse, folder: Path, *options: str, width: int = 1000) -> Path:
     picture = folder / "page.png"
     async with served(reply) as (url, _):
         size = f"--window-size={width},1400"
@@ -135,9 +155,16 @@ async def test_the_style_is_let_in_by_the_pages_own_policy(
 
 async def test_what_people_wrote_runs_nothing_and_loads_nothing(tmp_path: Path) -> None:
     hostile = reset(
-        reason=HOSTILE, requested_by=HOSTILE, ticket_id=HOSTILE, ticket_url="javascript:alert(1)",
-        subjects=(HOSTILE,), detail=HOSTILE, progress=HOSTILE, via=HOSTILE, state=State.FAILED,
-    )  # fmt: skip
+        reason=HOSTILE,
+        requested_by=HOSTILE,
+        ticket_id=HOSTILE,
+        ticket_url="javascript:alert(1)",
+        subjects=(HOSTILE,),
+        detail=HOSTILE,
+        progress=HOSTILE,
+        via=HOSTILE,
+        state=State.FAILED,
+    )
     async with served(page(hostile, said=HOSTILE)) as (url, asked):
         dom = await browse(url, tmp_path, "--dump-dom", "--virtual-time-budget=2000")
 
@@ -154,7 +181,7 @@ async def test_on_a_narrow_screen_nothing_is_wider_than_the_screen(tmp_path: Pat
         "</body>",
         "<script>document.title = 'wide ' + document.documentElement.scrollWidth</script></body>",
     )
-    measured = Reply(status=200, body=probe, content_type="text/html")
+    measured = HttpResponse(status=200, body=probe, content_type="text/html")
     async with served(measured) as (url, _):
         dom = await browse(url, tmp_path, "--dump-dom", "--window-size=500,900")
 

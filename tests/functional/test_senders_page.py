@@ -33,9 +33,14 @@ def test_the_pages_entries_are_those_of_the_example() -> None:
 async def _run(command: str, host_url: str) -> tuple[int, Any]:
     text = command.replace("http://127.0.0.1:7071", host_url).replace("curl -i", "curl -si")
     process = await asyncio.create_subprocess_exec(
-        "bash", "-euo", "pipefail", "-c", text,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+        "bash",
+        "-euo",
+        "pipefail",
+        "-c",
+        text,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
     async with asyncio.timeout(30):
         out, errors = await process.communicate()
     assert process.returncode == 0, errors.decode()

@@ -19,9 +19,13 @@ TABLES: dict[str, dict[str, str]] = json.loads(
     (Path(__file__).parent / "tables.json").read_text(encoding="utf-8")
 )
 _KINDS = {
-    "string": "VARCHAR", "int": "INTEGER", "real": "DOUBLE", "bool": "BOOLEAN",
-    "datetime": "TIMESTAMP", "dynamic": "JSON",
-}  # fmt: skip
+    "string": "VARCHAR",
+    "int": "INTEGER",
+    "real": "DOUBLE",
+    "bool": "BOOLEAN",
+    "datetime": "TIMESTAMP",
+    "dynamic": "JSON",
+}
 
 
 @cache

@@ -33,9 +33,10 @@ class Deployment:
     @property
     def settings(self) -> dict[str, str]:
         (found,) = [
-            r for r in self.of_type("Microsoft.Web/sites/config")
+            r
+            for r in self.of_type("Microsoft.Web/sites/config")
             if r["name"].endswith("/appsettings")
-        ]  # fmt: skip
+        ]
         properties: dict[str, str] = found["properties"]
         return properties
 

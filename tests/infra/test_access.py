@@ -34,11 +34,13 @@ ROLES = {
     ),
     "Storage Queue Data Message Processor": Role(
         id="8a0f0c08-91a1-4084-bc3d-661d67233fed",
-        allows=frozenset({"peek", "receive", "delete"}), breadth=2,
+        allows=frozenset({"peek", "receive", "delete"}),
+        breadth=2,
     ),
     "Storage Queue Data Contributor": Role(
         id="974c5e8b-45b9-4653-ba55-5f855dd0fb88",
-        allows=frozenset({"peek", "send", "receive", "delete", "update", "exists"}), breadth=9,
+        allows=frozenset({"peek", "send", "receive", "delete", "update", "exists"}),
+        breadth=9,
     ),
     "Storage Table Data Reader": Role(
         id="76199698-9eea-4c19-bc75-cec21354c6b6", allows=frozenset({"query"}), breadth=1
@@ -54,12 +56,13 @@ ROLES = {
     ),
     "Key Vault Secrets Officer": Role(
         id="b86a8fe4-44ce-4948-aee5-eccb2c155cd7",
-        allows=frozenset({"get secret", "set secret"}), breadth=5,
+        allows=frozenset({"get secret", "set secret"}),
+        breadth=5,
     ),
     "Monitoring Metrics Publisher": Role(
         id="3913510d-42f4-4e42-8a64-420c390055eb", allows=frozenset({"telemetry"}), breadth=1
     ),
-}  # fmt: skip
+}
 
 # The app sends and peeks; the host asks whether the queue is there, receives, renews and gives back
 # its lease (an update), deletes.

@@ -78,20 +78,28 @@ def test_the_linter_finds_nothing(tool: Compiler, infra: Path) -> None:
     ("file", "old", "new", "rule"),
     [
         pytest.param(
-            "modules/vault.bicep", "output uri string = vault.properties.vaultUri",
-            "output uri string = firstHealthKey", "outputs-should-not-contain-secrets",
+            "modules/vault.bicep",
+            "output uri string = vault.properties.vaultUri",
+            "output uri string = firstHealthKey",
+            "outputs-should-not-contain-secrets",
             id="secret-in-an-output",
         ),
         pytest.param(
-            "modules/app.bicep", "sites@2025-03-01", "sites@2022-03-01", "use-recent-api-versions",
+            "modules/app.bicep",
+            "sites@2025-03-01",
+            "sites@2022-03-01",
+            "use-recent-api-versions",
             id="old-version",
         ),
         pytest.param(
-            "modules/app.bicep", "httpsOnly: true", "unheardOf: true", "BCP037",
+            "modules/app.bicep",
+            "httpsOnly: true",
+            "unheardOf: true",
+            "BCP037",
             id="unknown-property-which-is-only-a-warning",
         ),
     ],
-)  # fmt: skip
+)
 def test_the_linter_would_find(
     tool: Compiler, infra: Path, file: str, old: str, new: str, rule: str
 ) -> None:

@@ -20,7 +20,7 @@ from local.deployment.report import Line, Verdict, conclude
 from local.deployment.smoke import Smoke, judge
 from local.emulator import serve
 from shared.adapters.graph.gateway import GraphGateway
-from shared.bootstrap import GraphOpener
+from shared.bootstrap import LazyGraph
 from shared.config import Settings
 from shared.domain.reset import Reset, State
 from shared.names import RESETS_QUEUE, TABLES
@@ -64,8 +64,11 @@ def test_every_hook_can_be_run_and_runs_what_there_is(script: Path) -> None:
 def test_git_keeps_the_hooks_executable() -> None:
     listed = subprocess.run(
         ["git", "ls-files", "--stage", "infra/hooks"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if listed.returncode or not listed.stdout:
         pytest.skip("no git checkout: the modes in it cannot be seen")
 
@@ -84,9 +87,12 @@ def test_the_hook_before_provisioning_stops_at_a_bad_setting(
     changes: dict[str, str], code: int, says: str
 ) -> None:
     done = subprocess.run(
-        [INFRA / "hooks" / "preprovision.sh"], env={**os.environ, **ENVIRON, **changes},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [INFRA / "hooks" / "preprovision.sh"],
+        env={**os.environ, **ENVIRON, **changes},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
     assert done.returncode == code, done.stdout + done.stderr
     assert says in done.stdout
@@ -122,10 +128,13 @@ def test_settings_are_good_missing_or_wrong_each_by_name() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("INSTANCE_MEMORY_MB", "1024"), ("REMEDIATION_MAY_BE_SILENT", "PT3H"),
-        ("PRIVATE_NETWORK", "yes"), ("ALERTS_ON", ""), ("RESETS_ENABLED", "True"),
+        ("INSTANCE_MEMORY_MB", "1024"),
+        ("REMEDIATION_MAY_BE_SILENT", "PT3H"),
+        ("PRIVATE_NETWORK", "yes"),
+        ("ALERTS_ON", ""),
+        ("RESETS_ENABLED", "True"),
     ],
-)  # fmt: skip
+)
 def test_what_the_template_would_refuse_is_refused_first(name: str, value: str) -> None:
     assert verdicts(settings.check({**ENVIRON, name: value}))[name] is Verdict.WRONG
 
@@ -166,8 +175,9 @@ def test_senders_whose_secrets_lie_in_the_vault_are_good_and_a_reminder() -> Non
     lines = settings.check({**ENVIRON, "WEBHOOK_SENDERS": json.dumps(SENDERS)})
 
     assert verdicts(lines) == {
-        "settings": Verdict.GOOD, "secret webhook-secrets": Verdict.NOT_CHECKED,
-    }  # fmt: skip
+        "settings": Verdict.GOOD,
+        "secret webhook-secrets": Verdict.NOT_CHECKED,
+    }
     assert "gh, own, sn, zd" in lines[-1].says
 
 
@@ -182,8 +192,10 @@ def test_sign_in_with_senders_in_a_file_needs_their_names(tmp_path: Path) -> Non
     file = tmp_path / "senders.json"
     file.write_text(json.dumps({"sn": SENDERS["sn"]}), encoding="utf-8")
     environ = {
-        **ENVIRON, "WEBHOOK_SENDERS": f"@{file}", "SIGN_IN_CLIENT_ID": "c0a8012e",
-    }  # fmt: skip
+        **ENVIRON,
+        "WEBHOOK_SENDERS": f"@{file}",
+        "SIGN_IN_CLIENT_ID": "c0a8012e",
+    }
 
     assert verdicts(settings.check(environ))["WEBHOOK_SENDER_NAMES"] is Verdict.WRONG
     named = settings.check({**environ, "WEBHOOK_SENDER_NAMES": "sn"})
@@ -199,7 +211,7 @@ def test_only_what_is_wrong_stops_a_deployment(capsys: pytest.CaptureFixture[str
 
 @asynccontextmanager
 async def graph(url: str) -> AsyncIterator[GraphGateway]:
-    gateway = await GraphOpener(
+    gateway = await LazyGraph(
         Settings.from_environ(
             {**settings.app_settings(ENVIRON), "GRAPH_ENDPOINT": url}, app_dir=ROOT
         )
@@ -241,8 +253,10 @@ async def test_before_a_deployment_every_target_has_its_job() -> None:
     lines = await checked(Tenant(held={TENANT}))
 
     assert verdicts(lines) == {
-        "settings": Verdict.GOOD, "target salesforce-prod": Verdict.GOOD, TENANT: Verdict.GOOD,
-    }  # fmt: skip
+        "settings": Verdict.GOOD,
+        "target salesforce-prod": Verdict.GOOD,
+        TENANT: Verdict.GOOD,
+    }
     assert "Active" in lines[1].says
 
 
@@ -293,9 +307,13 @@ async def test_a_wrong_setting_asks_nobody() -> None:
 
 def smoke_of(stack: Stack, request_id: str = "smoke-1", *, within: float = 30) -> Smoke:
     return Smoke(
-        queues=stack.queues, store=stack.store, target="salesforce-prod", request_id=request_id,
-        every=0.1, within=within,
-    )  # fmt: skip
+        queues=stack.queues,
+        store=stack.store,
+        target="salesforce-prod",
+        request_id=request_id,
+        every=0.1,
+        within=within,
+    )
 
 
 async def test_the_dry_run_goes_all_the_way_and_sees_a_lost_permission() -> None:
@@ -363,8 +381,12 @@ def test_only_a_preview_that_has_seen_the_job_is_good(
     state: State, before: str, verdict: Verdict
 ) -> None:
     reset = Reset(
-        id="smoke-1", target="aws", requested_at=datetime(2026, 11, 25, tzinfo=UTC),
-        service_principal_id="x", state=state, before=before,
-    )  # fmt: skip
+        id="smoke-1",
+        target="aws",
+        requested_at=datetime(2026, 11, 25, tzinfo=UTC),
+        service_principal_id="x",
+        state=state,
+        before=before,
+    )
 
     assert judge("x", reset).verdict is verdict

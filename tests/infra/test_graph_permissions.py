@@ -26,9 +26,7 @@ from .tenant import GRAPH_ID, IDENTITY, ROLES, Tenant
 SALESFORCE = "8e6c3c1d-4b7a-4c52-9f0e-2a1d5b9c7e31"
 TARGETS = {"RESET_TARGETS": json.dumps({"salesforce-prod": {"servicePrincipalId": SALESFORCE}})}
 BASIC = Wanted(principal_id=IDENTITY, permissions=(TENANT,))
-LEAST = Wanted(
-    principal_id=IDENTITY, permissions=(OWNED,), owned={"salesforce-prod": SALESFORCE}
-)  # fmt: skip
+LEAST = Wanted(principal_id=IDENTITY, permissions=(OWNED,), owned={"salesforce-prod": SALESFORCE})
 
 
 def graph_resources(scenario: str) -> list[tuple[str, dict[str, Any]]]:
@@ -38,16 +36,18 @@ def graph_resources(scenario: str) -> list[tuple[str, dict[str, Any]]]:
 def test_the_template_grants_what_is_asked_for_and_nothing_else() -> None:
     assert Deployment("graph-owned").outputs["granted"] == [OWNED]
     assert Deployment("graph-tenant").outputs["granted"] == [
-        TENANT, *(name for name, _ in OPTIONAL.values()),
-    ]  # fmt: skip
+        TENANT,
+        *(name for name, _ in OPTIONAL.values()),
+    ]
 
 
 def test_every_grant_of_the_template_is_to_the_identity_and_for_applications() -> None:
     for scenario, count in (("graph-tenant", 4), ("graph-owned", 1)):
         grants = [
-            p for kind, p in graph_resources(scenario)
+            p
+            for kind, p in graph_resources(scenario)
             if kind == "Microsoft.Graph/appRoleAssignedTo"
-        ]  # fmt: skip
+        ]
         assert len(grants) == count
         assert all(g["principalId"] == IDENTITY for g in grants)
         assert all("'Application'" in g["appRoleId"] for g in grants)
@@ -55,9 +55,10 @@ def test_every_grant_of_the_template_is_to_the_identity_and_for_applications() -
 
 def test_ownership_comes_with_the_narrow_permission_and_takes_nobody_elses_away() -> None:
     owned = [
-        p["owners"] for kind, p in graph_resources("graph-owned")
+        p["owners"]
+        for kind, p in graph_resources("graph-owned")
         if kind == "Microsoft.Graph/servicePrincipals"
-    ]  # fmt: skip
+    ]
 
     assert owned == [{"relationshipSemantics": "append", "relationships": [IDENTITY]}] * 2
     assert "Microsoft.Graph/servicePrincipals" not in dict(graph_resources("graph-tenant"))
@@ -68,8 +69,10 @@ def test_what_may_be_read_is_off_until_it_is_asked_for() -> None:
 
     assert parameters["access"]["allowedValues"] == [TENANT, OWNED]
     assert {n: p["defaultValue"] for n, p in parameters.items() if n.startswith("read")} == {
-        "readProvisioningLogs": False, "readAuditLogs": False, "readUsers": False,
-    }  # fmt: skip
+        "readProvisioningLogs": False,
+        "readAuditLogs": False,
+        "readUsers": False,
+    }
 
 
 def test_the_command_and_the_template_listen_to_the_same_switches() -> None:
@@ -167,8 +170,9 @@ async def test_a_permission_too_many_is_said_with_its_remedy_and_stops_no_deploy
     lines = await look(tenant.directory(), BASIC)
 
     assert [(line.verdict, line.what) for line in lines] == [
-        (Verdict.GOOD, TENANT), (Verdict.BEYOND, "User.Read.All"),
-    ]  # fmt: skip
+        (Verdict.GOOD, TENANT),
+        (Verdict.BEYOND, "User.Read.All"),
+    ]
     assert "take it away (Entra" in lines[-1].says
     assert conclude(lines) == 0
 

@@ -57,8 +57,11 @@ def said() -> dict[str, Any]:
     done = subprocess.run(
         ["node", str(Path(__file__).parent / "kusto.cjs")],
         input=json.dumps({"tables": TABLES, "queries": QUERIES | BROKEN}),
-        capture_output=True, text=True, check=True, timeout=120,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
@@ -112,9 +115,11 @@ def test_every_field_that_a_query_reads_is_documented(name: str) -> None:
 
 
 RESET = Reset(
-    id="r-1", target="salesforce-prod", requested_at=datetime(2026, 11, 25, tzinfo=UTC),
+    id="r-1",
+    target="salesforce-prod",
+    requested_at=datetime(2026, 11, 25, tzinfo=UTC),
     service_principal_id="8e6c3c1d-4b7a-4c52-9f0e-2a1d5b9c7e31",
-)  # fmt: skip
+)
 
 
 async def _made_of(status: int) -> GraphError:
@@ -212,7 +217,7 @@ FIRES: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
         ),
     ),
     "function-failed": (lambda: None, lambda: None),
-}  # fmt: skip
+}
 
 
 # Said by the invocation itself, which then fails: function-failed.
@@ -337,8 +342,9 @@ def test_the_workbook_shows_what_waits_until_it_is_decided() -> None:
     waiting = workspace.ask(QUERIES["waiting-for-people"])
 
     assert [(row["Id"], row["Asks"]) for row in waiting] == [
-        ("r-2", "approve?"), ("r-3", "did it happen?"),
-    ]  # fmt: skip
+        ("r-2", "approve?"),
+        ("r-3", "did it happen?"),
+    ]
 
 
 def test_the_workbook_shows_each_reset_once_with_its_last_state() -> None:

@@ -83,8 +83,9 @@ def test_the_app_is_python_on_flex_consumption_by_its_own_identity(deployed: Dep
     assert list(app["identity"]["userAssignedIdentities"]) == [identity]
     assert package["type"] == "blobContainer"
     assert package["authentication"] == {
-        "type": "UserAssignedIdentity", "userAssignedIdentityResourceId": identity,
-    }  # fmt: skip
+        "type": "UserAssignedIdentity",
+        "userAssignedIdentityResourceId": identity,
+    }
     assert app["properties"]["keyVaultReferenceIdentity"] == identity
 
 
@@ -196,8 +197,11 @@ def test_storage_and_vault_leave_the_internet_with_the_private_network(
     vault = everything.only("Microsoft.KeyVault/vaults")["id"]
 
     assert reached == {
-        (account, "blob"), (account, "queue"), (account, "table"), (vault, "vault"),
-    }  # fmt: skip
+        (account, "blob"),
+        (account, "queue"),
+        (account, "table"),
+        (vault, "vault"),
+    }
     assert len(everything.of_type("Microsoft.Network/privateDnsZones/virtualNetworkLinks")) == 4
     assert len(everything.of_type("Microsoft.Network/privateEndpoints/privateDnsZoneGroups")) == 4
 
@@ -224,17 +228,20 @@ def test_without_a_private_network_there_is_none() -> None:
 
 def test_sign_in_covers_everything_but_what_strangers_must_reach(everything: Deployment) -> None:
     (auth,) = [
-        r["properties"] for r in everything.of_type("Microsoft.Web/sites/config")
+        r["properties"]
+        for r in everything.of_type("Microsoft.Web/sites/config")
         if r["name"].endswith("/authsettingsV2")
-    ]  # fmt: skip
+    ]
     rules = auth["globalValidation"]
     entra = auth["identityProviders"]["azureActiveDirectory"]
 
     assert auth["platform"]["enabled"] is True
     assert rules["requireAuthentication"] is True
     assert set(rules["excludedPaths"]) == {
-        "/api/health", "/api/openapi.json", "/api/webhooks/sn",
-    }  # fmt: skip
+        "/api/health",
+        "/api/openapi.json",
+        "/api/webhooks/sn",
+    }
     # The value behind this name is the identity's client id: no client secret exists.
     assert entra["registration"]["clientSecretSettingName"] in everything.settings
     assert "clientSecret" not in entra["registration"]
@@ -256,8 +263,9 @@ def test_zones_are_all_or_nothing(everything: Deployment) -> None:
     # One always-ready instance was asked for; over zones there must be two.
     assert ready == [{"name": "http", "instanceCount": 2}]
     assert Deployment("default").only("Microsoft.Web/serverfarms")["properties"] == {
-        "reserved": True, "zoneRedundant": False,
-    }  # fmt: skip
+        "reserved": True,
+        "zoneRedundant": False,
+    }
 
 
 def test_a_lock_keeps_the_audit_where_that_is_wanted(everything: Deployment) -> None:
@@ -278,9 +286,11 @@ def test_who_writes_and_who_reads_secrets_is_logged(deployed: Deployment) -> Non
     writes = {"StorageWrite", "StorageDelete"}
 
     assert logged == {
-        "blobServices": writes, "queueServices": writes, "tableServices": writes,
+        "blobServices": writes,
+        "queueServices": writes,
+        "tableServices": writes,
         "vaults": {"AuditEvent"},
-    }  # fmt: skip
+    }
 
 
 def test_the_budget_warns_the_same_people(deployed: Deployment) -> None:
@@ -289,6 +299,7 @@ def test_the_budget_warns_the_same_people(deployed: Deployment) -> None:
 
     assert budget["amount"] > 0
     assert {n["thresholdType"] for n in budget["notifications"].values()} == {
-        "Forecasted", "Actual",
-    }  # fmt: skip
+        "Forecasted",
+        "Actual",
+    }
     assert all(n["contactGroups"] == [people] for n in budget["notifications"].values())

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from shared.domain.quarantine import MATRIX
+from shared.domain.quarantine import QUARANTINE_RULES
 from shared.domain.reset import ENDED, Fleet, Reset, State
 from shared.domain.sync_job import AuditTrail, StaleLink, StaleLinks
 from shared.names import REMEDIATE, RESETS_QUEUE
@@ -30,7 +30,7 @@ COOLDOWN = timedelta(days=1)
 BUDGET = 10
 STORM = 20
 FIRST_STORM = timedelta(hours=3)
-REASONS = [*MATRIX, "BrandNewReason"]
+REASONS = [*QUARANTINE_RULES, "BrandNewReason"]
 CURABLE = "EncounteredEscrowProportionThreshold"
 
 
@@ -286,10 +286,13 @@ class _Recorder:
         reason = graph.job.quarantine.reason if graph.job.quarantine is not None else ""
         month.sent.append(
             Sent(
-                at=month.world.clock(), target=self.alias, reset=x.id,
-                automatic=x.via == REMEDIATE, reason=reason,
+                at=month.world.clock(),
+                target=self.alias,
+                reset=x.id,
+                automatic=x.via == REMEDIATE,
+                reason=reason,
             )
-        )  # fmt: skip
+        )
 
 
 def effective(month: Month) -> list[Sent]:

@@ -28,9 +28,13 @@ async def test_another_process_elsewhere_at_another_time_builds_the_same_bytes(
     again = tmp_path / "again.zip"
     build = f"umask 077; cd /; exec {sys.executable} -m local.package {again}"
     odd = {
-        "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "4711", "TZ": "Pacific/Auckland",
-        "SOURCE_DATE_EPOCH": "1000000000", "LC_ALL": "C", "HOME": str(tmp_path),
-    }  # fmt: skip
+        "PYTHONPATH": str(ROOT),
+        "PYTHONHASHSEED": "4711",
+        "TZ": "Pacific/Auckland",
+        "SOURCE_DATE_EPOCH": "1000000000",
+        "LC_ALL": "C",
+        "HOME": str(tmp_path),
+    }
 
     code, said = await run(["bash", "-c", build], odd)
 
@@ -61,9 +65,13 @@ def test_the_app_stands_at_the_root_and_nothing_that_is_not_deployed(package: Pa
     app = {p for p in package.files if not p.startswith((SITE, "__pycache__/"))}
 
     assert top == {
-        ".python_packages", "__pycache__", "function_app.py", "host.json", "requirements.txt",
+        ".python_packages",
+        "__pycache__",
+        "function_app.py",
+        "host.json",
+        "requirements.txt",
         "shared",
-    }  # fmt: skip
+    }
     assert {p.relative_to(ROOT).as_posix() for p in (ROOT / "shared").rglob("*.py")} == {
         p for p in app if p.startswith("shared/") and p.endswith(".py")
     }
@@ -88,8 +96,12 @@ def test_of_wheels_only_what_runs_is_shipped(package: Package) -> None:
     assert [p for p in site if p.endswith((".pyi", ".pyx", ".pxd", ".c", ".h", "py.typed"))] == []
     assert [p for p in site if re.search(r"(^|/)(bin|pip|setuptools)/", p)] == []
     assert {p.rpartition("/")[2] for p in site if ".dist-info/" in p and "LICENSE" not in p} <= {
-        "METADATA", "entry_points.txt", "NOTICE", "AUTHORS.rst", "AUTHORS.md",
-    }  # fmt: skip
+        "METADATA",
+        "entry_points.txt",
+        "NOTICE",
+        "AUTHORS.rst",
+        "AUTHORS.md",
+    }
     # Whose text the licence asks to go along.
     distributions = {p.partition("/")[0] for p in site if ".dist-info/" in p}
     locked = lock.read((ROOT / lock.LOCK).read_text(encoding="utf-8"))

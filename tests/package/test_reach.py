@@ -123,10 +123,15 @@ def test_mentioning_a_segment_brings_its_builder_alone() -> None:
 )
 def test_calling_it_brings_what_the_call_needs_and_no_more(asked: str) -> None:
     assert reached(IMPORT, asked) == {
-        "client", "users.users_request_builder",
-        "models.user", "models.entity", "models.photo", "models.extra",
-        "models.error", "models.loud",
-    }  # fmt: skip
+        "client",
+        "users.users_request_builder",
+        "models.user",
+        "models.entity",
+        "models.photo",
+        "models.extra",
+        "models.error",
+        "models.loud",
+    }
 
 
 def test_a_module_imported_by_its_name_in_a_string_counts() -> None:

@@ -105,11 +105,19 @@ async def test_the_gateways_contract_holds_over_the_package(unpacked: Path, tmp_
     report = tmp_path / "report.json"
     code, said = await run(
         alone.command(
-            unpacked, guests, "pytest", str(ROOT / "tests/contract/test_graph_gateway.py"),
-            "-q", "-p", "no:cacheprovider", "-o", "pythonpath=",
-            "--import-mode=importlib", report=str(report),
+            unpacked,
+            guests,
+            "pytest",
+            str(ROOT / "tests/contract/test_graph_gateway.py"),
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-o",
+            "pythonpath=",
+            "--import-mode=importlib",
+            report=str(report),
         )
-    )  # fmt: skip
+    )
 
     assert code == 0, said
     assert " passed" in said
@@ -120,8 +128,15 @@ async def test_the_gateways_contract_holds_over_the_package(unpacked: Path, tmp_
 
 
 RUNNER = (
-    "pytest", "_pytest", "pytest_asyncio", "pluggy", "iniconfig", "packaging", "py", "pygments",
-)  # fmt: skip
+    "pytest",
+    "_pytest",
+    "pytest_asyncio",
+    "pluggy",
+    "iniconfig",
+    "packaging",
+    "py",
+    "pygments",
+)
 
 
 def runner() -> dict[str, Path]:

@@ -28,14 +28,19 @@ def findings(project: Path) -> dict[str, str]:
     """What the doctor does not pass, by rule; on no path is anything of this machine."""
     done = subprocess.run(
         [
-            DOCTOR, "doctor", "--path", str(project), "--format=json", "--profile=full",
+            DOCTOR,
+            "doctor",
+            "--path",
+            str(project),
+            "--format=json",
+            "--profile=full",
             "--hosting-plan=flex-consumption",
         ],
         capture_output=True,
         text=True,
         check=False,
         env={"PATH": str(DOCTOR.parent), "HOME": str(project)},
-    )  # fmt: skip
+    )
     assert done.stdout, done.stderr
     results = [item for part in json.loads(done.stdout)["results"] for item in part["items"]]
     assert sum(item["status"] == "pass" for item in results) > 15

@@ -3,7 +3,7 @@
 import base64
 import json
 
-from shared.web.messages import Call
+from shared.web.messages import HttpRequest
 
 URL = "https://relink.example/api/resets?code=secret"
 
@@ -21,12 +21,12 @@ def call(
     signed_in: str = "",
     content_type: str = "application/json",
     **query: str,
-) -> Call:
+) -> HttpRequest:
     """*signed_in* is the header's value, as `principal` makes it."""
     headers = {"content-type": content_type} if content_type else {}
     if signed_in:
         headers["x-ms-client-principal"] = signed_in
-    return Call(
+    return HttpRequest(
         body=json.dumps(body).encode() if isinstance(body, dict) else body,
         url=URL,
         headers=headers,

@@ -37,9 +37,10 @@ def standard(
     key = base64.b64decode(secret.removeprefix("whsec_"))
     digest = base64.b64encode(_hmac(key, f"{delivery}.{seconds}.".encode() + raw)).decode()
     return {
-        "webhook-id": delivery, "webhook-timestamp": seconds,
+        "webhook-id": delivery,
+        "webhook-timestamp": seconds,
         "webhook-signature": f"v1,{guarded(digest)}",
-    }  # fmt: skip
+    }
 
 
 def github(raw: bytes, *, secret: str = SECRETS["github"]) -> dict[str, str]:

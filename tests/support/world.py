@@ -17,7 +17,7 @@ from shared.config import Settings
 from shared.domain.errors import NotDelivered
 from shared.domain.ports import Graph, Store
 from shared.domain.requests import Received, ResetRequest
-from shared.domain.reset import Answer, AuditEvent, Claim, JobRow, Reset, Watch
+from shared.domain.reset import Claim, HistoryEntry, JobObservation, JobRow, Notification, Reset
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
 from shared.use_cases.accept import Accepted
 from shared.use_cases.advance import Engine
@@ -65,12 +65,12 @@ class RecordingNotifier:
     """Keeps what it was given; may be down, or take an answer and lose its own."""
 
     faults: Faults
-    delivered: list[Answer] = field(default_factory=list)
+    delivered: list[Notification] = field(default_factory=list)
     clock: Clock = field(default_factory=Clock)
     down_until: datetime = START
     pause: Callable[[str], Awaitable[None]] | None = None
 
-    async def deliver(self, answer: Answer, *, again: bool) -> None:
+    async def deliver(self, answer: Notification, *, again: bool) -> None:
         def perform() -> None:
             if again and any((a.id, a.n) == (answer.id, answer.n) for a in self.delivered):
                 return
@@ -210,7 +210,7 @@ class World:
         assert stored is not None
         return stored.row
 
-    async def events(self, request_id: str = "r1") -> list[AuditEvent]:
+    async def events(self, request_id: str = "r1") -> list[HistoryEntry]:
         return await self._spectator().events(await self.row(request_id))
 
     async def history(self, request_id: str = "r1") -> list[str]:
@@ -219,7 +219,7 @@ class World:
     async def job(self, target: str = TARGET) -> JobRow:
         return (await self._spectator().read_job(target)).row
 
-    async def watch(self, target: str = TARGET) -> Watch:
+    async def watch(self, target: str = TARGET) -> JobObservation:
         return (await self._spectator().read_watch(target)).row
 
     def keys(self, partition: str) -> list[str]:

@@ -32,10 +32,12 @@ async def test_whoever_completes_what_the_timer_began_does_it_in_the_timers_name
     store = world.storage.store()
     await store.claim(
         Claim(
-            id=ID, target=TARGET, requested_at=to_milliseconds(world.clock()),
+            id=ID,
+            target=TARGET,
+            requested_at=to_milliseconds(world.clock()),
             content_hash=content_hash(REQUEST),
         )
-    )  # fmt: skip
+    )
     # The process died there; somebody's message brings the same request.
     accepted = await world.app.intake.acceptance.accept(
         Received(id=ID, request=REQUEST), via="queue"

@@ -226,9 +226,16 @@ async def test_the_header_is_believed_only_where_the_platform_puts_it(enabled: s
 
 @pytest.mark.parametrize(
     "header",
-    ["", "%%%", "bm8=", base64.b64encode(b"[]").decode(), base64.b64encode(b"{}").decode(),
-     principal(""), principal(typ="oid")],
-)  # fmt: skip
+    [
+        "",
+        "%%%",
+        "bm8=",
+        base64.b64encode(b"[]").decode(),
+        base64.b64encode(b"{}").decode(),
+        principal(""),
+        principal(typ="oid"),
+    ],
+)
 async def test_a_header_that_names_nobody_signs_nobody_in(header: str) -> None:
     assert signed_in(header, sign_in=True) == ""
 

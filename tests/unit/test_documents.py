@@ -12,7 +12,7 @@ import pytest
 from local.documents import DOCS, STATES, states
 from shared.domain.catalogue import Remediate
 from shared.domain.policy import FLEET_LEAST, FLEET_PERCENT
-from shared.domain.quarantine import MATRIX, UNKNOWN, Verdict
+from shared.domain.quarantine import QUARANTINE_RULES, UNKNOWN, Treatment
 from shared.domain.remediation import LOGS_REACH_BACK
 from shared.domain.reset import ON_THE_WIRE, Scope, State
 from shared.telemetry import EVENTS, emit
@@ -74,10 +74,12 @@ def test_every_setting_is_documented() -> None:
 
 def test_the_matrix_of_reasons_is_the_documented_one() -> None:
     text = (DOCS / "remediation.md").read_text(encoding="utf-8")
-    verdicts = "|".join(Verdict)
+    verdicts = "|".join(Treatment)
     cells = rf"^\| (\S.*?) \| ({verdicts}) \| ({verdicts}) \| (.+) \|$"
     rows = re.findall(cells, text, re.MULTILINE)
-    lines = {f"`{reason}`": line for reason, line in MATRIX.items()} | {"any other": UNKNOWN}
+    lines = {f"`{reason}`": line for reason, line in QUARANTINE_RULES.items()} | {
+        "any other": UNKNOWN
+    }
 
     assert rows == [(name, line.automatic, line.person, line.why) for name, line in lines.items()]
 

@@ -11,7 +11,7 @@ from shared.domain.errors import InvalidRequest
 from shared.domain.requests import ResetRequest, Ticket
 from shared.webhooks.formats import read_event
 from shared.webhooks.json_pointer import check_pointer, look_up
-from shared.webhooks.parsed import Asked, AsksNothing
+from shared.webhooks.parsed import AsksNothing, ParsedRequest
 from shared.webhooks.senders import Sender, parse_senders
 from tests.support import webhooks
 from tests.support.world import SP
@@ -35,14 +35,14 @@ SENDERS = parse_senders(
 )
 
 
-def read(sender: str | Sender, event: Any) -> Asked | AsksNothing:
+def read(sender: str | Sender, event: Any) -> ParsedRequest | AsksNothing:
     found = SENDERS[sender] if isinstance(sender, str) else sender
     return read_event(found, webhooks.body(event), CATALOGUE)
 
 
 def asked(sender: str | Sender, event: Any) -> ResetRequest:
     found = read(sender, event)
-    assert isinstance(found, Asked), found
+    assert isinstance(found, ParsedRequest), found
     return found.request
 
 
@@ -102,9 +102,14 @@ def test_an_event_without_what_is_wanted_asks_for_nothing(change: dict[str, Any]
 
 def test_a_constant_stands_for_itself_and_a_number_becomes_text() -> None:
     sender = declared(
-        target=TARGET, reason="fixed", ticket={"system": "s", "id": "/id"},
-        subjects=["a@x", "b@x"], dryRun=True, requestId="/rid", notBefore="/when",
-    )  # fmt: skip
+        target=TARGET,
+        reason="fixed",
+        ticket={"system": "s", "id": "/id"},
+        subjects=["a@x", "b@x"],
+        dryRun=True,
+        requestId="/rid",
+        notBefore="/when",
+    )
     found = asked(sender, {"id": 17, "rid": "r-1", "when": "2026-12-01T20:00:00Z"})
 
     assert (found.reason, found.ticket) == ("fixed", Ticket(system="s", id="17"))
@@ -114,9 +119,13 @@ def test_a_constant_stands_for_itself_and_a_number_becomes_text() -> None:
 
 def test_fields_that_find_nothing_are_left_out() -> None:
     sender = declared(
-        target="/t", reason="/r", requestedBy="/b", subjects="/s", dryRun="/d",
+        target="/t",
+        reason="/r",
+        requestedBy="/b",
+        subjects="/s",
+        dryRun="/d",
         ticket={"system": "desk", "id": "/n"},
-    )  # fmt: skip
+    )
     assert asked(sender, {"t": TARGET, "r": None, "b": "", "s": []}) == ResetRequest(target=TARGET)
 
 
@@ -145,11 +154,12 @@ def test_a_tickets_prose_is_cut_to_a_reason() -> None:
         ({"target": TARGET, "requestId": "/i"}, {"i": "a/b"}, "requestId: "),
         ({"target": TARGET, "notBefore": "/n"}, {"n": "tomorrow"}, "notBefore: must be a date"),
         (
-            {"target": TARGET, "ticket": {"system": "/s", "id": "/i"}}, {"i": "1"},
+            {"target": TARGET, "ticket": {"system": "/s", "id": "/i"}},
+            {"i": "1"},
             "ticket.system: missing",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_value_of_the_wrong_kind_is_named(
     layout: dict[str, Any], event: Any, complaint: str
 ) -> None:
@@ -160,8 +170,8 @@ def test_a_value_of_the_wrong_kind_is_named(
 def test_when_compares_as_json_does() -> None:
     sender = declared(target=TARGET, when={"/a": [1, "x"], "/b": True})
 
-    assert isinstance(read(sender, {"a": 1, "b": True}), Asked)
-    assert isinstance(read(sender, {"a": "x", "b": True}), Asked)
+    assert isinstance(read(sender, {"a": 1, "b": True}), ParsedRequest)
+    assert isinstance(read(sender, {"a": "x", "b": True}), ParsedRequest)
     for event in ({"a": True, "b": True}, {"a": 1, "b": 1}, {"a": "1", "b": True}, {"a": 1}):
         assert nothing(sender, event)
 
@@ -169,15 +179,34 @@ def test_when_compares_as_json_does() -> None:
 @pytest.mark.parametrize(
     ("pointer", "value"),
     [
-        ("/a/b", 1), ("/c/0", 2), ("/c/1/d", 3), ("/e~1f", 4), ("/g~0h", 5), ("/", 6), ("/ ", 7),
-        ("/c/-", None), ("/c/00", None), ("/c/2", None), ("/c/-1", None), ("/a/b/x", None),
-        ("/no", None), ("/c/0/0", None), ("/c/\u0660", None), ("/~01", 8),
+        ("/a/b", 1),
+        ("/c/0", 2),
+        ("/c/1/d", 3),
+        ("/e~1f", 4),
+        ("/g~0h", 5),
+        ("/", 6),
+        ("/ ", 7),
+        ("/c/-", None),
+        ("/c/00", None),
+        ("/c/2", None),
+        ("/c/-1", None),
+        ("/a/b/x", None),
+        ("/no", None),
+        ("/c/0/0", None),
+        ("/c/\u0660", None),
+        ("/~01", 8),
     ],
-)  # fmt: skip
+)
 def test_json_pointers(pointer: str, value: Any) -> None:
     document = {
-        "a": {"b": 1}, "c": [2, {"d": 3}], "e/f": 4, "g~h": 5, "": 6, " ": 7, "~1": 8,
-    }  # fmt: skip
+        "a": {"b": 1},
+        "c": [2, {"d": 3}],
+        "e/f": 4,
+        "g~h": 5,
+        "": 6,
+        " ": 7,
+        "~1": 8,
+    }
     assert check_pointer(pointer) == ""
     assert look_up(document, pointer) == value
 
@@ -268,7 +297,8 @@ def test_an_issue_form_of_a_member_asks(newline: str) -> None:
             issue(
                 "opened",
                 issue={
-                    "body": "### Target\n\n_No response_\n", "author_association": "OWNER",
+                    "body": "### Target\n\n_No response_\n",
+                    "author_association": "OWNER",
                 },
             ),
             "no section",
@@ -286,7 +316,7 @@ def test_an_issue_form_of_a_member_asks(newline: str) -> None:
         ),
         ({"zen": "Keep it logically awesome.", "hook_id": 1}, "only events of issues"),
     ],
-)  # fmt: skip
+)
 def test_other_events_of_github_ask_for_nothing(event: dict[str, Any], why: str) -> None:
     assert why in nothing("github", event)
 
@@ -294,10 +324,15 @@ def test_other_events_of_github_ask_for_nothing(event: dict[str, Any], why: str)
 @pytest.mark.parametrize(
     ("answer", "dry_run"),
     [
-        ("- [X] Yes", True), ("- [x] Only tell me what would happen", True), ("yes", True),
-        ("- [ ] a\n- [x] b", True), ("- [ ] Yes", False), ("No", False), ("_No response_", False),
+        ("- [X] Yes", True),
+        ("- [x] Only tell me what would happen", True),
+        ("yes", True),
+        ("- [ ] a\n- [x] b", True),
+        ("- [ ] Yes", False),
+        ("No", False),
+        ("_No response_", False),
     ],
-)  # fmt: skip
+)
 def test_a_box_that_is_ticked_is_a_dry_run(answer: str, dry_run: bool) -> None:
     body = f"### Target\n\n{TARGET}\n\n### Dry run\n\n{answer}\n"
     event = issue("opened", issue={"body": body, "author_association": "OWNER"})
@@ -327,9 +362,10 @@ def test_what_a_stranger_wrote_is_not_what_the_one_with_the_label_wants() -> Non
     theirs = issue("labeled", label=label, issue={"body": FORM, "user": {"login": "eve"}})
     assert (asked("github", theirs).subjects, asked("github", theirs).dry_run) == ((), False)
     ours = issue(
-        "labeled", label=label,
+        "labeled",
+        label=label,
         issue={"body": FORM, "user": {"login": "bob"}, "author_association": "OWNER"},
-    )  # fmt: skip
+    )
     assert len(asked("github", ours).subjects) == 3
 
 
@@ -387,7 +423,7 @@ def alert(*dimensions: tuple[str, str], **changes: Any) -> dict[str, Any]:
 def test_an_alert_names_its_target_by_alias_or_by_ids(event: dict[str, Any]) -> None:
     found = read("azure-monitor", event)
 
-    assert isinstance(found, Asked)
+    assert isinstance(found, ParsedRequest)
     assert found.request.target == TARGET
     assert found.request.requested_by == "Azure Monitor"
     assert found.request.reason == (
@@ -422,9 +458,11 @@ def test_an_alert_that_names_no_target_of_this_senders_is_told_what_to_do(
 
 def test_of_two_jobs_of_one_service_principal_the_alert_must_name_one() -> None:
     entry = {
-        "scheme": "header", "header": "x-s", "format": "azure-monitor",
+        "scheme": "header",
+        "header": "x-s",
+        "format": "azure-monitor",
         "targets": ["aws", "aws-groups", "servicenow"],
-    }  # fmt: skip
+    }
     sender = parse_senders(
         json.dumps({"s": entry}), json.dumps({"s": ["x" * 16]}), signed_in_front=False
     )["s"]
@@ -445,10 +483,20 @@ def test_of_two_jobs_of_one_service_principal_the_alert_must_name_one() -> None:
 @pytest.mark.parametrize(
     "raw",
     [
-        b"", b" ", b"[]", b'"text"', b"17", b"null", b"{", b"\xff\xfe", b"{}\x00",
-        json.dumps({"target": TARGET}).encode("utf-16"), b"[" * 100_000, b'{"a":' * 100_000,
+        b"",
+        b" ",
+        b"[]",
+        b'"text"',
+        b"17",
+        b"null",
+        b"{",
+        b"\xff\xfe",
+        b"{}\x00",
+        json.dumps({"target": TARGET}).encode("utf-16"),
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
     ],
-)  # fmt: skip
+)
 def test_what_is_no_json_object_in_utf_8_is_refused(sender: str, raw: bytes) -> None:
     with pytest.raises(InvalidRequest):
         read_event(SENDERS[sender], raw, CATALOGUE)
@@ -456,7 +504,7 @@ def test_what_is_no_json_object_in_utf_8_is_refused(sender: str, raw: bytes) -> 
 
 def test_a_byte_order_mark_does_no_harm_to_a_native_body() -> None:
     raw = b"\xef\xbb\xbf" + webhooks.body(JIRA)
-    assert isinstance(read_event(SENDERS["jira"], raw, CATALOGUE), Asked)
+    assert isinstance(read_event(SENDERS["jira"], raw, CATALOGUE), ParsedRequest)
 
 
 @pytest.mark.parametrize("sender", ["services", "jira", "github"])
@@ -469,12 +517,15 @@ def test_a_name_given_twice_is_refused(sender: str) -> None:
 
 def test_the_relink_format_takes_an_envelope_and_its_id() -> None:
     event = {
-        "specversion": "1.0", "id": "e-1", "source": "/hr", "type": "x",
+        "specversion": "1.0",
+        "id": "e-1",
+        "source": "/hr",
+        "type": "x",
         "data": {"target": TARGET},
-    }  # fmt: skip
+    }
     found = read("services", event)
 
-    assert isinstance(found, Asked)
+    assert isinstance(found, ParsedRequest)
     assert (found.request, found.delivery) == (ResetRequest(target=TARGET), "/hr\ne-1")
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from shared.domain.errors import StorageUnavailable
-from shared.invocation import InvocationCancelled, answered
+from shared.invocation import InvocationCancelled, shielded
 
 
 async def fails(error: BaseException) -> None:
@@ -16,17 +16,17 @@ async def fails(error: BaseException) -> None:
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), SystemExit(3), GeneratorExit()])
 async def test_what_the_worker_does_not_survive_becomes_a_failure(error: BaseException) -> None:
     with pytest.raises(InvocationCancelled, match=type(error).__name__):
-        await answered(fails(error))
+        await shielded(fails(error))
 
 
 @pytest.mark.parametrize("error", [StorageUnavailable("down"), ValueError("x")])
 async def test_an_ordinary_failure_stays_what_it_is(error: Exception) -> None:
     with pytest.raises(type(error)):
-        await answered(fails(error))
+        await shielded(fails(error))
 
 
 async def test_a_result_is_passed_on() -> None:
     async def four() -> int:
         return 4
 
-    assert await answered(four()) == 4
+    assert await shielded(four()) == 4

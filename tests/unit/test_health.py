@@ -75,8 +75,9 @@ async def test_a_bad_setting_is_told_again_at_every_tick_of_the_sweep(
 
     said = [r.getMessage() for r in caplog.records if "settings.bad" in r.getMessage()]
     assert [line.split(":")[1].strip(' "') for line in said] == [
-        "RESET_DAILY_BUDGET", "RESET_MAX_AGE",
-    ] * 2  # fmt: skip
+        "RESET_DAILY_BUDGET",
+        "RESET_MAX_AGE",
+    ] * 2
 
 
 async def test_without_storage_the_tick_fails_and_has_told_why(

@@ -14,7 +14,7 @@ from shared.domain.errors import InvalidRequest
 from shared.domain.reset import State
 from shared.names import QUEUES
 from shared.use_cases.lookup import MOST_A_PAGE
-from shared.web.messages import Call
+from shared.web.messages import HttpRequest
 from tests.support.calls import principal
 from tests.support.described import check
 from tests.support.host import resets
@@ -34,9 +34,17 @@ def quiet() -> Iterator[None]:
 
 
 JSON_TYPES = st.sampled_from(
-    ["application/json", "application/cloudevents+json", "application/json;charset=utf-8",
-     "application/json; charset=utf-16", "text/plain", "", ";;;", "application/json;charset"],
-)  # fmt: skip
+    [
+        "application/json",
+        "application/cloudevents+json",
+        "application/json;charset=utf-8",
+        "application/json; charset=utf-16",
+        "text/plain",
+        "",
+        ";;;",
+        "application/json;charset",
+    ],
+)
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40),
@@ -55,11 +63,12 @@ FIELDS = {
         optional={"url": st.text(max_size=9)},
     ),
     "subjects": st.lists(st.text(max_size=5), max_size=4),
-    "notBefore": st.datetimes().map(str) | st.sampled_from(
+    "notBefore": st.datetimes().map(str)
+    | st.sampled_from(
         ["2026-12-01T20:00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00", "now"]
     ),
     "dryRun": st.booleans(),
-}  # fmt: skip
+}
 
 # Nearly a request: some fields right, some of any kind.
 nearly = st.fixed_dictionaries(
@@ -112,7 +121,7 @@ def only_listed(world: World) -> None:
 def test_submit(raw: bytes, content_type: str) -> None:
     world = World()
     headers = {"content-type": content_type}
-    call = Call(body=raw, url="https://relink.example/api/resets", headers=headers)
+    call = HttpRequest(body=raw, url="https://relink.example/api/resets", headers=headers)
 
     reply = asyncio.run(world.app.submit(call))
 
@@ -170,7 +179,7 @@ def test_decide_reset(raw: bytes, content_type: str, reset_id: str, header: str)
 
     async def decide() -> int:
         await world.accept()
-        call = Call(
+        call = HttpRequest(
             body=raw,
             headers={"content-type": content_type, "x-ms-client-principal": header},
             path={"id": reset_id},
@@ -194,7 +203,9 @@ def test_decide_reset(raw: bytes, content_type: str, reset_id: str, header: str)
 )
 def test_what_only_reads(reset_id: str, query: dict[str, str], header: str) -> None:
     world = World(environ={**ENVIRON, "WEBSITE_AUTH_ENABLED": "True"})
-    call = Call(query=query, path={"id": reset_id}, headers={"x-ms-client-principal": header})
+    call = HttpRequest(
+        query=query, path={"id": reset_id}, headers={"x-ms-client-principal": header}
+    )
 
     async def ask() -> list[int]:
         app = world.app

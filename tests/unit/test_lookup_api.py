@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 
 from shared.domain.reset import State
-from shared.web.messages import Call, Reply
+from shared.web.messages import HttpRequest, HttpResponse
 from tests.support.calls import call
 from tests.support.world import ENVIRON, TARGET, World
 
 OTHER = "66666666-2222-3333-4444-555555555555"
 
 
-async def get(world: World, reset_id: str) -> Reply:
+async def get(world: World, reset_id: str) -> HttpResponse:
     return await world.app.get_reset(call(reset_id=reset_id))
 
 
-def asked(query: Mapping[str, str]) -> Call:
-    return Call(query=query)
+def asked(query: Mapping[str, str]) -> HttpRequest:
+    return HttpRequest(query=query)
 
 
 async def listed(world: World, **query: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from shared.domain import policy
-from shared.domain.quarantine import MATRIX, RESTART_HELPS
+from shared.domain.quarantine import QUARANTINE_RULES, RESTART_HELPS
 from shared.domain.reset import Reset, Scope, State
 from shared.domain.sync_job import AuditTrail, StaleLink, StaleLinks
 from shared.names import REMEDIATE
@@ -131,9 +131,11 @@ class Watched:
             assert x.approved
             assert x.via != REMEDIATE
         row, relapsed = await self.world.job(x.target), watches[ALIASES.index(x.target)].relapsed_at
-        closed = row.last_approved_at is not None and relapsed is not None and (
-            relapsed <= row.last_approved_at
-        )  # fmt: skip
+        closed = (
+            row.last_approved_at is not None
+            and relapsed is not None
+            and (relapsed <= row.last_approved_at)
+        )
         assert (
             relapsed is None or closed or (x.approved_at is not None and relapsed <= x.approved_at)
         )
@@ -176,7 +178,7 @@ class Watched:
                 graph.incremental_cycle()
 
     async def _quarantine(self, alias: str, value: Any) -> None:
-        reasons = [*MATRIX, "BrandNew", ""]
+        reasons = [*QUARANTINE_RULES, "BrandNew", ""]
         self.world.graph_of(alias).quarantine(reasons[value % len(reasons)])
 
     async def _lift(self, alias: str, value: Any) -> None:

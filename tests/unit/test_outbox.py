@@ -7,7 +7,7 @@ import pytest
 
 from shared.domain.errors import FateUnknown
 from shared.domain.requests import Ticket
-from shared.domain.reset import AnswerKind, State
+from shared.domain.reset import NotificationKind, State
 from shared.names import NOTIFICATIONS_QUEUE
 from tests.support.host import Host
 from tests.support.storage import Message
@@ -82,7 +82,9 @@ async def test_a_person_who_is_asked_reads_what_is_asked_and_why_until_when_and_
     await world.ask(ticket=ticket(), requested_by="ann", reason="wrong Salesforce user")
     await world.quiesce()
 
-    text = next(a.text for a in world.desk.delivered if a.kind is AnswerKind.AWAITING_APPROVAL)
+    text = next(
+        a.text for a in world.desk.delivered if a.kind is NotificationKind.AWAITING_APPROVAL
+    )
     assert text == (
         "Reset r1 of salesforce-prod: awaiting approval. This target always needs an approval. "
         "Asked for: a full restart (all links are broken and every account is matched again), by "
@@ -111,7 +113,7 @@ async def test_who_is_asked_for_a_fate_is_told_where_to_say_it() -> None:
         await world.look()
     await world.quiesce()
 
-    text = next(a.text for a in world.desk.delivered if a.kind is AnswerKind.UNKNOWN)
+    text = next(a.text for a in world.desk.delivered if a.kind is NotificationKind.UNKNOWN)
     assert "Decide confirm, resend or cancel by 2026-11-25 09:30 UTC: https://relink" in text
 
 

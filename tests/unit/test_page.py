@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from shared.domain.requests import Ticket
-from shared.domain.reset import OPEN, AuditEvent, Link, Reset, State
+from shared.domain.reset import OPEN, HistoryEntry, Link, Reset, State
 from shared.use_cases.lookup import Found
 from shared.web.html import HEADERS, STYLE, element, said
 from shared.web.reset_page import WORDS, render
@@ -24,7 +24,7 @@ RESET = Reset(id="r1", target="salesforce-prod", requested_at=START, sequence=1)
 
 
 def shown(x: Reset, *, links: tuple[Link, ...] = (), detail: str = "taken in (api)") -> str:
-    event = AuditEvent(sequence=1, at=START, state=x.state, by="ann", detail=detail)
+    event = HistoryEntry(sequence=1, at=START, state=x.state, by="ann", detail=detail)
     return render(Found(reset=x, events=[event], links=links))
 
 
@@ -87,11 +87,25 @@ def test_everything_that_is_known_is_said_in_words() -> None:
     outline = Outline(shown(everything(), links=(link,)))
 
     for words in (
-        "Completed", "The initial cycle ended", "ann@contoso.com", "webhook:desk", "INC1",
-        "contoso.service-now.com", "boss (signed in)", "2 h 5 min to 16 h 40 min", "005OLD",
-        "005NEW", "relinked", "not looked up", "1,203", "1,198", "EntryLevelErrors",
-        "2026-11-24 09:10:00", "by ann", "Taken in (api)",
-    ):  # fmt: skip
+        "Completed",
+        "The initial cycle ended",
+        "ann@contoso.com",
+        "webhook:desk",
+        "INC1",
+        "contoso.service-now.com",
+        "boss (signed in)",
+        "2 h 5 min to 16 h 40 min",
+        "005OLD",
+        "005NEW",
+        "relinked",
+        "not looked up",
+        "1,203",
+        "1,198",
+        "EntryLevelErrors",
+        "2026-11-24 09:10:00",
+        "by ann",
+        "Taken in (api)",
+    ):
         assert words in outline.text, words
 
 
@@ -132,9 +146,22 @@ def test_a_joined_reset_leads_to_its_leader() -> None:
 
 @pytest.mark.parametrize(
     "field",
-    ["reason", "requested_by", "ticket_id", "ticket_system", "ticket_url", "detail", "progress",
-     "approved_by", "via", "outcome", "target", "graph_request_id", "leader"],
-)  # fmt: skip
+    [
+        "reason",
+        "requested_by",
+        "ticket_id",
+        "ticket_system",
+        "ticket_url",
+        "detail",
+        "progress",
+        "approved_by",
+        "via",
+        "outcome",
+        "target",
+        "graph_request_id",
+        "leader",
+    ],
+)
 @pytest.mark.parametrize("state", [State.RESTARTED, State.JOINED])
 def test_whatever_anybody_wrote_stays_text(field: str, state: State) -> None:
     x = replace(everything(), state=state, **{field: HOSTILE})  # type: ignore[arg-type]
@@ -159,11 +186,20 @@ def test_so_do_subjects_links_events_and_the_job() -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "javascript:alert(1)", "JaVaScRiPt:alert(1)", " javascript:alert(1)", "data:text/html,x",
-        "vbscript:x", "//evil.example/x", "http://", "https://a b.example", "http://[::1",
-        "https://contoso.com@evil.example/", "java\nscript:alert(1)", "https://x.example/\u202e",
+        "javascript:alert(1)",
+        "JaVaScRiPt:alert(1)",
+        " javascript:alert(1)",
+        "data:text/html,x",
+        "vbscript:x",
+        "//evil.example/x",
+        "http://",
+        "https://a b.example",
+        "http://[::1",
+        "https://contoso.com@evil.example/",
+        "java\nscript:alert(1)",
+        "https://x.example/\u202e",
     ],
-)  # fmt: skip
+)
 def test_an_address_that_is_not_plainly_of_the_web_is_only_text(url: str) -> None:
     text = shown(replace(everything(), ticket_url=url))
 

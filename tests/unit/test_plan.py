@@ -13,7 +13,7 @@ from shared.adapters.table_store import TableStore
 from shared.domain.errors import NotSent, Rejected, SettingsError, StorageUnavailable
 from shared.domain.policy import Ask, Go, Refuse, Wait
 from shared.domain.ports import Store
-from shared.domain.remediation import Asked, Left
+from shared.domain.remediation import Skipped, Submit
 from shared.domain.reset import Budget, State
 from shared.domain.sync_job import Quarantine as Held
 from shared.domain.sync_job import StaleLink, StaleLinks
@@ -266,11 +266,11 @@ async def test_what_the_plan_says_of_the_timer_is_what_it_then_asks_for() -> Non
     await world.app.remediate()
     (asked,) = (await plan_of(world)).timer
 
-    assert isinstance(waiting, Left)
+    assert isinstance(waiting, Skipped)
     assert "grace period" in waiting.why
-    assert isinstance(due, Asked)
+    assert isinstance(due, Submit)
     assert (await world.row(due.received.id)).via == "remediate"
-    assert isinstance(asked, Left)
+    assert isinstance(asked, Skipped)
     assert due.received.id in asked.why
 
 
@@ -282,7 +282,7 @@ async def test_what_no_timer_may_clear_is_left_alone_with_the_reason(reason: str
 
     (left,) = (await plan_of(world)).timer
 
-    assert isinstance(left, Left)
+    assert isinstance(left, Skipped)
     assert reason in left.why
 
 
@@ -292,7 +292,7 @@ async def test_a_slot_that_is_due_is_shown_with_its_scope() -> None:
 
     (due,) = (await plan_of(world)).timer
 
-    assert isinstance(due, Asked)
+    assert isinstance(due, Submit)
     assert due.received.request.scope == "quarantine"
 
 
@@ -302,7 +302,7 @@ async def test_while_switched_off_the_timer_would_only_rehearse() -> None:
 
     (due,) = (await plan_of(world)).timer
 
-    assert isinstance(due, Asked)
+    assert isinstance(due, Submit)
     assert due.received.request.dry_run
 
 
@@ -319,7 +319,7 @@ async def test_stale_links_of_enough_users_would_ask_for_a_full_restart() -> Non
 
     (due,) = (await plan_of(world)).timer
 
-    assert isinstance(due, Asked)
+    assert isinstance(due, Submit)
     assert due.received.request.scope == "full"
     assert "2 users" in due.why
 
@@ -330,7 +330,7 @@ async def test_stale_links_of_too_few_users_are_left_alone_with_their_number() -
 
     (left,) = (await plan_of(world)).timer
 
-    assert isinstance(left, Left)
+    assert isinstance(left, Skipped)
     assert left.why.startswith("1 users")
 
 
@@ -341,7 +341,7 @@ async def test_logs_that_cannot_be_read_are_said_to_be_so() -> None:
 
     (left,) = (await plan_of(world)).timer
 
-    assert isinstance(left, Left)
+    assert isinstance(left, Skipped)
     assert left.why == "the provisioning logs: throttled"
 
 

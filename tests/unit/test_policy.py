@@ -10,11 +10,11 @@ import pytest
 from shared.domain.catalogue import Approval, Remediate, Target, parse_catalogue
 from shared.domain.policy import (
     Ask,
-    Decision,
     Go,
     History,
     Refuse,
     Rules,
+    Ruling,
     Wait,
     after_reading,
     before_reading,
@@ -22,8 +22,8 @@ from shared.domain.policy import (
     fleet_of,
     fleet_stopped,
 )
-from shared.domain.quarantine import MATRIX, RESTART_HELPS
-from shared.domain.reset import Budget, Fleet, JobRow, Reset, Scope, Watch
+from shared.domain.quarantine import QUARANTINE_RULES, RESTART_HELPS
+from shared.domain.reset import Budget, Fleet, JobObservation, JobRow, Reset, Scope
 from shared.domain.sync_job import Execution, Quarantine, SyncJob
 from tests.support.graph import healthy
 from tests.support.world import SP, START, TARGET
@@ -52,22 +52,20 @@ def history(
         job=job,
         budget=budget or Budget(),
         fleet=fleet or Fleet(),
-        watch=Watch(target=TARGET, relapsed_at=relapsed_at),
+        watch=JobObservation(target=TARGET, relapsed_at=relapsed_at),
     )
 
 
-def first(*, x: Reset = X, rules: Rules = RULES, **known: Any) -> Decision:
+def first(*, x: Reset = X, rules: Rules = RULES, **known: Any) -> Ruling:
     return before_reading(x, history(**known), rules, now=START)
 
 
-def second(
-    snapshot: SyncJob, *, x: Reset = X, target: Target = ENTRY, job: JobRow = JOB
-) -> Decision:
+def second(snapshot: SyncJob, *, x: Reset = X, target: Target = ENTRY, job: JobRow = JOB) -> Ruling:
     rules = replace(RULES, catalogue={TARGET: target})
     return after_reading(x, snapshot, history(job=job), rules, now=START)
 
 
-def is_like(decision: Decision, kind: type, words: str) -> bool:
+def is_like(decision: Ruling, kind: type, words: str) -> bool:
     return type(decision) is kind and words in getattr(decision, "reason", "")
 
 
@@ -138,7 +136,7 @@ QUARTER, MANY = Fleet(seen=10, quarantined=4), Fleet(seen=10, quarantined=5)
         ),
     ],
 )
-def test_what_needs_no_graph(decision: Decision, kind: type, words: str) -> None:
+def test_what_needs_no_graph(decision: Ruling, kind: type, words: str) -> None:
     assert is_like(decision, kind, words), decision
 
 
@@ -164,10 +162,10 @@ def test_the_fleet_stops_above_40_percent_and_from_three_on(
 
 
 def test_a_target_never_seen_counts_on_neither_side() -> None:
-    bad = Watch(target="a", seen_at=START, quarantined=True)
-    good = Watch(target="b", seen_at=START)
+    bad = JobObservation(target="a", seen_at=START, quarantined=True)
+    good = JobObservation(target="b", seen_at=START)
 
-    assert fleet_of([bad, good, Watch(target="c")]) == Fleet(seen=2, quarantined=1)
+    assert fleet_of([bad, good, JobObservation(target="c")]) == Fleet(seen=2, quarantined=1)
 
 
 def job(**changes: Any) -> SyncJob:
@@ -241,7 +239,7 @@ NOT_OURS = "somebody restarted the job outside this tool"
         (second(job(interval=timedelta(days=10_675_199))), Go, ""),
     ],
 )
-def test_what_the_job_shows(decision: Decision, kind: type, words: str) -> None:
+def test_what_the_job_shows(decision: Ruling, kind: type, words: str) -> None:
     assert is_like(decision, kind, words), decision
 
 
@@ -264,7 +262,7 @@ ROWS: list[tuple[str, type, type, type, type, str]] = [
 
 
 def test_the_table_has_every_reason_that_graph_documents() -> None:
-    assert {row[0] for row in ROWS} == {*MATRIX, "BrandNewReason", ""}
+    assert {row[0] for row in ROWS} == {*QUARANTINE_RULES, "BrandNewReason", ""}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row[0] or "none" for row in ROWS])
@@ -330,8 +328,8 @@ def test_a_quarantine_has_its_grace_also_when_it_comes_to_sending() -> None:
     shown = quarantined("EncounteredEscrowProportionThreshold")
     rules = replace(RULES, catalogue={TARGET: CLEARS})
 
-    def decided(since: datetime) -> Decision:
-        known = replace(history(), watch=Watch(target=TARGET, since=since))
+    def decided(since: datetime) -> Ruling:
+        known = replace(history(), watch=JobObservation(target=TARGET, since=since))
         return after_reading(CLEARING, shown, known, rules, now=START)
 
     assert decided(START - CLEARS.remediate.after) == Go()  # type: ignore[union-attr]
@@ -365,15 +363,17 @@ def test_a_restart_made_elsewhere_that_ended_in_quarantine_counts_too() -> None:
 
 
 def test_what_the_catalogue_does_not_ask_for_any_more_is_refused() -> None:
-    def asked(reset_id: str, target: Target) -> Decision:
+    def asked(reset_id: str, target: Target) -> Ruling:
         rules = replace(RULES, catalogue={TARGET: target})
         return first(x=replace(TIMER, id=reset_id), rules=rules)
 
     links = Target(service_principal_id=SP, remediate=Remediate(stale_links=3))
     bare = Target(service_principal_id=SP)
     for reset_id, wanting in (
-        ("schedule-1", ENTRY), ("quarantine-1", CLEARS), ("stale-1", links),
-    ):  # fmt: skip
+        ("schedule-1", ENTRY),
+        ("quarantine-1", CLEARS),
+        ("stale-1", links),
+    ):
         assert asked(reset_id, wanting) == Go()
         assert is_like(asked(reset_id, bare), Refuse, "does not ask for this any more")
     assert type(asked("stale-1", CLEARS)) is Refuse
@@ -442,7 +442,7 @@ def entry(**changes: Any) -> Target:
         (second(job(counts={}), target=entry()), Go),
     ],
 )
-def test_approval(decision: Decision, kind: type) -> None:
+def test_approval(decision: Ruling, kind: type) -> None:
     assert type(decision) is kind
 
 

@@ -115,10 +115,15 @@ async def test_one_quarantine_is_cleared_once_and_a_relapse_waits_for_a_person()
 @pytest.mark.parametrize(
     "reason",
     [
-        "TooManyDeletes", "EncounteredQuarantineException", "QuarantinedOnDemand",
-        "IngestionInterrupted", "Unknown", "BrandNew", "",
+        "TooManyDeletes",
+        "EncounteredQuarantineException",
+        "QuarantinedOnDemand",
+        "IngestionInterrupted",
+        "Unknown",
+        "BrandNew",
+        "",
     ],
-)  # fmt: skip
+)
 async def test_what_no_restart_cures_is_left_alone_for_ever(
     reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -472,5 +477,8 @@ async def test_while_resets_are_switched_off_the_timer_rehearses(switch: str) ->
 
 def test_every_event_of_the_timer_is_in_the_closed_list() -> None:
     assert {name for name in EVENTS if name.startswith("remediate.")} == {
-        "remediate.asked", "remediate.left", "remediate.done", "remediate.failed",
-    }  # fmt: skip
+        "remediate.asked",
+        "remediate.left",
+        "remediate.done",
+        "remediate.failed",
+    }

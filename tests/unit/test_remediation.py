@@ -12,19 +12,19 @@ from shared.domain import remediation
 from shared.domain.catalogue import Remediate, RemediateScope, Target, parse_catalogue
 from shared.domain.errors import SettingsError
 from shared.domain.policy import History, Rules
-from shared.domain.quarantine import MATRIX, Verdict
+from shared.domain.quarantine import QUARANTINE_RULES, Treatment
 from shared.domain.remediation import (
-    Asked,
+    Candidate,
     Cause,
-    Left,
-    Sight,
-    Wish,
+    Observation,
+    Skipped,
+    Submit,
     judge,
     look,
     request_id,
     wishes,
 )
-from shared.domain.reset import Budget, Fleet, JobRow, Scope, Watch
+from shared.domain.reset import Budget, Fleet, JobObservation, JobRow, Scope
 from shared.domain.sync_job import Quarantine, StaleLink, StaleLinks, SyncJob
 from tests.support.graph import healthy
 from tests.support.world import SP, START, TARGET
@@ -50,28 +50,28 @@ def seen(
     *,
     since: timedelta = timedelta(0),
     job: JobRow = JOB,
-) -> Sight:
+) -> Observation:
     """A sight whose mark was first set that long ago."""
-    marked = look(Watch(target=TARGET), job, snapshot, target, now=START - since)
+    marked = look(JobObservation(target=TARGET), job, snapshot, target, now=START - since)
     watch = look(marked, job, snapshot, target, now=START)
-    return Sight(alias=TARGET, target=target, job=job, watch=watch, snapshot=snapshot)
+    return Observation(alias=TARGET, target=target, job=job, watch=watch, snapshot=snapshot)
 
 
-def due(sight: Sight) -> Wish | Left | None:
+def due(sight: Observation) -> Candidate | Skipped | None:
     found = list(wishes(sight, now=START))
     assert len(found) <= 1
     return found[0] if found else None
 
 
-def is_left(found: Wish | Left | None, words: str) -> bool:
-    return isinstance(found, Left) and words in found.why
+def is_left(found: Candidate | Skipped | None, words: str) -> bool:
+    return isinstance(found, Skipped) and words in found.why
 
 
 # The mark
 
 
 def test_a_mark_stays_while_the_job_shows_the_same() -> None:
-    first = look(Watch(target=TARGET), JOB, quarantined(), entry(), now=START)
+    first = look(JobObservation(target=TARGET), JOB, quarantined(), entry(), now=START)
     moved = quarantined(began=START + HOUR)
     later = look(first, JOB, moved, entry(), now=START + HOUR)
 
@@ -84,7 +84,7 @@ def test_a_mark_stays_while_the_job_shows_the_same() -> None:
     [healthy(START), quarantined("TooManyDeletes"), replace(quarantined(), code="Active")],
 )
 def test_a_mark_begins_anew_where_the_job_shows_something_else(next_seen: SyncJob) -> None:
-    first = look(Watch(target=TARGET), JOB, quarantined(), entry(), now=START)
+    first = look(JobObservation(target=TARGET), JOB, quarantined(), entry(), now=START)
 
     assert look(first, JOB, next_seen, entry(), now=START + HOUR).since == START + HOUR
 
@@ -95,7 +95,7 @@ def test_a_mark_begins_anew_where_the_job_shows_something_else(next_seen: SyncJo
 )
 def test_what_was_seen_of_another_job_by_the_same_alias_is_forgotten(changed: Target) -> None:
     job = replace(JOB, last_restart_at=START - SECOND)
-    first = look(Watch(target=TARGET), job, quarantined(), entry(), now=START)
+    first = look(JobObservation(target=TARGET), job, quarantined(), entry(), now=START)
     there = healthy(START, job_id="another" if changed == entry() else "job-1")
 
     later = look(first, job, there, changed, now=START + HOUR)
@@ -118,7 +118,7 @@ def test_a_quarantine_within_a_day_after_a_reset_is_a_relapse(
 ) -> None:
     job = replace(JOB, last_restart_at=last)
 
-    watch = look(Watch(target=TARGET), job, quarantined(), entry(), now=START)
+    watch = look(JobObservation(target=TARGET), job, quarantined(), entry(), now=START)
 
     assert watch.relapsed_at == relapsed
     # And it stays, until a person's approval is later.
@@ -139,20 +139,20 @@ def test_a_quarantine_is_acted_on_only_after_the_grace_period(since: timedelta, 
     found = due(seen(quarantined(), entry(), since=since))
 
     if acts:
-        assert isinstance(found, Wish)
+        assert isinstance(found, Candidate)
         assert (found.cause, found.scope) == (Cause.QUARANTINE, Scope.QUARANTINE)
         assert PROPORTION in found.reason
     else:
         assert is_left(found, "grace period")
 
 
-@pytest.mark.parametrize("reason", [*MATRIX, "BrandNewReason", ""])
+@pytest.mark.parametrize("reason", [*QUARANTINE_RULES, "BrandNewReason", ""])
 def test_only_what_a_restart_helps_is_ever_asked_for(reason: str) -> None:
-    every = entry(remediate=Remediate(reasons=(*MATRIX, "BrandNewReason", "")))
+    every = entry(remediate=Remediate(reasons=(*QUARANTINE_RULES, "BrandNewReason", "")))
     found = due(seen(quarantined(reason), every, since=99 * HOUR))
-    helps = reason in MATRIX and MATRIX[reason].automatic is Verdict.GO
+    helps = reason in QUARANTINE_RULES and QUARANTINE_RULES[reason].automatic is Treatment.GO
 
-    assert isinstance(found, Wish) is helps
+    assert isinstance(found, Candidate) is helps
     assert helps or is_left(found, reason or "an unknown reason")
 
 
@@ -167,7 +167,7 @@ def test_a_target_may_have_its_quarantine_cleared_by_a_full_restart() -> None:
     full = entry(remediate=Remediate(scope=RemediateScope.FULL))
     found = due(seen(quarantined(), full, since=2 * HOUR))
 
-    assert isinstance(found, Wish)
+    assert isinstance(found, Candidate)
     assert found.scope is Scope.FULL
 
 
@@ -177,7 +177,7 @@ def test_a_schedule_is_due_in_each_of_its_slots_and_waits_while_in_quarantine() 
     found = due(seen(healthy(START), weekly))
     held = due(seen(quarantined("TooManyDeletes"), weekly, since=99 * HOUR))
 
-    assert isinstance(found, Wish)
+    assert isinstance(found, Candidate)
     assert (found.cause, found.key, found.scope) == (Cause.SCHEDULE, str(slot), Scope.QUARANTINE)
     assert "every 7 days" in found.reason
     assert is_left(held, "TooManyDeletes")
@@ -195,7 +195,7 @@ def test_a_schedule_is_due_in_each_of_its_slots_and_waits_while_in_quarantine() 
 def test_a_schedule_is_told_in_words(every: timedelta, words: str) -> None:
     found = due(seen(healthy(START), entry(schedule=every)))
 
-    assert isinstance(found, Wish)
+    assert isinstance(found, Candidate)
     assert words in found.reason
 
 
@@ -204,7 +204,7 @@ def test_a_schedule_has_the_scope_that_the_target_says(scope: RemediateScope) ->
     target = entry(schedule=HOUR, remediate=Remediate(scope=scope))
     found = due(seen(healthy(START), target))
 
-    assert isinstance(found, Wish)
+    assert isinstance(found, Candidate)
     assert found.scope == str(scope)
 
 
@@ -245,7 +245,7 @@ def test_stale_links_count_from_the_set_number_of_distinct_users(
     result = remediation.stale(wish, sight, found)
 
     if words:
-        assert isinstance(result, Wish)
+        assert isinstance(result, Candidate)
         assert words in result.reason
     else:
         assert is_left(result, "from 2 on")
@@ -276,8 +276,8 @@ def test_logs_from_before_our_last_restart_are_old(last: datetime | None, since:
 # Ids
 
 
-def wish(cause: Cause = Cause.SCHEDULE, key: str = "1") -> Wish:
-    return Wish(cause=cause, key=key, scope=Scope.QUARANTINE, reason="because")
+def wish(cause: Cause = Cause.SCHEDULE, key: str = "1") -> Candidate:
+    return Candidate(cause=cause, key=key, scope=Scope.QUARANTINE, reason="because")
 
 
 def test_an_id_is_its_cause_and_32_digits_over_alias_and_key() -> None:
@@ -293,7 +293,7 @@ def test_one_quarantine_is_one_request_and_the_next_is_another() -> None:
     def asked(began: datetime) -> str:
         sight = seen(quarantined(began=began), entry(), since=3 * HOUR)
         found = due(sight)
-        assert isinstance(found, Wish)
+        assert isinstance(found, Candidate)
         return request_id(found, sight, now=START)
 
     assert asked(START) == asked(START)
@@ -317,30 +317,33 @@ def test_stale_links_are_one_request_in_a_cooldown_window() -> None:
 
 
 def put(
-    sight: Sight,
-    wanted: Wish | None = None,
+    sight: Observation,
+    wanted: Candidate | None = None,
     *,
     fleet: Fleet | None = None,
     budget: Budget | None = None,
     enabled: bool = True,
     job: JobRow = JOB,
-) -> Asked | Left:
+) -> Submit | Skipped:
     rules = Rules(catalogue={TARGET: sight.target}, enabled=enabled, daily_budget=2)
     known = History(job=job, budget=budget or Budget(), fleet=fleet or Fleet(), watch=sight.watch)
     found = wanted or due(sight)
-    assert isinstance(found, Wish)
+    assert isinstance(found, Candidate)
     return judge(found, sight, known, rules, now=START)
 
 
 def test_what_the_policy_lets_go_is_asked_for() -> None:
     asked = put(seen(quarantined(), entry(), since=3 * HOUR))
 
-    assert isinstance(asked, Asked)
+    assert isinstance(asked, Submit)
     request = asked.received.request
     assert asked.received.id.startswith("quarantine-")
     assert (request.target, request.scope, request.requested_by, request.dry_run) == (
-        TARGET, Scope.QUARANTINE, "remediate", False,
-    )  # fmt: skip
+        TARGET,
+        Scope.QUARANTINE,
+        "remediate",
+        False,
+    )
     assert PROPORTION in request.reason
 
 
@@ -350,7 +353,7 @@ def test_what_the_policy_asks_a_person_for_is_asked_for_and_says_so() -> None:
 
     asked = put(seen(healthy(START), target))
 
-    assert isinstance(asked, Asked)
+    assert isinstance(asked, Submit)
     assert "a person is asked: this target always needs an approval" in asked.why
 
 
@@ -368,7 +371,7 @@ def test_what_the_policy_holds_back_is_left_alone_with_its_id_unused(
 ) -> None:
     found = put(seen(healthy(START), entry(schedule=HOUR)), **known)
 
-    assert isinstance(found, Left)
+    assert isinstance(found, Skipped)
     assert words in found.why
 
 
@@ -376,8 +379,8 @@ def test_while_resets_are_switched_off_a_rehearsal_has_an_id_of_its_own() -> Non
     sight = seen(quarantined(), entry(), since=3 * HOUR)
     real, rehearsed = put(sight), put(sight, enabled=False)
 
-    assert isinstance(real, Asked)
-    assert isinstance(rehearsed, Asked)
+    assert isinstance(real, Submit)
+    assert isinstance(rehearsed, Submit)
     assert rehearsed.received.id == f"{real.received.id}-dry"
     assert (real.received.request.dry_run, rehearsed.received.request.dry_run) == (False, True)
 

@@ -68,11 +68,12 @@ GITHUB = Vector(
     scheme=SchemeName.GITHUB,
     secret="It's a Secret to Everybody",
     headers={
-        "x-hub-signature-256":
-        "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+        "x-hub-signature-256": (
+            "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+        )
     },
     raw=b"Hello, World!",
-)  # fmt: skip
+)
 ZENDESK = Vector(
     # Zendesk's static test secret, used verbatim
     scheme=SchemeName.ZENDESK,
@@ -103,11 +104,13 @@ VECTORS = {
         SchemeName.SERVICENOW_HMAC, "servicenow-hmac", webhooks.servicenow_hmac
     ),
     "header": Vector(
-        scheme=SchemeName.HEADER, secret=webhooks.SECRETS["servicenow"],
-        headers={"x-relink-secret": webhooks.SECRETS["servicenow"]}, raw=b"{}",
+        scheme=SchemeName.HEADER,
+        secret=webhooks.SECRETS["servicenow"],
+        headers={"x-relink-secret": webhooks.SECRETS["servicenow"]},
+        raw=b"{}",
         carrier="x-relink-secret",
     ),
-}  # fmt: skip
+}
 SIGNING = {name: vector for name, vector in VECTORS.items() if name != "header"}
 TIMED = {name: SIGNING[name] for name in ("standard-webhooks", "zendesk")}
 
@@ -208,9 +211,19 @@ def test_a_missing_or_empty_header_is_named(vector: Vector) -> None:
         lambda _: "\udcff",
         lambda _: "sha256=",
     ],
-    ids=["space", "inner-space", "twice", "not-ascii", "hex", "short", "case", "v1", "surrogate",
-         "empty"],
-)  # fmt: skip
+    ids=[
+        "space",
+        "inner-space",
+        "twice",
+        "not-ascii",
+        "hex",
+        "short",
+        "case",
+        "v1",
+        "surrogate",
+        "empty",
+    ],
+)
 def test_a_spoilt_signature_is_refused(vector: Vector, spoil: Callable[[str], str]) -> None:
     name = vector.signature
     spoilt = spoil(vector.headers[name])
@@ -256,9 +269,10 @@ def test_a_time_that_is_none_is_refused_even_when_signed(text: str) -> None:
     raw, key = b"{}", base64.b64decode(STANDARD.secret.removeprefix("whsec_"))
     digest = webhooks._hmac(key, f"m.{text}.".encode() + raw)
     headers = {
-        "webhook-id": "m", "webhook-timestamp": text,
+        "webhook-id": "m",
+        "webhook-timestamp": text,
         "webhook-signature": "v1," + base64.b64encode(digest).decode(),
-    }  # fmt: skip
+    }
     with pytest.raises(BadSignature):
         STANDARD.check(headers=headers, raw=raw)
 
@@ -268,9 +282,10 @@ def test_zendesks_time_needs_a_date_and_an_offset(text: str) -> None:
     digest = webhooks._hmac(ZENDESK.secret.encode(), text.encode() + ZENDESK.raw)
     name = ZENDESK.signature
     headers = {
-        **ZENDESK.headers, "x-zendesk-webhook-signature-timestamp": text,
+        **ZENDESK.headers,
+        "x-zendesk-webhook-signature-timestamp": text,
         name: base64.b64encode(digest).decode(),
-    }  # fmt: skip
+    }
     with pytest.raises(BadSignature) as caught:
         ZENDESK.check(headers=headers)
     assert caught.value.why == "time"
@@ -303,9 +318,10 @@ def test_the_standards_own_library_agrees(raw: bytes, shift: int, delivery: obje
         return
     theirs = hook.sign(str(delivery), at, text)
     headers = {
-        "webhook-id": str(delivery), "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-id": str(delivery),
+        "webhook-timestamp": str(int(at.timestamp())),
         "webhook-signature": theirs,
-    }  # fmt: skip
+    }
     ours = webhooks.standard(raw, at, secret=STANDARD.secret, delivery=str(delivery))
     assert ours == headers
     if abs(shift) <= TOLERANCE.total_seconds():

@@ -9,8 +9,6 @@ from typing import get_args
 import pytest
 
 from shared.domain.events import (
-    AnswerLost,
-    Cleared,
     CycleEnded,
     CycleRuns,
     Decided,
@@ -21,8 +19,10 @@ from shared.domain.events import (
     MustAsk,
     MustWait,
     Previewed,
+    ReadyToSend,
     Refused,
-    RestartAnswered,
+    ResponseLost,
+    RestartAccepted,
     RestartRejected,
     SenderDied,
     SendPrevented,
@@ -31,7 +31,17 @@ from shared.domain.events import (
     WindowOpened,
     WindowShut,
 )
-from shared.domain.reset import ENDED, OPEN, PRE, AnswerKind, JobRow, LastFull, Reset, Scope, State
+from shared.domain.reset import (
+    BEFORE_SENDING,
+    ENDED,
+    OPEN,
+    JobRow,
+    LastFull,
+    NotificationKind,
+    Reset,
+    Scope,
+    State,
+)
 from shared.domain.states import ALLOWED, transition
 from tests.support.world import SP, START
 
@@ -48,15 +58,15 @@ EVENTS: tuple[Event, ...] = (
     MustWait(reason="wait", until=LATER),
     MustAsk(reason="ask", expires=LATER),
     Refused(reason="no"),
-    Cleared(before="{}", snapshot_at=START, client_request_id="c"),
-    RestartAnswered(number=3, restarted_at=START, ends_by=LATER, look_at=LATER),
-    RestartAnswered(number=2, restarted_at=START, ends_by=LATER, look_at=LATER),
+    ReadyToSend(before="{}", snapshot_at=START, client_request_id="c"),
+    RestartAccepted(number=3, restarted_at=START, ends_by=LATER, look_at=LATER),
+    RestartAccepted(number=2, restarted_at=START, ends_by=LATER, look_at=LATER),
     SendPrevented(number=3, reason="429", until=LATER),
     SendPrevented(number=2, reason="429", until=LATER),
     RestartRejected(number=3, reason="403"),
     RestartRejected(number=2, reason="403"),
-    AnswerLost(number=3, reason="504", look_at=LATER),
-    AnswerLost(number=2, reason="504", look_at=LATER),
+    ResponseLost(number=3, reason="504", look_at=LATER),
+    ResponseLost(number=2, reason="504", look_at=LATER),
     SenderDied(),
     ShownNotSent(reason="shown"),
     FateStillUnknown(look_at=LATER, expires=LATER),
@@ -155,7 +165,7 @@ def test_every_end_answers_and_frees_the_head_if_it_was_its_own() -> None:
         step = transition(x, job, event, now=START)
         if step is None or step.reset.state not in ENDED:
             continue
-        assert step.answer is AnswerKind.END
+        assert step.answer is NotificationKind.END
         becomes = step.job or job
         assert becomes.head != x.id or x.dry_run
 
@@ -163,7 +173,7 @@ def test_every_end_answers_and_frees_the_head_if_it_was_its_own() -> None:
 def test_nobody_takes_a_head_that_is_anothers() -> None:
     for x, job, event in steps():
         step = transition(x, job, event, now=START)
-        if step is not None and job.head == "r2" and x.state in PRE:
+        if step is not None and job.head == "r2" and x.state in BEFORE_SENDING:
             assert step.job is None
 
 
@@ -172,14 +182,14 @@ def test_numbers_never_fall_and_rise_with_an_intent_alone() -> None:
         step = transition(x, job, event, now=START)
         if step is None or step.job is None:
             continue
-        assert step.job.number == job.number + isinstance(event, Cleared)
+        assert step.job.number == job.number + isinstance(event, ReadyToSend)
 
 
 def test_a_dry_run_never_touches_the_job_row() -> None:
     assert not any(
         step.job is not None
         for x, job, event in steps()
-        if x.dry_run and x.state in PRE
+        if x.dry_run and x.state in BEFORE_SENDING
         for step in [transition(x, job, event, now=START)]
         if step is not None and not isinstance(event, LeaderEnded | Decided)
     )

@@ -7,7 +7,7 @@ import pytest
 
 from shared.domain.reset import State
 from shared.names import RESETS_QUEUE
-from shared.web.messages import Reply
+from shared.web.messages import HttpResponse
 from tests.support.calls import call, principal
 from tests.support.faults import KINDS
 from tests.support.world import TARGET, World
@@ -23,7 +23,7 @@ EVENT: dict[str, object] = {
 CLOUD_EVENT = "application/cloudevents+json"
 
 
-async def submit(world: World, body: bytes | dict[str, object] = b"", **how: str) -> Reply:
+async def submit(world: World, body: bytes | dict[str, object] = b"", **how: str) -> HttpResponse:
     return await world.app.submit(call(body, **how))
 
 

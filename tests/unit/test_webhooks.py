@@ -17,7 +17,7 @@ from shared.domain.reset import State
 from shared.names import RESETS_QUEUE
 from shared.use_cases import submit
 from shared.use_cases.receive_webhook import LONGEST_WEBHOOK
-from shared.web.messages import Call, Reply
+from shared.web.messages import HttpRequest, HttpResponse
 from tests.support import canaries, webhooks
 from tests.support.world import SP, TARGET, World
 
@@ -41,13 +41,15 @@ def world(**changes: str) -> World:
 
 async def post(
     app: World, sender: str, raw: bytes, headers: Mapping[str, str] | None = None
-) -> Reply:
+) -> HttpResponse:
     given_headers = webhooks.signed(sender, raw, app.clock()) if headers is None else headers
     lower = {k.lower(): v for k, v in given_headers.items()}
-    call = Call(
-        body=raw, headers={"content-type": "application/json", **lower},
-        url=f"https://relink.example/api/webhooks/{sender}", path={"sender": sender},
-    )  # fmt: skip
+    call = HttpRequest(
+        body=raw,
+        headers={"content-type": "application/json", **lower},
+        url=f"https://relink.example/api/webhooks/{sender}",
+        path={"sender": sender},
+    )
     reply = await app.app.receive_webhook(call)
     # No answer is an oracle: nothing of a secret, a signature or a body comes back.
     said = f"{reply.body}\n{dict(reply.headers)}"
@@ -55,7 +57,7 @@ async def post(
     return reply
 
 
-async def ask(app: World, sender: str, event: Any) -> Reply:
+async def ask(app: World, sender: str, event: Any) -> HttpResponse:
     return await post(app, sender, webhooks.body(event))
 
 
@@ -84,26 +86,34 @@ EVENTS: dict[str, Any] = {
     },
     "pagerduty": {
         "event": {
-            "id": "01", "event_type": "incident.triggered",
+            "id": "01",
+            "event_type": "incident.triggered",
             "data": {"id": "P7", "title": "t", "html_url": "https://c.pagerduty.com/incidents/P7"},
         }
     },
     "servicenow-hmac": {
-        "u_relink_target": TARGET, "short_description": "t", "caller_id": "ann", "number": "INC7",
-        "link": "https://c.service-now.com/x", "u_affected_user": "ann@x",
+        "u_relink_target": TARGET,
+        "short_description": "t",
+        "caller_id": "ann",
+        "number": "INC7",
+        "link": "https://c.service-now.com/x",
+        "u_affected_user": "ann@x",
     },
     "freshservice": REQUEST,
     "azure-monitor": {
         "schemaId": "azureMonitorCommonAlertSchema",
         "data": {
             "essentials": {
-                "alertId": "a", "originAlertId": "o", "monitorCondition": "Fired",
-                "firedDateTime": "2026-11-24T08:59:00Z", "alertRule": "r",
+                "alertId": "a",
+                "originAlertId": "o",
+                "monitorCondition": "Fired",
+                "firedDateTime": "2026-11-24T08:59:00Z",
+                "alertRule": "r",
             },
             "alertContext": {"properties": {"ServicePrincipalId": SP}},
         },
     },
-}  # fmt: skip
+}
 
 every = pytest.mark.parametrize("sender", EVENTS)
 
@@ -236,25 +246,66 @@ async def test_an_event_that_asks_for_nothing_is_204_and_says_why() -> None:
 REFUSED: dict[str, tuple[str, Any, dict[str, str] | None, int, str]] = {
     "unknown sender": ("nobody", REQUEST, {}, 404, "there is no such sender"),
     "no signature": ("github", EVENTS["github"], {}, 401, "x-hub-signature-256: missing"),
-    "not reachable": ("github", {
-        **EVENTS["github"], "label": {"name": "reset:aws"}}, None, 403, "may not reach aws"),
-    "unknown target": ("servicenow", {"target": "nowhere"}, None, 400,
-                       "target: unknown; sender servicenow may reach: salesforce-prod"),
-    "unknown property": ("servicenow", {"target": TARGET, "y": 1}, None, 400,
-                         "y: unknown property"),
-    "utf-16": ("servicenow", REQUEST, {
-        "X-Relink-Secret": webhooks.SECRETS["servicenow"],
-        "Content-Type": "application/json; charset=utf-16"}, 415, "application/json"),
-    "a batch": ("servicenow", REQUEST, {
-        "X-Relink-Secret": webhooks.SECRETS["servicenow"],
-        "Content-Type": "application/cloudevents-batch+json"}, 415, "application/json"),
+    "not reachable": (
+        "github",
+        {**EVENTS["github"], "label": {"name": "reset:aws"}},
+        None,
+        403,
+        "may not reach aws",
+    ),
+    "unknown target": (
+        "servicenow",
+        {"target": "nowhere"},
+        None,
+        400,
+        "target: unknown; sender servicenow may reach: salesforce-prod",
+    ),
+    "unknown property": (
+        "servicenow",
+        {"target": TARGET, "y": 1},
+        None,
+        400,
+        "y: unknown property",
+    ),
+    "utf-16": (
+        "servicenow",
+        REQUEST,
+        {
+            "X-Relink-Secret": webhooks.SECRETS["servicenow"],
+            "Content-Type": "application/json; charset=utf-16",
+        },
+        415,
+        "application/json",
+    ),
+    "a batch": (
+        "servicenow",
+        REQUEST,
+        {
+            "X-Relink-Secret": webhooks.SECRETS["servicenow"],
+            "Content-Type": "application/cloudevents-batch+json",
+        },
+        415,
+        "application/json",
+    ),
     "no object": ("servicenow", [], None, 400, ""),
-    "scope of our own": ("servicenow", {"target": TARGET, "scope": "quarantine"}, None, 400,
-                         "scope"),
-    "a form": ("servicenow", REQUEST, {
-        "X-Relink-Secret": webhooks.SECRETS["servicenow"],
-        "Content-Type": "application/x-www-form-urlencoded"}, 415, "application/json"),
-}  # fmt: skip
+    "scope of our own": (
+        "servicenow",
+        {"target": TARGET, "scope": "quarantine"},
+        None,
+        400,
+        "scope",
+    ),
+    "a form": (
+        "servicenow",
+        REQUEST,
+        {
+            "X-Relink-Secret": webhooks.SECRETS["servicenow"],
+            "Content-Type": "application/x-www-form-urlencoded",
+        },
+        415,
+        "application/json",
+    ),
+}
 
 
 REFUSED_AS = {400: "body", 401: "header", 403: "target", 404: "sender", 415: "content-type"}
@@ -366,14 +417,22 @@ async def test_storage_that_is_slow_is_503_before_the_sender_gives_up(
 HEADERS = st.dictionaries(
     st.sampled_from(
         [
-            "webhook-id", "webhook-timestamp", "webhook-signature", "x-hub-signature-256",
-            "x-hub-signature", "x-zendesk-webhook-signature", "x-pagerduty-signature",
-            "x-zendesk-webhook-signature-timestamp", "x-hmac-signature", "x-relink-secret",
-            "content-type", "x-ms-client-principal",
+            "webhook-id",
+            "webhook-timestamp",
+            "webhook-signature",
+            "x-hub-signature-256",
+            "x-hub-signature",
+            "x-zendesk-webhook-signature",
+            "x-pagerduty-signature",
+            "x-zendesk-webhook-signature-timestamp",
+            "x-hmac-signature",
+            "x-relink-secret",
+            "content-type",
+            "x-ms-client-principal",
         ]
     ),
     st.text(max_size=80) | st.sampled_from(["v1,", "sha256=", "v1=", "application/json"]),
-)  # fmt: skip
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner),

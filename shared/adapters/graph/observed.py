@@ -8,14 +8,21 @@ from typing import Final
 from shared.domain.errors import GraphError, Rejected, StorageUnavailable, Throttled
 from shared.domain.ports import Clock, Graph, Store
 from shared.domain.reset import Scope
-from shared.domain.sync_job import AuditTrail, GraphMood, JobsFound, Sighting, StaleLinks, SyncJob
+from shared.domain.sync_job import (
+    AuditTrail,
+    GraphObservation,
+    GraphStatus,
+    JobsFound,
+    StaleLinks,
+    SyncJob,
+)
 from shared.telemetry import emit
 
 AGAIN_AFTER: Final = timedelta(minutes=5)
 _FORBIDDEN: Final = frozenset({401, 403})
 
 
-class Sightings:
+class GraphObserver:
     """
     What this process has seen of Graph and not written yet.
 
@@ -26,13 +33,13 @@ class Sightings:
     def __init__(self, *, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._seen: dict[GraphMood, Sighting] = {}
-        self._mood: GraphMood | None = None
-        self._told: GraphMood | None = None
+        self._seen: dict[GraphStatus, GraphObservation] = {}
+        self._mood: GraphStatus | None = None
+        self._told: GraphStatus | None = None
         self._told_at: datetime | None = None
 
-    def saw(self, mood: GraphMood, call: str, why: str = "") -> None:
-        self._seen[mood] = Sighting(mood=mood, at=self._clock(), call=call, why=why)
+    def saw(self, mood: GraphStatus, call: str, why: str = "") -> None:
+        self._seen[mood] = GraphObservation(mood=mood, at=self._clock(), call=call, why=why)
         self._mood = mood
 
     async def write(self) -> None:
@@ -51,15 +58,15 @@ class Sightings:
         """The same Graph, watched."""
 
         async def opened() -> Graph:
-            return WatchedGraph(await graph(), self)
+            return ObservedGraph(await graph(), self)
 
         return opened
 
 
-class WatchedGraph:
+class ObservedGraph:
     """A `Graph` that changes nothing of what it watches."""
 
-    def __init__(self, graph: Graph, sightings: Sightings) -> None:
+    def __init__(self, graph: Graph, sightings: GraphObserver) -> None:
         self._graph = graph
         self._sightings = sightings
 
@@ -67,7 +74,7 @@ class WatchedGraph:
         try:
             await self._graph.fetch_token()
         except GraphError as error:
-            self._sightings.saw(GraphMood.FAILED, "fetch_token", error.reason)
+            self._sightings.saw(GraphStatus.FAILED, "fetch_token", error.reason)
             raise
 
     async def read_job(self, service_principal_id: str, job_id: str) -> SyncJob:
@@ -97,7 +104,7 @@ class WatchedGraph:
             trail = await self._graph.audit_trail(service_principal_id, since=since)
         if not trail.readable:
             why = "the directory audit log cannot be read, or not to its end"
-            self._sightings.saw(GraphMood.AUDIT_LOG_UNREADABLE, "audit_trail", why)
+            self._sightings.saw(GraphStatus.AUDIT_LOG_UNREADABLE, "audit_trail", why)
         return trail
 
     async def stale_links(
@@ -107,7 +114,7 @@ class WatchedGraph:
             links = await self._graph.stale_links(service_principal_id, job_id, since=since)
         if not links.readable:
             why = "the provisioning logs cannot be read: ProvisioningLog.Read.All is not granted"
-            self._sightings.saw(GraphMood.PROVISIONING_LOG_UNREADABLE, "stale_links", why)
+            self._sightings.saw(GraphStatus.PROVISIONING_LOG_UNREADABLE, "stale_links", why)
         return links
 
     async def service_principals_with_jobs(
@@ -123,13 +130,13 @@ class WatchedGraph:
         except GraphError as error:
             self._sightings.saw(_mood(error), call, error.reason)
             raise
-        self._sightings.saw(GraphMood.ANSWERED, call)
+        self._sightings.saw(GraphStatus.ANSWERED, call)
 
 
-def _mood(error: GraphError) -> GraphMood:
+def _mood(error: GraphError) -> GraphStatus:
     if isinstance(error, Throttled):
-        return GraphMood.THROTTLED
+        return GraphStatus.THROTTLED
     if isinstance(error, Rejected):
         # A job that is not there is no matter of permission: Graph answered.
-        return GraphMood.REFUSED if error.status in _FORBIDDEN else GraphMood.ANSWERED
-    return GraphMood.FAILED
+        return GraphStatus.REFUSED if error.status in _FORBIDDEN else GraphStatus.ANSWERED
+    return GraphStatus.FAILED

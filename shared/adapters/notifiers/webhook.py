@@ -5,7 +5,7 @@ from typing import Final
 import aiohttp
 
 from shared.domain.errors import NotDelivered
-from shared.domain.reset import Answer
+from shared.domain.reset import Notification
 
 TAKES_AT_MOST: Final = aiohttp.ClientTimeout(total=20, connect=5)
 
@@ -23,7 +23,7 @@ class WebhookNotifier:
         self._url = url
         self._session: aiohttp.ClientSession | None = None
 
-    async def deliver(self, answer: Answer, *, again: bool) -> None:
+    async def deliver(self, answer: Notification, *, again: bool) -> None:
         del again  # the webhook-id says it
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=TAKES_AT_MOST)
