@@ -75,7 +75,8 @@ class JoinsWhatItSaw(Engine):
     @staticmethod
     def stands_for(job: JobRow, reset: Reset) -> bool:
         last = job.last_full
-        return last is not None and reset.seen_number is not None and last.number >= reset.seen_number > 0
+        seen = reset.seen_number
+        return last is not None and seen is not None and last.number >= seen > 0
 
 
 def _keeps_head(reset: Reset, job: JobRow, event: Event, *, now: datetime) -> Transition | None:

@@ -12,7 +12,7 @@ from local.processes import ROOT
 from tests.functional.stack import storage_and_graph
 from tests.support import canaries, webhooks
 from tests.support.world import SP
-from tests.unit.test_webhooks import EVENTS
+from tests.unit.use_cases.test_receive_webhook import EVENTS
 
 CANARY = "canary in a body"
 
