@@ -1,4 +1,4 @@
-metadata description = 'Relink on Azure: one resource group, no secret in it that anybody typed. docs/deploy.md says how to use it.'
+metadata description = 'Relink on Azure: one resource group, no secret in it that anybody typed. docs/operate/deploy.md says how to use it.'
 
 targetScope = 'subscription'
 
@@ -35,7 +35,7 @@ param alertEmails string[]
 param alertsOn bool = true
 
 @description('Where the runbook is read; alerts link to its sections.')
-param runbookUrl string = 'docs/runbook.md'
+param runbookUrl string = 'docs/operate/runbook.md'
 
 @description('How long scheduled remediation may be silent before an alert; longer than its schedule.')
 @allowed(['PT30M', 'PT45M', 'PT1H', 'PT2H', 'PT6H', 'P1D', 'P2D'])

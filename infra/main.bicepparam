@@ -1,7 +1,7 @@
 using 'main.bicep'
 
 // Everything comes from the environment: `azd env set NAME VALUE`, or `export NAME=VALUE` for az.
-// The settings have the names and the defaults of docs/settings.md.
+// The settings have the names and the defaults of docs/use/settings.md.
 
 param environmentName = readEnvironmentVariable('AZURE_ENV_NAME')
 param location = readEnvironmentVariable('AZURE_LOCATION')
@@ -13,12 +13,12 @@ param alertEmails = filter(
   email => !empty(email)
 )
 param alertsOn = bool(readEnvironmentVariable('ALERTS_ON', 'true'))
-param runbookUrl = readEnvironmentVariable('RUNBOOK_URL', 'docs/runbook.md')
+param runbookUrl = readEnvironmentVariable('RUNBOOK_URL', 'docs/operate/runbook.md')
 param remediationMayBeSilent = readEnvironmentVariable('REMEDIATION_MAY_BE_SILENT', 'PT1H')
 
 param settings = {
   RESET_TARGETS: readEnvironmentVariable('RESET_TARGETS')
-  // Off until a person has seen a dry run: docs/deploy.md.
+  // Off until a person has seen a dry run: docs/operate/deploy.md.
   RESETS_ENABLED: readEnvironmentVariable('RESETS_ENABLED', 'false') == 'true' ? 'true' : 'false'
   RESET_DAILY_BUDGET: readEnvironmentVariable('RESET_DAILY_BUDGET', '10')
   RESET_MAX_AGE: readEnvironmentVariable('RESET_MAX_AGE', 'P3D')

@@ -11,9 +11,9 @@ from shared.domain.states import ALLOWED
 from shared.web.openapi import document_text
 
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
-SCHEMA: Final = DOCS / "reset-request.schema.json"
-OPENAPI: Final = DOCS / "openapi.json"
-STATES: Final = DOCS / "states.md"
+SCHEMA: Final = DOCS / "use" / "reset-request.schema.json"
+OPENAPI: Final = DOCS / "use" / "openapi.json"
+STATES: Final = DOCS / "design" / "states.md"
 _DIAGRAM: Final = re.compile(r"```mermaid\nstateDiagram-v2\n.*?```", re.DOTALL)
 
 

@@ -2,7 +2,7 @@
 Settings, from a mapping. Nothing here raises on a bad value: it is kept as a problem.
 
 A setting that stops the functions from being indexed shows in Azure as "0 functions found" and
-gives webhooks a 404; so a bad one only stops restarts, and says so (docs/settings.md).
+gives webhooks a 404; so a bad one only stops restarts, and says so (docs/use/settings.md).
 """
 
 import base64

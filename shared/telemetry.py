@@ -52,7 +52,7 @@ EVENTS: Final[dict[str, int]] = {
     "storage.failed": logging.ERROR,
     "invocation.cancelled": logging.ERROR,
 }
-"""The closed list; docs/events.md says what each means, alerts parse it."""
+"""The closed list; docs/operate/events.md says what each means, alerts parse it."""
 
 
 def emit(event: str, **fields: str | float | bool | None) -> None:

@@ -1,4 +1,4 @@
-metadata description = 'Who may do what: one assignment a role and a thing, each as narrow as works (docs/threat-model.md).'
+metadata description = 'Who may do what: one assignment a role and a thing, each as narrow as works (docs/operate/threat-model.md).'
 
 @description('Name of the app\'s identity. It goes into the names of the assignments; its object id is only known once it exists.')
 param identityName string

@@ -1,4 +1,4 @@
-metadata description = 'Who is told when something needs a person: one section of docs/runbook.md an alert.'
+metadata description = 'Who is told when something needs a person: one section of docs/operate/runbook.md an alert.'
 
 import { tagMap, alertRule } from 'types.bicep'
 

@@ -8,7 +8,7 @@ type tagMap = {
 }
 
 @export()
-@description('The app settings that a deployer chooses, by the names under which the app reads them (docs/settings.md).')
+@description('The app settings that a deployer chooses, by the names under which the app reads them (docs/use/settings.md).')
 type chosenSettings = {
   @description('The catalogue: what may be reset, and nothing else. JSON, or @file.json beside host.json.')
   RESET_TARGETS: string
@@ -57,7 +57,7 @@ type signIn = {
 @export()
 @description('What a log alert asks, and what it says.')
 type alertRule = {
-  @description('Short name; also the section of docs/runbook.md.')
+  @description('Short name; also the section of docs/operate/runbook.md.')
   name: string
 
   @description('One line for the person who is called.')

@@ -104,7 +104,7 @@ async def grant(directory: Directory, wish: Wanted) -> list[Line]:
 
 _TAKE_AWAY: Final = (
     "held and not asked for by this environment; take it away (Entra: Enterprise applications, the "
-    "identity, Permissions), or set the switch that asks for it (docs/deploy.md, step 5)"
+    "identity, Permissions), or set the switch that asks for it (docs/operate/deploy.md, step 5)"
 )
 
 
@@ -115,7 +115,7 @@ def _without(permission: str) -> str:
 
 HOW: Final = (
     "To grant it, as Privileged Role Administrator: infra/hooks/permissions.sh, or by infra/graph "
-    "(docs/deploy.md, step 5)."
+    "(docs/operate/deploy.md, step 5)."
 )
 
 

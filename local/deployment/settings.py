@@ -118,7 +118,7 @@ def check(environ: Mapping[str, str]) -> list[Line]:
             Line(
                 verdict=Verdict.NOT_CHECKED,
                 what="NOTIFIERS",
-                says="not read from here; put it into the vault as notifiers (docs/deploy.md)",
+                says="not read from here; put it into the vault (docs/operate/deploy.md)",
             )
         )
     return [*lines, *_senders(environ)]
@@ -137,7 +137,7 @@ def _senders(environ: Mapping[str, str]) -> list[Line]:
         Line(
             verdict=Verdict.NOT_CHECKED,
             what="secret webhook-secrets",
-            says=f"must hold secrets for {', '.join(names)}; put them in first (docs/deploy.md)",
+            says=f"must hold secrets for {', '.join(names)}; see docs/operate/deploy.md",
         )
     ]
     # The compiler cannot read a file whose name comes from the environment.

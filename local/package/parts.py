@@ -8,7 +8,7 @@ from local.package.archive import Measure
 from local.package.build import SITE
 
 LISTED: Final = 300_000
-"""Parts from this many bytes on, unpacked, are listed in docs/performance.md."""
+"""Parts from this many bytes on, unpacked, are listed in docs/design/performance.md."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

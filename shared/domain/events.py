@@ -1,7 +1,7 @@
 """
 What was found out about a reset: by reading Graph, by asking the policy, by a person.
 
-The rows named are those of the protocol (docs/states.md).
+The rows named are those of the protocol (docs/design/states.md).
 """
 
 from dataclasses import dataclass

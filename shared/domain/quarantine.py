@@ -3,7 +3,7 @@ What a quarantine's reason allows, by who asks: a machine or a person. Pure.
 
 https://learn.microsoft.com/entra/identity/app-provisioning/application-provisioning-quarantine-status
 https://learn.microsoft.com/graph/api/resources/synchronization-synchronizationquarantine
-docs/remediation.md shows the same matrix as a table; a test holds the two against each other.
+docs/operate/remediation.md shows the same rules as a table; a test checks that the two agree.
 """
 
 from collections.abc import Mapping

@@ -3,7 +3,8 @@ The state machine: (state, event) -> the rows of one transaction. Pure and total
 
 An event says what was found out (by reading Graph, by asking the policy, by a person); `transition`
 says which rows that makes, or None where the event does not fit the state, and then nothing is
-written. The diagram in docs/states.md is checked against ALLOWED, and ALLOWED against `transition`.
+written. Tests check the diagram in docs/design/states.md against ALLOWED, and ALLOWED
+against `transition`.
 """
 
 from collections.abc import Mapping

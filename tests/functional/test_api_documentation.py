@@ -1,4 +1,4 @@
-"""The lines of docs/api.md, run as they stand there, one after the other."""
+"""The lines of docs/use/api.md, run as they stand there, one after the other."""
 
 import asyncio
 import re
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl
 
 def lines() -> list[tuple[str, str]]:
     """Each command with the status that stands behind it."""
-    text = (DOCS / "api.md").read_text(encoding="utf-8")
+    text = (DOCS / "use" / "api.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     commands = [each for block in blocks for each in block.strip().split("\n\n")]
     return [(command, status) for command, _, status in (c.rpartition("  # ") for c in commands)]

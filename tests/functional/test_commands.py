@@ -22,7 +22,7 @@ from tests.azurite import start_emulator
 from tests.functional.stack import AWS, SALESFORCE, SERVICENOW
 
 AWS_JOB = "aws.b7c2f0a45d1e4f639a8b2c4d6e8f0a1b.b0a43127-9b44-5d81-aaff-d7510ac2b027"
-DOCS = processes.ROOT / "docs" / "operating.md"
+DOCS = processes.ROOT / "docs" / "operate" / "operating.md"
 SAMPLE = {
     "salesforce-prod": {"servicePrincipalId": SALESFORCE},
     "aws": {"servicePrincipalId": AWS, "jobId": AWS_JOB},
@@ -109,7 +109,7 @@ async def quarantine_aws(graph: httpx.AsyncClient) -> None:
 
 
 def sample(name: str) -> str:
-    """The block of docs/operating.md under the comment of this name."""
+    """The block of docs/operate/operating.md under the comment of this name."""
     found = re.search(rf"<!-- {name} -->\n```text\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
     assert found is not None
     return found[1]

@@ -1,4 +1,4 @@
-"""docs/senders.md, tried out: every entry is the example's, every curl line is taken in."""
+"""docs/use/senders.md, tried out: every entry is the example's, every curl line is taken in."""
 
 import asyncio
 import json
@@ -12,9 +12,9 @@ from local import processes
 from local.processes import ROOT
 from tests.functional.stack import storage_and_graph
 
-PAGE = (ROOT / "docs" / "senders.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "use" / "senders.md").read_text(encoding="utf-8")
 EXAMPLE: dict[str, Any] = json.loads(
-    (ROOT / "docs" / "senders.example.json").read_text(encoding="utf-8")
+    (ROOT / "docs" / "use" / "senders.example.json").read_text(encoding="utf-8")
 )
 VALUES: dict[str, str] = json.loads(
     (ROOT / "local.settings.json.example").read_text(encoding="utf-8")

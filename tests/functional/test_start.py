@@ -80,7 +80,7 @@ async def test_answering_a_webhook_imports_neither_and_does_without_graph() -> N
         env = {
             **stack.environ,
             "GRAPH_ENDPOINT": NOWHERE,
-            "WEBHOOK_SENDERS": "@docs/senders.example.json",
+            "WEBHOOK_SENDERS": "@docs/use/senders.example.json",
             "WEBHOOK_SECRETS": json.dumps({k: [v] for k, v in webhooks.SECRETS.items()}),
             "WEBHOOK_KEY": webhooks.SECRETS["servicenow"],
             "WEBHOOK_BODY": json.dumps({"target": "salesforce-prod"}),

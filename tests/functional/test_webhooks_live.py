@@ -21,7 +21,9 @@ def settings(catalogue: str) -> dict[str, str]:
     # The emulator's service principal in place of the one that the events of an alert name.
     return {
         "RESET_TARGETS": catalogue,
-        "WEBHOOK_SENDERS": (ROOT / "docs" / "senders.example.json").read_text(encoding="utf-8"),
+        "WEBHOOK_SENDERS": (ROOT / "docs" / "use" / "senders.example.json").read_text(
+            encoding="utf-8"
+        ),
         "WEBHOOK_SECRETS": json.dumps({k: [v] for k, v in webhooks.SECRETS.items()}),
     }
 

@@ -196,7 +196,7 @@ def test_senders_in_a_file_are_let_through_by_name(infra: Path) -> None:
 
 def test_the_parameters_of_azd_are_the_settings_of_the_app_with_the_documented_defaults() -> None:
     given = (INFRA / "main.bicepparam").read_text(encoding="utf-8")
-    table = (INFRA.parent / "docs" / "settings.md").read_text(encoding="utf-8")
+    table = (INFRA.parent / "docs" / "use" / "settings.md").read_text(encoding="utf-8")
     documented = dict(re.findall(r"^\| `([A-Z_]+)` \| `([^`]+)` \|", table, re.MULTILINE))
     defaults = dict(
         re.findall(r"^  ([A-Z_]+): readEnvironmentVariable\('\1', '([^']*)'\)", given, re.MULTILINE)

@@ -12,7 +12,7 @@ from shared.use_cases.decide_reset import DECISIONS
 from .alerting import rules
 from .templates import Deployment
 
-DOCS = ROOT / "docs"
+DOCS = ROOT / "docs" / "operate"
 PAPERS = ("deploy.md", "runbook.md", "threat-model.md")
 RUNBOOK = (DOCS / "runbook.md").read_text(encoding="utf-8")
 DEPLOY = (DOCS / "deploy.md").read_text(encoding="utf-8")
@@ -47,7 +47,10 @@ def test_every_alert_has_a_section_and_every_section_an_alert() -> None:
 def test_every_alert_leads_to_its_section_and_to_people(scenario: str) -> None:
     deployed = Deployment(scenario)
     people = deployed.only("Microsoft.Insights/actionGroups")
-    where = {"default": "docs/runbook.md", "everything": "https://docs.example.com/relink/runbook"}
+    where = {
+        "default": "docs/operate/runbook.md",
+        "everything": "https://docs.example.com/relink/runbook",
+    }
 
     assert people["properties"]["emailReceivers"]
     for name, rule in rules(scenario).items():

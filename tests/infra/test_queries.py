@@ -37,7 +37,7 @@ def events_of(query: str) -> set[str]:
 
 
 def documented_fields() -> dict[str, set[str]]:
-    text = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "operate" / "events.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([a-z_.]+)` \| [A-Z]+ \| .* \| ([^|]*) \|$", text, re.MULTILINE)
     return {event: set(re.findall(r"\w+", fields)) for event, fields in rows}
 

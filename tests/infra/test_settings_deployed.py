@@ -121,7 +121,7 @@ def test_no_exception_is_kept_for_a_setting_that_is_gone() -> None:
     assert HOST_READS.keys() <= Deployment("everything").settings.keys()
     assert not HOST_READS.keys() & asked
     for name in elsewhere:
-        assert name in (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+        assert name in (ROOT / "docs" / "use" / "settings.md").read_text(encoding="utf-8")
 
 
 def test_a_deployment_has_no_bad_setting(deployed: Deployment) -> None:

@@ -13,7 +13,7 @@ DOCTOR = Path(sys.executable).with_name("azure-functions-doctor")
 WAIVED = {
     "check_venv": "the clone that is looked at is fresh; `make setup` makes .venv",
     "check_local_settings": "it must not be in the repository: it is where secrets would stand",
-    "check_func_cli": "the project has its own development host (docs/decisions.md, 9)",
+    "check_func_cli": "the project has its own development host (docs/design/decisions.md, 9)",
     "check_func_core_tools_version": "as above",
     "check_binding_connection_resolution": (
         "WorkStorage is a setting of two small apps that test the development host"

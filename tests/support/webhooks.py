@@ -21,7 +21,7 @@ SECRETS = {
     "freshservice": "canary-freshservice-1",
     "azure-monitor": "canary-azure-monitor",
 }
-"""A secret for each sender of docs/senders.example.json."""
+"""A secret for each sender of docs/use/senders.example.json."""
 
 guarded(*SECRETS.values())
 
@@ -73,7 +73,7 @@ def servicenow_hmac(raw: bytes, *, secret: str = SECRETS["servicenow-hmac"]) -> 
 
 
 def signed(sender: str, raw: bytes, at: datetime) -> dict[str, str]:
-    """The headers that this sender of docs/senders.example.json would send."""
+    """The headers that this sender of docs/use/senders.example.json would send."""
     match sender:
         case "services":
             return standard(raw, at)

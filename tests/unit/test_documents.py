@@ -29,7 +29,7 @@ def test_the_diagram_is_the_state_machine() -> None:
 
 
 def test_the_list_of_events_is_the_documented_one() -> None:
-    text = (DOCS / "events.md").read_text(encoding="utf-8")
+    text = (DOCS / "operate" / "events.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([a-z_.]+)` \| ([A-Z]+) \|", text, re.MULTILINE)
 
     assert {name: logging.getLevelName(level) for name, level in EVENTS.items()} == dict(rows)
@@ -64,7 +64,7 @@ def test_entry_points_hold_no_logic() -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    text = (DOCS / "settings.md").read_text(encoding="utf-8")
+    text = (DOCS / "use" / "settings.md").read_text(encoding="utf-8")
     code = (ROOT / "shared" / "config.py").read_text(encoding="utf-8")
     names = set(re.findall(r'"([A-Z][A-Z]+_[A-Z_]+)"', code))
 
@@ -73,7 +73,7 @@ def test_every_setting_is_documented() -> None:
 
 
 def test_the_matrix_of_reasons_is_the_documented_one() -> None:
-    text = (DOCS / "remediation.md").read_text(encoding="utf-8")
+    text = (DOCS / "operate" / "remediation.md").read_text(encoding="utf-8")
     verdicts = "|".join(Treatment)
     cells = rf"^\| (\S.*?) \| ({verdicts}) \| ({verdicts}) \| (.+) \|$"
     rows = re.findall(cells, text, re.MULTILINE)
@@ -85,9 +85,9 @@ def test_the_matrix_of_reasons_is_the_documented_one() -> None:
 
 
 def test_the_figures_of_remediation_are_the_documented_ones() -> None:
-    text = (DOCS / "remediation.md").read_text(encoding="utf-8")
+    text = (DOCS / "operate" / "remediation.md").read_text(encoding="utf-8")
     default = Remediate()
-    settings = (DOCS / "settings.md").read_text(encoding="utf-8")
+    settings = (DOCS / "use" / "settings.md").read_text(encoding="utf-8")
 
     assert f"more than {FLEET_PERCENT} % of the targets seen, and at least {FLEET_LEAST}," in text
     assert f"at most {LOGS_A_RUN} targets" in text

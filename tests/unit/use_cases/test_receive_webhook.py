@@ -32,7 +32,9 @@ def world(**changes: str) -> World:
     made = World()
     made.rebuild(
         RESET_TARGETS=json.dumps(CATALOGUE),
-        WEBHOOK_SENDERS=(ROOT / "docs" / "senders.example.json").read_text(encoding="utf-8"),
+        WEBHOOK_SENDERS=(ROOT / "docs" / "use" / "senders.example.json").read_text(
+            encoding="utf-8"
+        ),
         WEBHOOK_SECRETS=json.dumps({k: [v] for k, v in webhooks.SECRETS.items()}),
         **changes,
     )

@@ -29,7 +29,7 @@ CATALOGUE: Catalogue = parse_catalogue(
     )
 )
 SENDERS = parse_senders(
-    (ROOT / "docs" / "senders.example.json").read_text(encoding="utf-8"),
+    (ROOT / "docs" / "use" / "senders.example.json").read_text(encoding="utf-8"),
     json.dumps({name: [secret] for name, secret in webhooks.SECRETS.items()}),
     signed_in_front=False,
 )
