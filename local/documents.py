@@ -1,4 +1,4 @@
-"""`make docs`: write what the documentation takes from the code, so that it cannot drift."""
+"""Writes what the documentation takes from the code, so that it cannot drift (`make docs`)."""
 
 import json
 import re

@@ -1,11 +1,11 @@
-"""`make plan`: what the policy would do now for every target of the catalogue, and why."""
+"""Shows what the policy would do now for every target of the catalogue, and why (`make plan`)."""
 
 import json
 import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
-from local.commands import (
+from local.cli import (
     Progress,
     job_document,
     note,

@@ -1,4 +1,4 @@
-"""Processes that a run starts and stops: each says when it is ready, its output is kept."""
+"""Starts and stops the processes of a run, waits until each is ready, and keeps its output."""
 
 import asyncio
 import contextlib
@@ -12,15 +12,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from local.azurite import connection_string
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 STOPS_WITHIN: Final = 15.0
 AZURITE: Final = ROOT / "local" / "node_modules" / ".bin" / "azurite"
-
-# The account that Azurite documents for everybody.
-_ACCOUNT: Final = "devstoreaccount1"
-_KEY: Final = (
-    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-)
 
 
 class NotReady(RuntimeError):
@@ -129,14 +125,6 @@ async def azurite() -> AsyncIterator[str]:
             said = await running.said(rf"{service} service is success.*:(\d+)$", within=30)
             ports[service] = said[1]
         yield connection_string(ports["Blob"], ports["Queue"], ports["Table"])
-
-
-def connection_string(blob: str, queue: str, table: str) -> str:
-    endpoints = "".join(
-        f"{name}Endpoint=http://127.0.0.1:{port}/{_ACCOUNT};"
-        for name, port in (("Blob", blob), ("Queue", queue), ("Table", table))
-    )
-    return f"DefaultEndpointsProtocol=http;AccountName={_ACCOUNT};AccountKey={_KEY};{endpoints}"
 
 
 @asynccontextmanager

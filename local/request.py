@@ -1,4 +1,4 @@
-"""`make request TARGET=…`: put a reset request on the queue, as another service would."""
+"""Puts a reset request on the queue, as another service would (`make request TARGET=…`)."""
 
 import asyncio
 import json

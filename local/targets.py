@@ -1,4 +1,4 @@
-"""`make targets`: every service principal with provisioning jobs, and entries for the catalogue."""
+"""Lists service principals with provisioning jobs, and catalogue entries (`make targets`)."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from local.commands import Progress, job_document, note, open_graph, run, size_of, state_of, table
+from local.cli import Progress, job_document, note, open_graph, run, size_of, state_of, table
 from shared.config import Settings
 from shared.domain.catalogue import Catalogue
 from shared.domain.errors import Rejected

@@ -1,4 +1,4 @@
-"""A Microsoft Graph for provisioning on this machine: a small directory with real semantics."""
+"""Emulates Microsoft Graph for provisioning: a small directory with real semantics."""
 
 from local.emulator.clock import Clock
 from local.emulator.emulation import Emulator

@@ -25,13 +25,13 @@ def settings(environ: Mapping[str, str]) -> tuple[State, int, float]:
         raise BadSetting(f"GRAPH_EMULATOR_SEED: {error}") from error
     port = environ.get("GRAPH_EMULATOR_PORT") or "7072"
     if not port.isdecimal() or int(port) > 65535:
-        raise BadSetting(f"GRAPH_EMULATOR_PORT: {port!r} is no port; give 0 for a free one")
+        raise BadSetting(f"GRAPH_EMULATOR_PORT: {port!r} is not a port; give 0 for a free one")
     given = environ.get("GRAPH_EMULATOR_SPEED")
     fallback = 60.0 if seed.clock.speed is None else seed.clock.speed
     try:
         speed = float(given) if given else fallback
     except ValueError as error:
-        raise BadSetting(f"GRAPH_EMULATOR_SPEED: {given!r} is no number") from error
+        raise BadSetting(f"GRAPH_EMULATOR_SPEED: {given!r} is not a number") from error
     if not 0 <= speed < 1e6:
         raise BadSetting(f"GRAPH_EMULATOR_SPEED: {given} is not from 0 to 1000000")
     return seed, int(port), speed

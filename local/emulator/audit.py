@@ -1,4 +1,4 @@
-"""The directory's events as rows of Graph's audit log."""
+"""Writes the directory's events as rows of Graph's audit log."""
 
 from datetime import datetime
 from typing import Any

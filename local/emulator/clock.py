@@ -1,4 +1,4 @@
-"""Emulated time: it runs *speed* times as fast as real time, and can be set."""
+"""Keeps emulated time: it runs *speed* times as fast as real time, and can be set."""
 
 import time
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """A speed of 0 stands still until it is advanced, which is what most tests want."""
+    """A clock of speed 0 stands still until it is advanced, which is what most tests want."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""`/_emulator/*`: what was asked, the state, faults and the clock. No part of Graph."""
+"""Serves `/_emulator/*`: requests received, state, faults and clock; not part of Graph."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

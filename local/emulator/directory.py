@@ -1,5 +1,5 @@
 """
-The tenant and the applications behind it, in motion.
+Moves the tenant and the applications behind it through time.
 
 Pure: time is passed in, nothing is read or written elsewhere. `advance_to` does what would have
 happened meanwhile, user by user, in the order of time over all jobs, so that one long step and

@@ -1,4 +1,4 @@
-"""One running emulator: the directory, its clock, what it was asked and what shall go wrong."""
+"""Holds one running emulator: directory, clock, requests received and faults to come."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -38,7 +38,7 @@ class Emulator:
     url: str = ""
 
     def present(self) -> Directory:
-        """The directory as it is by now."""
+        """Advance the directory to the present, and return it."""
         self.directory.advance_to(self.clock.now())
         return self.directory
 

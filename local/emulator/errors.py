@@ -1,4 +1,4 @@
-"""Graph's error answers."""
+"""Builds Graph's error answers."""
 
 from datetime import UTC, datetime
 from typing import Any

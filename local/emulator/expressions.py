@@ -1,4 +1,4 @@
-"""`$filter` with `and`, `or`, `contains` and paths, as the provisioning logs need it."""
+"""Parses `$filter` with `and`, `or`, `contains` and paths, as the provisioning logs need it."""
 
 import re
 from collections.abc import Callable, Mapping

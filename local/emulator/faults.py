@@ -1,4 +1,4 @@
-"""Faults on demand: what a network or a busy Graph would do to a request."""
+"""Keeps faults on demand: what a network or a busy Graph would do to a request."""
 
 import re
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Graph's routes, as far as provisioning needs them."""
+"""Serves the routes of Graph that provisioning needs."""
 
 from datetime import timedelta
 from uuid import UUID

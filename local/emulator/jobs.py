@@ -1,4 +1,4 @@
-"""What can be said of one job, without the directory around it."""
+"""Computes what one job shows, without the directory around it."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""How a source user finds its account in the target system."""
+"""Finds or creates the account of a source user in the target system."""
 
 import hashlib
 from typing import Literal

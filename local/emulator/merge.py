@@ -1,4 +1,4 @@
-"""How `PUT /_emulator/state` changes the state: only what it names."""
+"""Merges the body of `PUT /_emulator/state` into the state: only what it names changes."""
 
 from typing import Any
 

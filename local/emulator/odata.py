@@ -1,4 +1,4 @@
-"""The little of OData that callers use: `$filter` with `and`, `$select`, `$top` and next links."""
+"""Implements the OData that callers use: `$filter` with `and`, `$select`, `$top`, next links."""
 
 import base64
 import re

@@ -1,4 +1,4 @@
-"""The directory's evaluated entries as rows of Graph's provisioning log."""
+"""Writes the directory's evaluated entries as rows of Graph's provisioning log."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -40,7 +40,7 @@ _REASONS = {
 
 
 def provisioning_rows(state: State, *, now: datetime) -> list[Row]:
-    """What shows by now, newest first."""
+    """Return the rows that show at *now*, newest first."""
     return list(_rows(state, now=now))
 
 

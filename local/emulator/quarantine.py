@@ -1,4 +1,4 @@
-"""When the service quarantines a job, how often it tries again there, and when it gives up."""
+"""Decides when the service quarantines a job, when it tries again, and when it gives up."""
 
 from datetime import datetime, timedelta
 

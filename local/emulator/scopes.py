@@ -1,4 +1,4 @@
-"""The body of a restart: which of a job's memories it clears."""
+"""Parses the body of a restart into the parts of a job's state that it clears."""
 
 import json
 from enum import IntFlag
@@ -16,7 +16,7 @@ class ResetScope(IntFlag):
     FORCE_DELETES = 32
 
 
-# Not ForceDeletes, whatever the prose "all of the options" says.
+# Without ForceDeletes, although the documentation says "all of the options".
 FULL = ResetScope(15)
 PORTAL = ResetScope.ESCROWS | ResetScope.WATERMARK | ResetScope.QUARANTINE_STATE
 

@@ -1,4 +1,4 @@
-"""The directory's values as Graph v1.0 writes them."""
+"""Writes the directory's values as Graph v1.0 does."""
 
 from datetime import UTC, datetime
 from uuid import NAMESPACE_URL, uuid5

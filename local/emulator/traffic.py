@@ -1,4 +1,4 @@
-"""What every Graph request passes through: recording, faults, headers and error answers."""
+"""Records every Graph request, applies faults, and adds headers and error answers."""
 
 import asyncio
 import json
@@ -102,7 +102,7 @@ class Traffic:
             response = self._faulty(fault, fault.status, request, request_id)
         await asyncio.sleep(fault.delay)
         if fault.drop is not None and request.transport is not None:
-            # Whatever is returned now finds the connection closed.
+            # The response that is returned now finds the connection closed.
             request.transport.close()
         return response
 

@@ -1,5 +1,5 @@
 """
-What the emulated tenant holds.
+Defines what the emulated tenant holds.
 
 The seed file, the state of the control API and the directory share this one definition; keys are
 the fields in camelCase.
@@ -33,7 +33,7 @@ class User(Value):
     mail_nickname: str | None = None
     employee_id: str | None = None
     account_enabled: bool = True
-    #: Provisioning this user fails, whatever is tried.
+    #: Provisioning this user fails each time.
     fails: bool = False
     #: What a delta query would go by; None is longer ago than anything.
     modified: datetime | None = None

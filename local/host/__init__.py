@@ -1,5 +1,5 @@
 """
-A development host: the genuine Python worker runs the functions, this package plays the host.
+Runs a Functions app for development: the genuine Python worker in a host of our own.
 
 It follows recordings of the genuine queue listener, timer and cron library, but it is not
 Core Tools: see docs/design/fidelity.md. The worker runs in this very process, so a function that

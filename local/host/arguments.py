@@ -1,4 +1,4 @@
-"""How the host itself is told what to run: all by environment, nothing by command line."""
+"""Reads from the environment what the host runs, and where."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Arguments:
 def find_app_dir(environ: Mapping[str, str]) -> Path:
     path = Path(environ.get("APP_DIR") or PROJECT).resolve()
     if not path.is_dir():
-        raise StartError(f"APP_DIR: {path} is no folder; give the folder that holds host.json")
+        raise StartError(f"APP_DIR: {path} is not a folder; give the folder that holds host.json")
     return path
 
 
@@ -43,5 +43,5 @@ def _number(environ: Mapping[str, str], name: str, default: int, low: int, high:
     if not text:
         return default
     if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
-        raise StartError(f"{name}: {text!r} is no number from {low} to {high}; correct it")
+        raise StartError(f"{name}: {text!r} is not a number from {low} to {high}; correct it")
     return int(text)

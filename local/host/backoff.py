@@ -1,4 +1,4 @@
-"""How long the queue listener waits between polls that find nothing."""
+"""Computes how long the queue listener waits between polls that find nothing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

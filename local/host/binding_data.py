@@ -1,4 +1,4 @@
-"""What a queue-triggered function is given: the body, and the trigger's metadata."""
+"""Builds what a queue-triggered function is given: the body, and the trigger's metadata."""
 
 import json
 from collections.abc import Iterator

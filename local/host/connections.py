@@ -1,4 +1,4 @@
-"""Storage connections: from the name in a binding to a client."""
+"""Finds the storage connection that a binding names, and opens clients for it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from azure.storage.queue.aio import QueueClient
 
+from local.azurite import connection_string
 from local.host.errors import StartError
-from local.processes import connection_string
 
 HOST_STORAGE: Final = "AzureWebJobsStorage"
 
@@ -64,7 +64,7 @@ def queue_client(connection: Connection, queue: str, **options: Any) -> QueueCli
             )
         except ValueError as error:
             raise StartError(
-                f"{connection.setting}: is no connection string ({error}); correct it"
+                f"{connection.setting}: is not a connection string ({error}); correct it"
             ) from error
     # Heavy, and only needed without a connection string.
     from azure.identity.aio import (  # noqa: PLC0415

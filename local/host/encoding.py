@@ -1,4 +1,4 @@
-"""From the text on the wire to the body, as .NET decodes it."""
+"""Decodes the text of a queue message to its body, as .NET does."""
 
 import base64
 import binascii

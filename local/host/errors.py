@@ -1,4 +1,4 @@
-"""What keeps the host from starting."""
+"""Declares the errors that stop the host from starting."""
 
 
 class StartError(Exception):

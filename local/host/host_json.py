@@ -1,4 +1,4 @@
-"""host.json: the part that this host obeys, checked as the real one checks it."""
+"""Reads the part of host.json that this host obeys, and checks it as the real host does."""
 
 import os
 from collections.abc import Mapping

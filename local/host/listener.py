@@ -1,5 +1,5 @@
 """
-The queue listener: what the Storage queue extension does for a queue trigger.
+Listens to a queue as the Storage queue extension does for a queue trigger.
 
 Call by call it follows recordings of the genuine listener, which the tests replay. One thing is
 on purpose different: where the genuine one ends the process (a 5xx that outlasts the client's

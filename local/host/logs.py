@@ -1,4 +1,4 @@
-"""Log lines for a person: on stderr, plain where that is no terminal."""
+"""Writes log lines for a person: on stderr, without colour where that is not a terminal."""
 
 import logging
 import sys

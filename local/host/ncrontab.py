@@ -1,5 +1,5 @@
 """
-Timer schedules: NCRONTAB with six fields, or a TimeSpan. UTC only.
+Parses timer schedules: NCRONTAB with six fields, or a TimeSpan. UTC only.
 
 Common cron libraries differ from NCrontab: here day of month AND day of week must both match, a
 reversed range is turned round (22-4 is 4-22), Sunday is 0 and never 7, and L, W, # and ? are
@@ -185,10 +185,10 @@ def _value(text: str, low: int, names: tuple[str, ...]) -> int:
     for index, name in enumerate(names):
         if text and name.lower().startswith(text.lower()):
             return index + low
-    raise ValueError(f"{text!r} is no value")
+    raise ValueError(f"{text!r} is not a value")
 
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"{text!r} is no number")
+        raise ValueError(f"{text!r} is not a number")
     return int(text)

@@ -1,4 +1,4 @@
-"""Queues and tables that the app expects to find; in Azure the infrastructure makes them."""
+"""Creates the queues and tables that the app expects; in Azure the infrastructure creates them."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""One queue in Azure Storage, with the calls and the retries of the genuine listener."""
+"""Reads and writes one queue in Azure Storage with the genuine listener's calls and retries."""
 
 import asyncio
 import contextlib
@@ -44,7 +44,7 @@ class Message:
 
 
 class QueueStore:
-    """Errors that last come out as StoreError; a message that is no longer ours does not."""
+    """Turn errors that last into StoreError; ignore that another reader holds the message."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class QueueStore:
         return await self._insist(call, polling=True)
 
     async def renew(self, message: Message, *, lease_seconds: int) -> bool:
-        """Lease *message* for longer; False when it is no longer ours."""
+        """Lease *message* for longer; False when another reader holds it."""
 
         async def call() -> None:
             updated = await self._client.update_message(

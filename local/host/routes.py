@@ -1,4 +1,4 @@
-"""HTTP routes: ASP.NET templates, as function.json and `@app.route` take them."""
+"""Matches HTTP routes: ASP.NET templates, as function.json and `@app.route` take them."""
 
 import re
 from collections.abc import Iterable

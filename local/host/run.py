@@ -1,4 +1,4 @@
-"""Start, announce, run and drain the host."""
+"""Starts, announces, runs and drains the host."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Where a monitored timer keeps when it last ran: the blob that the genuine timer uses."""
+"""Stores when a monitored timer last ran, in the blob that the genuine timer uses."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""App settings: the environment, and under it the Values of local.settings.json."""
+"""Reads app settings: the environment, and where it is silent the Values of local.settings.json."""
 
 import json
 import re
@@ -18,7 +18,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise StartError(f"{path}: cannot be read ({error.strerror}); is APP_DIR right?") from error
     except ValueError as error:
-        raise StartError(f"{path}: is no JSON ({error}); correct it") from error
+        raise StartError(f"{path}: is not JSON ({error}); correct it") from error
     if not isinstance(found, dict):
         raise StartError(f"{path}: must hold a JSON object")
     return found

@@ -1,5 +1,5 @@
 """
-The timer listener: when a timer-triggered function runs, and what it is told.
+Decides when a timer-triggered function runs, and what it is told.
 
 Decisions follow recordings of the genuine timer. What is missing: the blob lease that keeps two
 instances from running one timer, and WEBSITE_TIME_ZONE (everything is UTC).

@@ -1,4 +1,4 @@
-"""Durations as .NET writes them: host.json and timer schedules use `TimeSpan.Parse`."""
+"""Parses durations as .NET writes them: host.json and timer schedules use `TimeSpan.Parse`."""
 
 import re
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""From what the worker indexed to listeners, timers and routes that run it."""
+"""Builds listeners, timers and routes from the functions that the worker indexed."""
 
 import hashlib
 import json
@@ -148,7 +148,7 @@ class Planner:
     def _status_store(self, plan: Plan) -> StatusStore:
         if not self.environ.get(HOST_STORAGE, "").strip():
             plan.warnings.append(
-                f"{HOST_STORAGE} is no connection string: timers forget when they last ran"
+                f"{HOST_STORAGE} is not a connection string: timers forget when they last ran"
             )
             return MemoryStatusStore()
         connection = find_connection(HOST_STORAGE, self.environ, wanted_by="a timer")

@@ -1,4 +1,4 @@
-"""Waiting for whichever comes first."""
+"""Waits for the first of two."""
 
 import asyncio
 from collections.abc import Awaitable

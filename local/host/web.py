@@ -1,5 +1,5 @@
 """
-The HTTP side of the host: routes, keys, and the way to and from the worker.
+Serves HTTP: finds the route, checks the key, and calls the worker.
 
 No address is ever logged: its query may carry a key.
 """
@@ -72,7 +72,7 @@ class WebHost:
             lower = name.lower()
             headers[lower] = f"{headers[lower]},{value}" if lower in headers else value
         if self._principal:
-            # As the platform's sign-in does: what the caller sent under these names is no proof.
+            # As the platform's sign-in does: what the caller sent under these names proves nothing.
             headers = {k: v for k, v in headers.items() if not k.startswith(_PRINCIPAL)}
             headers[_PRINCIPAL] = _encoded_principal(self._principal)
             headers[f"{_PRINCIPAL}-name"] = self._principal

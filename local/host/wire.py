@@ -1,8 +1,8 @@
 """
-Plain objects in place of the protobuf messages between the real host and its worker.
+Puts plain objects in place of the protobuf messages between the real host and its worker.
 
-azure-functions-runtime is handed its message classes by whoever drives it and only reads and
-sets attributes, so neither protobuf nor gRPC is needed.
+azure-functions-runtime gets its message classes from the process that drives it, and only reads
+and sets attributes, so neither protobuf nor gRPC is needed.
 """
 
 from types import SimpleNamespace
@@ -45,7 +45,7 @@ class StatusResult(Message):
 
 
 class RpcHttpCookie(Message):
-    # "None" is no name that a class body can assign.
+    # A class body cannot assign the name "None".
     SameSite: Final = SimpleNamespace(**{"None": 0, "Lax": 1, "Strict": 2, "ExplicitNone": 3})
 
 

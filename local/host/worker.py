@@ -1,5 +1,5 @@
 """
-The genuine Python worker, driven in this process.
+Drives the genuine Python worker in this process.
 
 The same package, in the version that requirements.txt pins, runs the functions in Azure: it
 indexes the app, converts values, and calls the function.
@@ -62,7 +62,7 @@ class Worker:
             error = answer.result.exception
             raise IndexingError(f"{error.message}\n{error.stack_trace or ''}".rstrip())
         answer = await runtime.functions_metadata_request(Message())
-        # No metadata at all is how the worker says that there is no function_app.py.
+        # Without a function_app.py the worker answers with no metadata at all.
         if answer.function_metadata_results is None:
             raise IndexingError(
                 f"no functions found: is there a function_app.py in {self._app_dir}?"

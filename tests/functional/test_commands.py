@@ -16,6 +16,7 @@ import pytest
 from azure.data.tables.aio import TableServiceClient
 
 from local import processes
+from local.azurite import connection_string
 from shared.adapters.table_store import TableStore
 from shared.names import IDS_TABLE, RESETS_TABLE
 from tests.azurite import start_emulator
@@ -301,7 +302,7 @@ async def test_the_rows_are_looked_at_where_there_is_storage(graph: httpx.AsyncC
 async def test_storage_that_is_not_there_is_said_and_stops_nothing(
     graph: httpx.AsyncClient,
 ) -> None:
-    ran = await plan(graph, ResetStorage=processes.connection_string("9", "9", "9"))
+    ran = await plan(graph, ResetStorage=connection_string("9", "9", "9"))
 
     assert ran.code == 0
     assert "salesforce-prod" in ran.out

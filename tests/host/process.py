@@ -34,7 +34,7 @@ class Host:
 
 
 @contextlib.contextmanager
-def start_host(app: str, folder: Path, environ: dict[str, str]) -> Iterator[Host]:
+def start_host(app: str | Path, folder: Path, environ: dict[str, str]) -> Iterator[Host]:
     """Start the host for apps/*app*, and wait until it is ready or has ended."""
     output, log = folder / "output", folder / "log"
     with output.open("wb") as out, log.open("wb") as err:

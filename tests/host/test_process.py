@@ -93,7 +93,7 @@ def test_a_text_in_place_of_the_dequeue_count_fails_the_try(work: Work, tmp_path
 
 
 @pytest.mark.parametrize("body", ["throw", "cancel", "exit", "sleep:30"])
-def test_whatever_leaves_a_function_is_a_failed_try_and_the_host_goes_on(
+def test_any_exception_that_leaves_a_function_is_a_failed_try_and_the_host_goes_on(
     work: Work, tmp_path: Path, body: str
 ) -> None:
     work.queue.send_message(body)
@@ -180,9 +180,9 @@ def test_a_timer_runs_on_startup_and_keeps_its_status_in_a_blob(work: Work, tmp_
     [
         ({"WorkStorage": ""}, 2, "WorkStorage: missing, and work needs it; set WorkStorage"),
         ({"WORK_QUEUE": ""}, 2, "WORK_QUEUE: missing"),
-        ({"PORT": "many"}, 2, "PORT: 'many' is no number"),
-        ({"LOCAL_LEASE_SECONDS": "0"}, 2, "LOCAL_LEASE_SECONDS: '0' is no number"),
-        ({"APP_DIR": "/nowhere"}, 2, "APP_DIR: /nowhere is no folder"),
+        ({"PORT": "many"}, 2, "PORT: 'many' is not a number"),
+        ({"LOCAL_LEASE_SECONDS": "0"}, 2, "LOCAL_LEASE_SECONDS: '0' is not a number"),
+        ({"APP_DIR": "/nowhere"}, 2, "APP_DIR: /nowhere is not a folder"),
         (
             {"AzureFunctionsJobHost__extensions__queues__batchSize": "33"},
             2,

@@ -12,7 +12,7 @@ async def test_a_message_that_somebody_else_has_is_lost_without_an_error(azurite
     queue = QueueStore(queue_client(connection, f"lost-{uuid.uuid4().hex[:12]}"))
     async with aclosing(queue) as store:
         await store.create()
-        await store.create()  # again is no error either
+        await store.create()  # creating it again raises no error
         await store.add("ours for now")
         (message,) = await store.receive(16, lease_seconds=600)
         held = message.lease_receipt

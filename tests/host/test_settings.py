@@ -1,7 +1,7 @@
 """Settings and host.json: what is read, what wins, and what stops a start."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from local.host.host_json import QueueOptions, load_host_json
 from local.host.listener import LEASE_SECONDS, poison_name
 from local.host.preflight import check_settings, declared_names
 from local.host.settings import expand, load_values
+from shared.names import QUEUES, TABLES
+from tests.host.process import PROJECT, start_host
 
 
 def app(folder: Path, queues: Mapping[str, Any] | None = None, **top: object) -> Path:
@@ -36,7 +38,7 @@ def test_the_environment_wins_over_local_settings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", "is no JSON"),
+        ("{", "is not JSON"),
         ('{"IsEncrypted": true}', "func settings decrypt"),
         ('{"Values": {"A": 1}}', "the value of A must be a string"),
     ],
@@ -156,9 +158,9 @@ async def test_an_identity_needs_no_secret_to_make_a_client() -> None:
     await client.close()
 
 
-def test_what_is_no_connection_string_is_refused_without_showing_it() -> None:
+def test_what_is_not_a_connection_string_is_refused_without_showing_it() -> None:
     connection = find_connection("Work", {"Work": "secret-nonsense"}, wanted_by="f")
-    with pytest.raises(StartError, match="Work: is no connection string") as caught:
+    with pytest.raises(StartError, match="Work: is not a connection string") as caught:
         queue_client(connection, "q")
     assert "secret-nonsense" not in str(caught.value)
 
@@ -185,3 +187,32 @@ def test_a_lease_is_ten_minutes_unless_it_is_set() -> None:
 def test_an_app_without_a_shared_folder_has_nothing_to_check(tmp_path: Path) -> None:
     check_settings(tmp_path, {})
     assert declared_names(tmp_path).tables == ()
+
+
+@pytest.mark.parametrize("ask", [lambda app: check_settings(app, {}), declared_names])
+def test_a_shared_folder_without_its_config_or_names_stops_the_start(
+    tmp_path: Path, ask: Callable[[Path], object]
+) -> None:
+    (tmp_path / "shared").mkdir()
+
+    with pytest.raises(StartError, match=r"shared/(config|names)\.py: missing"):
+        ask(tmp_path)
+
+
+def test_a_module_that_does_not_declare_what_the_host_asks_for_stops_the_start(
+    tmp_path: Path,
+) -> None:
+    app_dir = tmp_path / "app"
+    (app_dir / "shared").mkdir(parents=True)
+    (app_dir / "host.json").write_text('{"version": "2.0"}')
+    (app_dir / "shared" / "config.py").write_text("def check(environ): ...\n")
+
+    with start_host(app_dir, tmp_path, {}) as host:
+        assert host.process.wait() == 2
+    assert "shared/config.py: declares no problem" in host.log.read_text()
+
+
+def test_the_names_of_this_app_are_found() -> None:
+    found = declared_names(PROJECT)
+    assert found.queues == QUEUES
+    assert found.tables == TABLES

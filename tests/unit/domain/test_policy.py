@@ -28,6 +28,8 @@ from shared.domain.sync_job import Execution, Quarantine, SyncJob
 from tests.support.graph import healthy
 from tests.support.world import SP, START, TARGET
 
+type Given = dict[str, Any]
+
 X = Reset(id="r1", target=TARGET, requested_at=START, service_principal_id=SP, via="queue")
 CATALOGUE = parse_catalogue(json.dumps({TARGET: {"servicePrincipalId": SP, "schedule": "P7D"}}))
 RULES = Rules(catalogue=CATALOGUE, enabled=True, daily_budget=2)
@@ -91,52 +93,57 @@ QUARTER, MANY = Fleet(seen=10, quarantined=4), Fleet(seen=10, quarantined=5)
 
 
 @pytest.mark.parametrize(
-    ("decision", "kind", "words"),
+    ("given", "kind", "words"),
     [
-        (first(rules=replace(RULES, problem="X: bad")), Wait, "a setting must be put right: X"),
-        (first(rules=replace(RULES, catalogue=None)), Wait, "RESET_TARGETS cannot be read"),
-        (first(rules=replace(RULES, catalogue={})), Refuse, "not in the catalogue"),
-        (first(x=replace(X, job_id="other")), Refuse, "another service principal or job"),
-        (first(rules=replace(RULES, enabled=False)), Wait, "switched off"),
+        ({"rules": replace(RULES, problem="X: bad")}, Wait, "a setting must be put right: X"),
+        ({"rules": replace(RULES, catalogue=None)}, Wait, "RESET_TARGETS cannot be read"),
+        ({"rules": replace(RULES, catalogue={})}, Refuse, "not in the catalogue"),
+        ({"x": replace(X, job_id="other")}, Refuse, "another service principal or job"),
+        ({"rules": replace(RULES, enabled=False)}, Wait, "switched off"),
         # the change window
-        (first(x=replace(X, not_before=START + SECOND)), Wait, "window opens at 2026-11-24 09:00"),
-        (first(x=replace(X, not_before=START)), Go, ""),
+        ({"x": replace(X, not_before=START + SECOND)}, Wait, "window opens at 2026-11-24 09:00"),
+        ({"x": replace(X, not_before=START)}, Go, ""),
         # one in flight
-        (first(job=replace(JOB, head="other")), Wait, "another reset of this job is under way"),
-        (first(job=replace(JOB, head="r1")), Go, ""),
+        ({"job": replace(JOB, head="other")}, Wait, "another reset of this job is under way"),
+        ({"job": replace(JOB, head="r1")}, Go, ""),
         # the cooldown
-        (first(job=restarted(DAY - SECOND)), Wait, "the cooldown ends at 2026-11-24 09:00"),
-        (first(job=restarted(DAY - SECOND), x=SIGNED_IN), Wait, "cooldown"),
-        (first(job=restarted(DAY)), Go, ""),
+        ({"job": restarted(DAY - SECOND)}, Wait, "the cooldown ends at 2026-11-24 09:00"),
+        ({"job": restarted(DAY - SECOND), "x": SIGNED_IN}, Wait, "cooldown"),
+        ({"job": restarted(DAY)}, Go, ""),
         # the budget
-        (first(budget=Budget(spent=2)), Wait, "budget of 2 restarts is spent"),
-        (first(budget=Budget(spent=2), x=SIGNED_IN), Wait, "budget of 2 restarts is spent"),
-        (first(budget=Budget(spent=2, mine=True)), Go, ""),
-        (first(budget=Budget(spent=1)), Go, ""),
+        ({"budget": Budget(spent=2)}, Wait, "budget of 2 restarts is spent"),
+        ({"budget": Budget(spent=2), "x": SIGNED_IN}, Wait, "budget of 2 restarts is spent"),
+        ({"budget": Budget(spent=2, mine=True)}, Go, ""),
+        ({"budget": Budget(spent=1)}, Go, ""),
         # the fleet
-        (first(fleet=QUARTER), Go, ""),
-        (first(fleet=QUARTER, x=TIMER), Go, ""),
-        (first(fleet=MANY), Ask, "5 of 10 jobs are in quarantine at once"),
-        (first(fleet=MANY, x=APPROVED), Go, ""),
-        (first(fleet=MANY, x=TIMER), Refuse, "5 of 10 jobs are in quarantine at once"),
-        (first(fleet=MANY, x=replace(TIMER, approved=True)), Refuse, "at once"),
+        ({"fleet": QUARTER}, Go, ""),
+        ({"fleet": QUARTER, "x": TIMER}, Go, ""),
+        ({"fleet": MANY}, Ask, "5 of 10 jobs are in quarantine at once"),
+        ({"fleet": MANY, "x": APPROVED}, Go, ""),
+        ({"fleet": MANY, "x": TIMER}, Refuse, "5 of 10 jobs are in quarantine at once"),
+        ({"fleet": MANY, "x": replace(TIMER, approved=True)}, Refuse, "at once"),
         # the breaker
-        (first(relapsed_at=START - DAY), Ask, "went into quarantine again, at 2026-11-23 09:00"),
-        (first(relapsed_at=START - DAY, x=TIMER), Ask, "until a person approves"),
-        (first(relapsed_at=START - DAY, x=APPROVED), Go, ""),
+        ({"relapsed_at": START - DAY}, Ask, "went into quarantine again, at 2026-11-23 09:00"),
+        ({"relapsed_at": START - DAY, "x": TIMER}, Ask, "until a person approves"),
+        ({"relapsed_at": START - DAY, "x": APPROVED}, Go, ""),
         (
-            first(relapsed_at=START - DAY, job=replace(JOB, last_approved_at=START - DAY)),
+            {"relapsed_at": START - DAY, "job": replace(JOB, last_approved_at=START - DAY)},
             Go,
             "",
         ),
         (
-            first(relapsed_at=START - DAY, job=replace(JOB, last_approved_at=START - DAY - SECOND)),
+            {
+                "relapsed_at": START - DAY,
+                "job": replace(JOB, last_approved_at=START - DAY - SECOND),
+            },
             Ask,
             "went into quarantine again",
         ),
     ],
 )
-def test_what_needs_no_graph(decision: Ruling, kind: type, words: str) -> None:
+def test_what_needs_no_graph(given: Given, kind: type, words: str) -> None:
+    decision = first(**given)
+
     assert is_like(decision, kind, words), decision
 
 
@@ -182,64 +189,90 @@ NOT_OURS = "somebody restarted the job outside this tool"
 
 
 @pytest.mark.parametrize(
-    ("decision", "kind", "words"),
+    ("given", "kind", "words"),
     [
         # the job's state
-        (second(job(code="Paused")), Refuse, "the job is Paused"),
-        (second(job(code="NotConfigured")), Refuse, "the job is NotConfigured"),
-        (second(job(schedule_state="Disabled")), Refuse, "schedule is Disabled"),
-        (second(job(schedule_state="Paused")), Refuse, "schedule is Paused"),
-        (second(job(code="Paused"), x=SIGNED_IN), Refuse, "the job is Paused"),
-        (second(quarantined("", schedule_state="Disabled"), x=SIGNED_IN), Refuse, "Disabled"),
-        (second(job(code="NotRun")), Wait, "initial cycle has not ended"),
-        (second(job(code="NotRun"), x=SIGNED_IN), Wait, "initial cycle has not ended"),
-        (second(job(code="")), Ask, "does not know"),
-        (second(job(code="Weird")), Ask, "does not know"),
-        (second(job(schedule_state="")), Ask, "does not know"),
-        (second(job(code=""), x=APPROVED), Go, ""),
-        (second(job(code=""), x=TIMER), Ask, "does not know"),
-        # a cycle that runs is no obstacle
-        (second(job(completed_units=3, total_units=50)), Go, ""),
-        # restarts made elsewhere
-        (second(job(steady_state_first=START - DAY + SECOND)), Wait, NOT_OURS),
-        (second(job(steady_state_first=START - DAY + SECOND), x=SIGNED_IN), Wait, NOT_OURS),
-        (second(job(steady_state_first=START - DAY)), Go, ""),
-        (second(job(steady_state_first=None)), Go, ""),
+        ({"snapshot": job(code="Paused")}, Refuse, "the job is Paused"),
+        ({"snapshot": job(code="NotConfigured")}, Refuse, "the job is NotConfigured"),
+        ({"snapshot": job(schedule_state="Disabled")}, Refuse, "schedule is Disabled"),
+        ({"snapshot": job(schedule_state="Paused")}, Refuse, "schedule is Paused"),
+        ({"snapshot": job(code="Paused"), "x": SIGNED_IN}, Refuse, "the job is Paused"),
         (
-            second(
-                job(steady_state_first=START - HOURS),
-                job=restarted(DAY + HOURS, last_steady_at=START - HOURS),
-            ),
+            {"snapshot": quarantined("", schedule_state="Disabled"), "x": SIGNED_IN},
+            Refuse,
+            "Disabled",
+        ),
+        ({"snapshot": job(code="NotRun")}, Wait, "initial cycle has not ended"),
+        ({"snapshot": job(code="NotRun"), "x": SIGNED_IN}, Wait, "initial cycle has not ended"),
+        ({"snapshot": job(code="")}, Ask, "does not know"),
+        ({"snapshot": job(code="Weird")}, Ask, "does not know"),
+        ({"snapshot": job(schedule_state="")}, Ask, "does not know"),
+        ({"snapshot": job(code=""), "x": APPROVED}, Go, ""),
+        ({"snapshot": job(code=""), "x": TIMER}, Ask, "does not know"),
+        # a cycle that runs is no obstacle
+        ({"snapshot": job(completed_units=3, total_units=50)}, Go, ""),
+        # restarts made elsewhere
+        ({"snapshot": job(steady_state_first=START - DAY + SECOND)}, Wait, NOT_OURS),
+        (
+            {"snapshot": job(steady_state_first=START - DAY + SECOND), "x": SIGNED_IN},
+            Wait,
+            NOT_OURS,
+        ),
+        ({"snapshot": job(steady_state_first=START - DAY)}, Go, ""),
+        ({"snapshot": job(steady_state_first=None)}, Go, ""),
+        (
+            {
+                "snapshot": job(steady_state_first=START - HOURS),
+                "job": restarted(DAY + HOURS, last_steady_at=START - HOURS),
+            },
             Go,
             "",
         ),
         (
-            second(
-                job(steady_state_first=START - HOURS),
-                job=restarted(DAY + HOURS, last_steady_at=START - DAY),
-            ),
+            {
+                "snapshot": job(steady_state_first=START - HOURS),
+                "job": restarted(DAY + HOURS, last_steady_at=START - DAY),
+            },
             Wait,
             NOT_OURS,
         ),
-        (second(job(steady_state_first=START - HOURS), job=restarted(DAY + HOURS)), Wait, NOT_OURS),
-        (second(job(steady_state_first=START - HOURS), job=restarted(timedelta(0))), Go, ""),
-        # leavers
-        (second(job(last_execution=replace(LATE, ended=START - 2 * HOURS))), Go, ""),
-        (second(job(last_execution=LATE)), Ask, "removals not yet exported"),
-        (second(job(last_execution=LATE), x=APPROVED), Go, ""),
-        (second(job(last_execution=LATE), x=TIMER), Go, ""),  # scope quarantine: links stay
-        (second(job(last_execution=LATE), x=replace(TIMER, scope=Scope.FULL)), Ask, "removals"),
-        (second(job(last_execution=Execution(began=START))), Go, ""),  # a first cycle runs
         (
-            second(job(last_execution=Execution(), steady_state_last=None)),
+            {"snapshot": job(steady_state_first=START - HOURS), "job": restarted(DAY + HOURS)},
+            Wait,
+            NOT_OURS,
+        ),
+        (
+            {"snapshot": job(steady_state_first=START - HOURS), "job": restarted(timedelta(0))},
+            Go,
+            "",
+        ),
+        # leavers
+        ({"snapshot": job(last_execution=replace(LATE, ended=START - 2 * HOURS))}, Go, ""),
+        ({"snapshot": job(last_execution=LATE)}, Ask, "removals not yet exported"),
+        ({"snapshot": job(last_execution=LATE), "x": APPROVED}, Go, ""),
+        (
+            {"snapshot": job(last_execution=LATE), "x": TIMER},
+            Go,
+            "",
+        ),  # scope quarantine: links stay
+        (
+            {"snapshot": job(last_execution=LATE), "x": replace(TIMER, scope=Scope.FULL)},
+            Ask,
+            "removals",
+        ),
+        ({"snapshot": job(last_execution=Execution(began=START))}, Go, ""),  # a first cycle runs
+        (
+            {"snapshot": job(last_execution=Execution(), steady_state_last=None)},
             Ask,
             "does not show when the last cycle ended",
         ),
-        (second(job(interval=None)), Ask, "how often one runs"),
-        (second(job(interval=timedelta(days=10_675_199))), Go, ""),
+        ({"snapshot": job(interval=None)}, Ask, "how often one runs"),
+        ({"snapshot": job(interval=timedelta(days=10_675_199))}, Go, ""),
     ],
 )
-def test_what_the_job_shows(decision: Ruling, kind: type, words: str) -> None:
+def test_what_the_job_shows(given: Given, kind: type, words: str) -> None:
+    decision = second(**given)
+
     assert is_like(decision, kind, words), decision
 
 
@@ -420,29 +453,47 @@ def entry(**changes: Any) -> Target:
 
 
 @pytest.mark.parametrize(
-    ("decision", "kind"),
+    ("given", "kind"),
     [
-        (second(healthy(START), target=entry(approval=Approval.ALWAYS)), Ask),
-        (second(healthy(START), target=entry(approval=Approval.ALWAYS), x=APPROVED), Go),
-        (second(healthy(START), target=entry(approval=Approval.AUTOMATIC)), Go),
-        (second(healthy(START), target=entry(approval=Approval.AUTOMATIC), x=TIMER), Ask),
+        ({"snapshot": healthy(START), "target": entry(approval=Approval.ALWAYS)}, Ask),
         (
-            second(
-                healthy(START),
-                target=entry(approval=Approval.AUTOMATIC),
-                x=replace(TIMER, approved=True),
-            ),
+            {"snapshot": healthy(START), "target": entry(approval=Approval.ALWAYS), "x": APPROVED},
             Go,
         ),
-        (second(healthy(START, entries=50), target=entry(approve_above=50)), Go),
-        (second(healthy(START, entries=51), target=entry(approve_above=50)), Ask),
-        (second(healthy(START, entries=51), target=entry(approve_above=50), x=TIMER), Ask),
-        (second(healthy(START, entries=51), target=entry(approve_above=50), x=APPROVED), Go),
-        (second(job(counts={}), target=entry(approve_above=50)), Ask),
-        (second(job(counts={}), target=entry()), Go),
+        ({"snapshot": healthy(START), "target": entry(approval=Approval.AUTOMATIC)}, Go),
+        (
+            {"snapshot": healthy(START), "target": entry(approval=Approval.AUTOMATIC), "x": TIMER},
+            Ask,
+        ),
+        (
+            {
+                "snapshot": healthy(START),
+                "target": entry(approval=Approval.AUTOMATIC),
+                "x": replace(TIMER, approved=True),
+            },
+            Go,
+        ),
+        ({"snapshot": healthy(START, entries=50), "target": entry(approve_above=50)}, Go),
+        ({"snapshot": healthy(START, entries=51), "target": entry(approve_above=50)}, Ask),
+        (
+            {"snapshot": healthy(START, entries=51), "target": entry(approve_above=50), "x": TIMER},
+            Ask,
+        ),
+        (
+            {
+                "snapshot": healthy(START, entries=51),
+                "target": entry(approve_above=50),
+                "x": APPROVED,
+            },
+            Go,
+        ),
+        ({"snapshot": job(counts={}), "target": entry(approve_above=50)}, Ask),
+        ({"snapshot": job(counts={}), "target": entry()}, Go),
     ],
 )
-def test_approval(decision: Ruling, kind: type) -> None:
+def test_approval(given: Given, kind: type) -> None:
+    decision = second(**given)
+
     assert type(decision) is kind
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.commands import state_of, table
+from local.cli import state_of, table
 from local.targets import ambiguous, as_json, as_table, entries, lines
 from shared.domain.catalogue import Catalogue, parse_catalogue
 from shared.domain.sync_job import JobsFound, Quarantine, ServicePrincipalJobs, SyncJob

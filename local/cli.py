@@ -1,4 +1,4 @@
-"""What `make targets` and `make plan` have in common: settings in, tables or JSON out."""
+"""Reads settings and prints tables or JSON, for `make targets` and `make plan`."""
 
 import asyncio
 import os
