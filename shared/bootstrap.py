@@ -1,11 +1,10 @@
-"""The composition root: settings in, services out; the only place that builds."""
+"""Build the app from its settings: the composition root, and the only place that builds."""
 
 import asyncio
 import os
 import random
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
@@ -19,10 +18,10 @@ from shared.adapters.graph.observed import GraphObserver
 from shared.adapters.notifiers.webhook import WebhookNotifier
 from shared.adapters.queues import StorageQueues
 from shared.adapters.table_store import TableStore
+from shared.app import App, NotConfigured
 from shared.config import Settings, Storage
-from shared.domain.errors import NotSent, SettingsError
+from shared.domain.errors import NotSent
 from shared.domain.ports import Clock, Graph, Notifier, Queues, Store
-from shared.invocation import shielded
 from shared.names import (
     FOLLOW_UPS_QUEUE,
     IDS_TABLE,
@@ -45,10 +44,7 @@ from shared.use_cases.run_reset import RunReset
 from shared.use_cases.submit import Submission
 from shared.use_cases.sweep import Sweep
 from shared.web.api import Api
-from shared.web.messages import AFTER_REPAIR, HttpRequest, HttpResponse, ok, problem_response
-from shared.web.openapi import document_text
-from shared.web.principal import HEADER, signed_in
-from shared.web.show_reset import ShowReset, unavailable
+from shared.web.not_configured import NotConfiguredApi
 
 APP_DIR: Final = Path(__file__).resolve().parent.parent
 
@@ -69,7 +65,7 @@ def new_id() -> str:
 
 
 class LazyGraph:
-    """Opens the gateway at its first use: a webhook's instance never pays for the SDK's import."""
+    """Open the gateway at its first use: an instance for webhooks never imports the SDK."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -78,7 +74,7 @@ class LazyGraph:
 
     async def __call__(self) -> Graph:
         if self._settings.problems:
-            # A bad endpoint has its default by now: nothing goes there either.
+            # A bad endpoint was replaced by its default: nothing may be sent there either.
             raise NotSent(f"a setting must be put right: {self._settings.problems[0]}")
         async with self._opening:
             if self._gateway is None:
@@ -124,7 +120,7 @@ def storage_clients(
 
 
 def storage_adapters(settings: Settings, storage: Storage) -> tuple[TableStore, StorageQueues]:
-    """The rows and the queues, over clients of their own."""
+    """Return the adapters of tables and queues, over clients of their own."""
     tables, queues = storage_clients(settings, storage)
     store = TableStore(
         tables.get_table_client(RESETS_TABLE), tables.get_table_client(IDS_TABLE), new_id=new_id
@@ -138,109 +134,15 @@ def storage_adapters(settings: Settings, storage: Storage) -> tuple[TableStore, 
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Services:
-    """What the entry points call, one method each."""
-
-    settings: Settings
-    health: Health
-    intake: RunReset | None = None
-    sweeping: Sweep | None = None
-    remediation: Remediation | None = None
-    upkeep: Housekeeping | None = None
-    notifications: Notify | None = None
-    api: Api | None = None
-    pages: ShowReset | None = None
-    sightings: GraphObserver | None = None
-
-    async def run_reset(self, text: str, *, message_id: str, came_at: datetime | None) -> None:
-        intake = self._built(self.intake)
-        await shielded(intake.run(text, message_id=message_id, came_at=came_at))
-        await shielded(self._built(self.sightings).write())
-
-    async def follow_up_reset(self, text: str, *, message_id: str) -> None:
-        await shielded(self._built(self.intake).follow_up(text, message_id=message_id))
-        await shielded(self._built(self.sightings).write())
-
-    async def notify(self, text: str) -> None:
-        await shielded(self._built(self.notifications).notify(text))
-
-    async def sweep(self) -> None:
-        # At every tick, or its alert would resolve while the setting is still wrong.
-        for why in self.settings.problems:
-            emit("settings.bad", why=why)
-        await shielded(self._tick())
-
-    async def _tick(self) -> None:
-        """What is due comes first; none of the three holds up another."""
-        upkeep = self._built(self.upkeep)
-        try:
-            await self._built(self.sweeping).sweep()
-        finally:
-            try:
-                await upkeep.empty_poison_queues()
-            finally:
-                await upkeep.forget_outdated()
-
-    async def remediate(self) -> None:
-        await shielded(self._built(self.remediation).remediate())
-        await shielded(self._built(self.sightings).write())
-
-    async def submit(self, call: HttpRequest) -> HttpResponse:
-        return await self._ask(call, Api.submit)
-
-    async def receive_webhook(self, call: HttpRequest) -> HttpResponse:
-        return await self._ask(call, Api.receive_webhook)
-
-    async def get_reset(self, call: HttpRequest) -> HttpResponse:
-        return await self._ask(call, Api.get_reset)
-
-    async def list_resets(self, call: HttpRequest) -> HttpResponse:
-        return await self._ask(call, Api.list_resets)
-
-    async def decide(self, call: HttpRequest) -> HttpResponse:
-        return await self._ask(call, Api.decide)
-
-    async def show_reset(self, call: HttpRequest) -> HttpResponse:
-        if self.pages is None:
-            return unavailable()
-        return await shielded(self.pages.show(call))
-
-    async def describe(self) -> HttpResponse:
-        """The OpenAPI document: the same for everybody, whatever the settings."""
-        return HttpResponse(
-            status=200, body=document_text(), extra={"Cache-Control": "max-age=3600"}
-        )
-
-    async def _ask(
-        self, call: HttpRequest, question: Callable[[Api, HttpRequest], Awaitable[HttpResponse]]
-    ) -> HttpResponse:
-        if self.api is None:
-            why = next(iter(self.settings.problems), "storage is not configured")
-            return problem_response(503, why, AFTER_REPAIR)
-        return await shielded(question(self.api, call))
-
-    async def report_health(self, call: HttpRequest) -> HttpResponse:
-        person = signed_in(call.headers.get(HEADER, ""), sign_in=self.settings.sign_in)
-        key = call.headers.get("x-functions-key", "")
-        report = await shielded(self.health.report(key, signed_in=bool(person)))
-        return ok(report.body, report.status)
-
-    def _built[T](self, service: T | None) -> T:
-        if service is None:
-            raise SettingsError(next(iter(self.settings.problems), "storage is not configured"))
-        return service
-
-
-def build(environ: Mapping[str, str], *, app_dir: Path = APP_DIR) -> Services:
+def build(environ: Mapping[str, str], *, app_dir: Path = APP_DIR) -> App | NotConfigured:
     """Build everything; a bad setting is logged and kept, never raised."""
     settings = Settings.from_environ(environ, app_dir=app_dir)
     for why in settings.problems:
         emit("settings.bad", why=why)
     if settings.storage is None:
-        return Services(
-            settings=settings,
-            health=Health(store=None, queues=None, settings=settings, clock=utc_now),
+        reporter = Health(store=None, queues=None, settings=settings, clock=utc_now)
+        return NotConfigured(
+            settings=settings, api=NotConfiguredApi(settings=settings, reporter=reporter)
         )
     store, queues = storage_adapters(settings, settings.storage)
     entries = settings.notifiers or {}
@@ -268,15 +170,15 @@ def assemble(
     new_id: Callable[[], str],
     jitter: Callable[[], float],
     engine_type: type[Engine] = Engine,
-) -> Services:
-    """Put the use cases together over the ports; what the world is made of is the caller's."""
+) -> App:
+    """Put the use cases together over adapters that the caller gives."""
     listeners = (
         None
         if settings.notifiers is None
         else {name: frozenset(entry.on) for name, entry in settings.notifiers.items()}
     )
-    sightings = GraphObserver(store=store, clock=clock)
-    watched = sightings.watching(graph)
+    observer = GraphObserver(store=store, clock=clock)
+    watched = observer.watching(graph)
     engine = engine_type(
         store=store,
         queues=queues,
@@ -289,12 +191,10 @@ def assemble(
     )
     acceptance = Acceptance(store=store, settings=settings, listeners=listeners, clock=clock)
     submission = Submission(acceptance=acceptance, queues=queues)
-    lookup = Lookup(store=store)
-    return Services(
+    return App(
         settings=settings,
-        health=Health(store=store, queues=queues, settings=settings, clock=clock),
-        intake=RunReset(store=store, acceptance=acceptance, engine=engine, clock=clock),
-        sweeping=Sweep(store=store, queues=queues, clock=clock),
+        runs=RunReset(store=store, acceptance=acceptance, engine=engine, clock=clock),
+        sweeper=Sweep(store=store, queues=queues, clock=clock),
         remediation=Remediation(
             store=store,
             submission=submission,
@@ -302,7 +202,7 @@ def assemble(
             settings=settings,
             clock=clock,
         ),
-        upkeep=Housekeeping(
+        housekeeping=Housekeeping(
             store=store,
             queues=queues,
             acceptance=acceptance,
@@ -315,25 +215,25 @@ def assemble(
             submission=submission,
             webhooks=ReceiveWebhook(submission=submission, settings=settings, clock=clock),
             decisions=DecideReset(store=store, engine=engine),
-            lookup=lookup,
+            lookup=Lookup(store=store),
+            reporter=Health(store=store, queues=queues, settings=settings, clock=clock),
             new_id=lambda: uuid.uuid4().hex,
         ),
-        pages=ShowReset(lookup=lookup, sign_in=settings.sign_in),
-        sightings=sightings,
+        observer=observer,
     )
 
 
 @cache
-def services() -> Services:
-    """The services of this process, built on first use in its one event loop."""
+def application() -> App | NotConfigured:
+    """The app of this process, built on first use in its one event loop."""
     return build(os.environ)
 
 
 def sweep_schedule() -> str:
-    """A setting that a trigger needs at indexing; a bad one is replaced by the default."""
+    """The setting that the trigger needs at indexing; a bad one is replaced by the default."""
     return Settings.from_environ(os.environ, app_dir=APP_DIR).sweep_schedule
 
 
 def remediation_schedule() -> str:
-    """The other one."""
+    """The schedule of `remediate`; see `sweep_schedule`."""
     return Settings.from_environ(os.environ, app_dir=APP_DIR).remediation_schedule

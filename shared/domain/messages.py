@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import codecs
 import hashlib
 import re
 from typing import Any, Final
@@ -9,19 +10,21 @@ from typing import Any, Final
 import msgspec
 
 from shared.domain.errors import InvalidRequest
+from shared.domain.json_object import decode_object
 from shared.domain.requests import (
     LONGEST_REQUEST,
+    WORDING,
     Received,
     ResetRequest,
     derived_id,
-    parse_request,
+    to_request,
 )
 
 LONGEST_EVENT: Final = 2 * LONGEST_REQUEST
 """Bytes of an envelope over HTTP; base64 of the longest request and the attributes fit."""
 
 
-def read_message(text: str, *, message_id: str) -> Received:
+def read_message(body: bytes, *, message_id: str) -> Received:
     """
     Read a queue message: JSON or base64 of JSON, bare or as the data of a CloudEvents envelope.
 
@@ -29,90 +32,106 @@ def read_message(text: str, *, message_id: str) -> Received:
     envelope's source and id, or from the message's id.
     https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
     """
-    request, origin = read_body(_unpack(text))
-    derived = derived_id("cloudevents", *origin) if origin else derived_id("queue", message_id)
-    return Received(id=request.request_id or derived, request=request)
+    found = decode_object(_unpack(body), name="message")
+    if "specversion" in found:
+        return _enveloped(found)
+    request = to_request(found)
+    own = bool(request.request_id)
+    derived = derived_id("queue", message_id)
+    return Received(id=request.request_id or derived, request=request, own_id=own)
 
 
-def read_body(raw: bytes) -> tuple[ResetRequest, tuple[str, ...]]:
-    """
-    Read JSON, bare or as the data of a CloudEvents envelope; with the envelope's source and id.
-
-    Raise InvalidRequest, naming the field and the remedy, for anything else.
-    """
-    envelope = _object(raw)
-    if "specversion" not in envelope:
-        return parse_request(raw), ()
-    source, event_id, data = _open_envelope(envelope)
-    return parse_request(data), (source, event_id)
-
-
-def read_event(raw: bytes) -> Received:
+def read_cloud_event(raw: bytes) -> Received:
     """Read a CloudEvents envelope in structured mode; raise InvalidRequest for anything else."""
     if len(raw) > LONGEST_EVENT:
         raise InvalidRequest(
             f"event: {len(raw):,} bytes, at most {LONGEST_EVENT:,} are taken; shorten it"
         )
-    if "specversion" not in _object(raw):
+    envelope = decode_object(raw, name="event")
+    if "specversion" not in envelope:
         raise InvalidRequest("specversion: missing; CloudEvents 1.0 requires it")
-    request, origin = read_body(raw)
+    return _enveloped(envelope)
+
+
+def _enveloped(envelope: dict[str, Any]) -> Received:
+    request, origin = open_envelope(envelope)
     return Received(id=request.request_id or derived_id("cloudevents", *origin), request=request)
 
 
 def to_message(received: Received) -> str:
-    """The request as `read_message` reads it, under its own id."""
+    """Write the request as `read_message` reads it, under its own id."""
     request = msgspec.structs.replace(received.request, request_id=received.id)
     return msgspec.json.encode(request).decode()
 
 
-def _unpack(text: str) -> bytes:
-    bare = text.strip().removeprefix("\ufeff")
-    if bare.startswith("{"):
-        return bare.encode()
+def _unpack(body: bytes) -> bytes:
+    bare = body.strip().removeprefix(codecs.BOM_UTF8)
+    if bare.startswith(b"{"):
+        return bare
     try:
-        raw = base64.b64decode("".join(bare.split()), validate=True)
-        unpacked = raw.decode("utf-8-sig").strip()
+        unpacked = base64.b64decode(b"".join(bare.split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidRequest(_NEITHER) from error
-    if not unpacked.startswith("{"):
+    unpacked = unpacked.removeprefix(codecs.BOM_UTF8).strip()
+    if not unpacked.startswith(b"{"):
         raise InvalidRequest(_NEITHER)
-    return unpacked.encode()
+    return unpacked
 
 
 _NEITHER: Final = "message: neither a JSON object nor base64 of one; send the request as JSON"
 
 
-def _object(raw: bytes) -> dict[str, Any]:
-    try:
-        found = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise InvalidRequest("message: not valid JSON in UTF-8; send one JSON object") from error
-    if not isinstance(found, dict):
-        raise InvalidRequest(_NEITHER)
-    return found
+def open_envelope(envelope: dict[str, Any]) -> tuple[ResetRequest, tuple[str, str]]:
+    """
+    Return the request in the data, and the envelope's source and id.
 
-
-def _open_envelope(envelope: dict[str, Any]) -> tuple[str, str, bytes]:
-    if envelope["specversion"] != "1.0":
+    Raise InvalidRequest where a property of a request stands beside those of the envelope: text
+    that was put into a template unescaped must not replace the request that the template makes.
+    """
+    if beside := sorted(name for name in envelope if name.casefold() in _OF_A_REQUEST):
+        raise InvalidRequest(
+            f"{beside[0][:64]}: stands beside specversion; send either a request or a CloudEvents "
+            "envelope with the request as its data"
+        )
+    if envelope.get("specversion") != "1.0":
         raise InvalidRequest("specversion: only CloudEvents 1.0 is read; send `1.0`")
     for name in ("id", "source", "type"):
         if not isinstance(envelope.get(name), str) or not envelope[name]:
             raise InvalidRequest(f"{name}: missing or no string; CloudEvents 1.0 requires it")
-    kind = envelope.get("datacontenttype", "application/json")
+    kind = envelope.get("datacontenttype") or "application/json"
     subtype = str(kind).partition(";")[0].strip().lower()
     if subtype != "application/json" and not subtype.endswith("+json"):
         raise InvalidRequest("datacontenttype: only JSON data is read; send application/json")
-    if "data" in envelope and "data_base64" in envelope:
+    request = _bounded(to_request(_data(envelope)))
+    return request, (envelope["source"], envelope["id"])
+
+
+_OF_A_REQUEST: Final = frozenset(name.casefold() for name in WORDING.names[""])
+
+
+def _data(envelope: dict[str, Any]) -> dict[str, Any]:
+    data, coded = envelope.get("data"), envelope.get("data_base64")
+    if data is not None and coded is not None:
         raise InvalidRequest("data: given twice, as data and as data_base64; send one of them")
-    if isinstance(envelope.get("data_base64"), str):
+    if isinstance(coded, str):
         try:
-            data = base64.b64decode(envelope["data_base64"], validate=True)
+            raw = base64.b64decode(coded, validate=True)
         except (binascii.Error, ValueError) as error:
             raise InvalidRequest("data_base64: not base64; send the request as data") from error
-        return envelope["source"], envelope["id"], data
-    if not isinstance(envelope.get("data"), dict):
+        return decode_object(raw, name="data_base64")
+    if not isinstance(data, dict):
         raise InvalidRequest("data: missing or no JSON object; put the request there")
-    return envelope["source"], envelope["id"], msgspec.json.encode(envelope["data"])
+    return data
+
+
+def _bounded(request: ResetRequest) -> ResetRequest:
+    """An envelope may be longer than a request, the request in it may not."""
+    size = len(msgspec.json.encode(request))
+    if size > LONGEST_REQUEST:
+        raise InvalidRequest(
+            f"data: {size:,} bytes, at most {LONGEST_REQUEST:,} are taken; shorten it"
+        )
+    return request
 
 
 _QUEUE_ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")

@@ -1,11 +1,11 @@
-"""What a reset request may say, and how it is read from a queue message. Pure."""
+"""Define what a reset request may say, and derive its id. Pure."""
 
 import codecs
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -13,7 +13,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from shared.domain.errors import InvalidRequest
+from shared.domain.json_object import decode_object
 from shared.domain.reset import Scope
+from shared.domain.wording import Wording
 
 LONGEST_REQUEST: Final = 48 * 1024
 """Bytes of a whole request; a queue message holds 64 KiB, base64 and an envelope take the rest."""
@@ -24,8 +26,12 @@ RESERVED: Final = frozenset({"unreadable", "targets", "budget"})
 LONGEST_REASON: Final = 1000
 LONGEST_TICKET_ID: Final = 128
 
-ALIAS_PATTERN: Final = "^[a-z0-9][a-z0-9-]{0,62}$"
-ID_PATTERN: Final = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+ALIAS: Final = re.compile("[a-z0-9][a-z0-9-]{0,62}")
+RESET_ID: Final = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+"""To be used with `fullmatch`; the two below are for schemas, where a `$` also allows a newline."""
+
+ALIAS_PATTERN: Final = f"^{ALIAS.pattern}$"
+ID_PATTERN: Final = f"^{RESET_ID.pattern}$"
 
 Alias = Annotated[str, Meta(pattern=ALIAS_PATTERN, max_length=63)]
 
@@ -72,10 +78,20 @@ class ResetRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Received:
-    """A request together with the id that makes it idempotent."""
+    """
+    A request together with the id that makes it idempotent.
+
+    `own_id` is False where the id follows the queue message: sent again, it would be another one.
+    """
 
     id: str
     request: ResetRequest
+    own_id: bool = True
+
+    def asked_by(self, person: str) -> "Received":
+        """The same request, with another name for the one who asks."""
+        request = msgspec.structs.replace(self.request, requested_by=person)
+        return replace(self, request=request)
 
 
 def json_schema() -> dict[str, Any]:
@@ -107,17 +123,39 @@ def parse_request(raw: bytes) -> ResetRequest:
         )
     if raw.startswith(_BYTE_ORDER_MARKS):
         raise InvalidRequest("request: begins with a byte order mark; send plain UTF-8 without one")
+    return to_request(decode_object(raw, name="request"))
+
+
+def to_request(fields: Mapping[str, Any]) -> ResetRequest:
+    """
+    Validate decoded JSON; raise InvalidRequest naming the field and the remedy.
+
+    `null` is as left out: many serializers write every optional property.
+    """
+    if "specversion" in fields:
+        raise InvalidRequest(
+            "specversion: this is a CloudEvents envelope, and a request is expected; over HTTP "
+            "send it as application/cloudevents+json"
+        )
+    given = _without_nulls(fields, "")
+    ticket = given.get("ticket")
+    if isinstance(ticket, dict):
+        given["ticket"] = _without_nulls(ticket, "ticket")
     try:
-        request = msgspec.json.decode(raw, type=ResetRequest)
+        request = msgspec.convert(given, ResetRequest)
     except msgspec.ValidationError as error:
-        raise InvalidRequest(_in_words(str(error))) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequest("request: not valid JSON in UTF-8; send one JSON object") from error
+        raise InvalidRequest(WORDING.describe(str(error))) from error
     _check_what_types_cannot(request)
     return request
 
 
 _BYTE_ORDER_MARKS: Final = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def _without_nulls(fields: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """An unknown property is kept, so that it is refused by name even where it is null."""
+    known = WORDING.names[path]
+    return {k: v for k, v in fields.items() if v is not None or k not in known}
 
 
 def _check_what_types_cannot(request: ResetRequest) -> None:
@@ -141,51 +179,18 @@ EARLIEST_YEAR: Final = 2000
 LATEST_YEAR: Final = 9000
 
 
-_SCHEMA_WORDS: Final = {
-    ID_PATTERN: "use 1 to 128 of A-Z a-z 0-9 . _ -, first a letter or digit",
-    ALIAS_PATTERN: "use an alias of the catalogue: 1 to 63 of a-z 0-9 -",
-}
+def _names(kind: type[Struct]) -> tuple[str, ...]:
+    return tuple(each.encode_name for each in msgspec.structs.fields(kind))
 
 
-def _in_words(complaint: str) -> str:
-    """Turn msgspec's complaint round: the field first, then the remedy."""
-    what, _, where = complaint.partition(" - at `")
-    field = where.removesuffix("`").removeprefix("$").removeprefix(".") or "request"
-    if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", what, re.DOTALL):
-        if (field, unknown[1]) == ("request", "specversion"):
-            return "specversion: this is an event; send it as application/cloudevents+json"
-        inside = Ticket if field == "ticket" else ResetRequest
-        known = ", ".join(f.encode_name for f in msgspec.structs.fields(inside))
-        name = unknown[1][:64] if field == "request" else f"{field}.{unknown[1][:64]}"
-        return f"{name}: unknown property; remove it, known are {known}"
-    if missing := re.fullmatch(r"Object missing required field `(.*)`", what):
-        name = missing[1] if field == "request" else f"{field}.{missing[1]}"
-        return f"{name}: missing; it is required"
-    if pattern := re.fullmatch(r"Expected `str` matching regex (.*)", what, re.DOTALL):
-        for known_pattern, words in _SCHEMA_WORDS.items():
-            if known_pattern in pattern[1].replace("\\\\", "\\"):
-                return f"{field}: {words}"
-    if what.startswith("Invalid enum value"):
-        return f"{field}: must be `full`, or be left out"
-    if longest := re.fullmatch(r"Expected `(str|array)` of length <= (\d+)", what):
-        things = "characters" if longest[1] == "str" else "entries"
-        return f"{field}: too long; at most {int(longest[2]):,} {things} are taken"
-    if re.fullmatch(r"Expected `(?:str|array)` of length >= \d+", what):
-        return f"{field}: empty; give a value or leave it out"
-    if "`datetime`" in what or "datetime" in what or "timezone" in what:
-        return f"{field}: must be a date and time with an offset, like 2026-12-01T20:00:00Z"
-    if typed := re.fullmatch(r"Expected `(.*)`, got `(.*)`", what):
-        return f"{field}: must be {_KINDS.get(typed[1], typed[1])}, not {typed[2]}"
-    return f"{field}: {what[:200]}"
-
-
-_KINDS: Final = {
-    "str": "a string",
-    "bool": "true or false",
-    "object": "a JSON object",
-    "array": "a list of strings",
-    "object | null": "a JSON object",
-}
+WORDING: Final = Wording(
+    names={"": _names(ResetRequest), "ticket": _names(Ticket)},
+    patterns={
+        ID_PATTERN: "use 1 to 128 of A-Z a-z 0-9 . _ -, first a letter or digit",
+        ALIAS_PATTERN: "use an alias of the catalogue: 1 to 63 of a-z 0-9 -",
+    },
+    choices={"scope": "must be `full`, or be left out"},
+)
 
 
 def derived_id(*parts: str) -> str:

@@ -1,1 +1,1 @@
-"""One module for each function of `function_app.py`, over `domain`'s ports; no vendor."""
+"""One module for each function of the app: imports `config`, `webhooks`, `domain`; no vendor."""

@@ -1,12 +1,12 @@
-"""A person's word on a reset: approve, reject, cancel, confirm, resend."""
+"""Apply a person's decision to a reset: approve, reject, cancel, confirm, resend."""
 
-import re
+from dataclasses import dataclass
 from typing import Final
 
 from shared.domain.errors import InvalidRequest, NotAllowed, NotFound, NotPossible
 from shared.domain.events import Decided, Event
 from shared.domain.ports import Store
-from shared.domain.requests import ID_PATTERN
+from shared.domain.requests import RESET_ID
 from shared.domain.reset import Reset, State
 from shared.names import REMEDIATE
 from shared.use_cases.advance import Engine
@@ -14,17 +14,17 @@ from shared.use_cases.advance import Engine
 DECISIONS: Final = ("approve", "reject", "cancel", "confirm", "resend")
 NOT_BY_WHO_ASKED: Final = frozenset({"approve", "confirm", "resend"})
 MACHINES: Final = frozenset({REMEDIATE, "relink"})
-"""Names under which the app itself acts: no person's."""
+"""Names under which the app itself acts; a person may not use them."""
 
 LONGEST_NAME: Final = 256
 
 
+@dataclass(frozen=True, kw_only=True)
 class DecideReset:
     """The use case `decide_reset`."""
 
-    def __init__(self, *, store: Store, engine: Engine) -> None:
-        self._store = store
-        self._engine = engine
+    store: Store
+    engine: Engine
 
     async def decide(
         self, reset_id: str, decision: str, *, by: str, signed_in: bool = False
@@ -43,8 +43,8 @@ class DecideReset:
             raise InvalidRequest(f"by: must say who decides, in up to {LONGEST_NAME} characters")
         if by.strip().casefold() in MACHINES:
             raise NotAllowed(f"{by.strip()} is no person: a person decides")
-        named = re.fullmatch(ID_PATTERN[1:-1], reset_id)
-        claim = await self._store.find(reset_id) if named else None
+        named = RESET_ID.fullmatch(reset_id)
+        claim = await self.store.find(reset_id) if named else None
         if claim is None:
             raise NotFound(f"there is no reset {reset_id}")
 
@@ -54,10 +54,10 @@ class DecideReset:
             if decision == "confirm":
                 if reset.state is not State.UNKNOWN or not reset.asked:
                     raise NotPossible("there is no restart whose fate a person was asked for")
-                return self._engine.confirmed(reset, by=by, signed_in=signed_in)
+                return self.engine.confirmed(reset, by=by, signed_in=signed_in)
             return Decided(decision=decision, by=by, signed_in=signed_in)
 
-        decided = await self._engine.put(claim, event)
+        decided = await self.engine.put(claim, event)
         if decided is None:
             raise NotPossible(f"the reset does not allow {decision} in its present state")
         return decided

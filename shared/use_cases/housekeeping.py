@@ -69,9 +69,9 @@ class Housekeeping:
         that an id derived from it would be a second reset of one request.
         """
         try:
-            # Read under two message ids: an id that follows them is not the request's own.
-            received, other = (read_message(message.text, message_id=i) for i in ("1", "2"))
-            if received.id != other.id:
+            body = message.text.encode("utf-8", "surrogatepass")
+            received = read_message(body, message_id=message.id)
+            if not received.own_id:
                 raise InvalidRequest("message: failed too often, and has no requestId; send again")
             accepted = await self._acceptance.accept(received, via="queue")
         except InvalidRequest as error:

@@ -1,6 +1,7 @@
-"""A webhook comes in: is it its sender's, does it ask for something, may it; then take it in."""
+"""Verify a webhook, parse it, check that its sender may reach the target, and submit the reset."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from shared.config import Settings
@@ -21,7 +22,7 @@ from shared.domain.requests import LONGEST_REQUEST, Received, derived_id, is_der
 from shared.telemetry import emit
 from shared.use_cases.accept import Accepted
 from shared.use_cases.submit import Submission
-from shared.webhooks.formats import read_event
+from shared.webhooks.formats import read_payload
 from shared.webhooks.parsed import AsksNothing
 from shared.webhooks.senders import FormatName, Sender
 from shared.webhooks.signatures import delivery_key, verify
@@ -30,29 +31,29 @@ LONGEST_WEBHOOK: Final = 512 * 1024
 """Bytes of a body. Azure Monitor sends up to 256 KB; a request is up to 48 KiB whoever sends it."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class ReceiveWebhook:
-    """The use case `receive_webhook`: no Graph call, and nothing stored of what is refused."""
+    """The use case `receive_webhook`. It calls no Graph, and stores nothing that is refused."""
 
-    def __init__(self, *, submission: Submission, settings: Settings, clock: Clock) -> None:
-        self._submission = submission
-        self._settings = settings
-        self._clock = clock
+    submission: Submission
+    settings: Settings
+    clock: Clock
 
     async def receive(
         self, name: str, headers: Mapping[str, str], raw: bytes
     ) -> Accepted | AsksNothing:
         """
-        Return the reset that the webhook asks for, the first one where it was sent before.
+        Return the reset that the webhook asks for; a repeated delivery gets the first one.
 
         *headers* in any letter case. Raise SettingsError while a setting is wrong, NotFound for
         an unknown sender, TooLarge, BadSignature, NotJson, InvalidRequest, IdReused,
         NotReachable, and StorageUnavailable where it should be sent again.
         """
-        if self._settings.problems:
-            # By name only: it may be anybody who asks.
-            setting = self._settings.problems[0].partition(":")[0]
+        if self.settings.problems:
+            # By name only: anybody may ask.
+            setting = self.settings.problems[0].partition(":")[0]
             raise SettingsError(f"{setting}: must be put right; GET /api/health says how")
-        sender = self._settings.senders.get(name)
+        sender = self.settings.senders.get(name)
         if sender is None:
             emit("webhook.refused", why="sender")
             raise NotFound("there is no such sender; it must be listed in WEBHOOK_SENDERS")
@@ -77,30 +78,30 @@ class ReceiveWebhook:
     async def _taken_in(
         self, sender: Sender, headers: Mapping[str, str], raw: bytes
     ) -> Accepted | AsksNothing:
-        now, entry = self._clock(), sender.entry
+        now, entry = self.clock(), sender.entry
         lower = {key.lower(): value for key, value in headers.items()}
         longest = LONGEST_REQUEST if entry.format is FormatName.RELINK else LONGEST_WEBHOOK
         if len(raw) > longest:
             raise TooLarge(f"body: {len(raw):,} bytes, at most {longest:,} are taken; shorten it")
         verify(entry.scheme, sender.secrets, lower, raw, header=entry.header, now=now)
         _check_type(lower.get("content-type", ""))
-        event = read_event(sender, raw, self._settings.catalogue)
-        if isinstance(event, AsksNothing):
-            return event
-        request = event.request
+        parsed = read_payload(sender, raw, self.settings.catalogue)
+        if isinstance(parsed, AsksNothing):
+            return parsed
+        request = parsed.request
         self._check_reach(sender, request.target)
         if is_derived(request.request_id):
             raise InvalidRequest("requestId: h- with a digest is the app's own; choose another id")
-        key = delivery_key(entry.scheme, lower, raw, named=event.delivery, now=now)
+        key = delivery_key(entry.scheme, lower, raw, named=parsed.delivery, now=now)
         received = Received(
             id=request.request_id or derived_id("webhook", sender.name, *key), request=request
         )
-        return await self._submission.submit(received, via=f"webhook:{sender.name}")
+        return await self.submission.submit(received, via=f"webhook:{sender.name}")
 
     def _check_reach(self, sender: Sender, target: str) -> None:
         if target in sender.entry.targets:
             return
-        if target in (self._settings.catalogue or {}):
+        if target in (self.settings.catalogue or {}):
             raise NotReachable(
                 f"target: sender {sender.name} may not reach {target}; list it among the sender's "
                 "targets in WEBHOOK_SENDERS"
@@ -110,7 +111,7 @@ class ReceiveWebhook:
 
 
 def _check_type(content_type: str) -> None:
-    """Nothing said is taken for JSON, which every format here is."""
+    """Without a content type the body is taken as JSON, as all formats are."""
     media = content_type.partition(";")[0].strip().lower()
     json = media in {"", "application/json"} or media.endswith("+json")
     if not json or media.endswith("-batch+json") or not is_utf8(content_type):
@@ -128,7 +129,7 @@ _WHY: Final[Mapping[type[RelinkError], str]] = {
 
 
 def _why(error: RelinkError) -> str:
-    """One of a few words: what a body says must not reach a log."""
+    """Return one of a few words: nothing of a body may reach a log."""
     if isinstance(error, BadSignature):
         return error.why
     return next(_WHY[kind] for kind in type(error).__mro__ if kind in _WHY)

@@ -1,13 +1,13 @@
-"""What the two queues of resets bring: read it, then accept and advance."""
+"""Read what the two queues of resets bring, then accept and advance."""
 
-import json
-import re
+from dataclasses import dataclass
 from datetime import datetime
 
 from shared.domain.errors import InvalidRequest, NewerRow, StorageUnavailable
+from shared.domain.json_object import decode_object
 from shared.domain.messages import read_message, unreadable_key
 from shared.domain.ports import Clock, Store
-from shared.domain.requests import EARLIEST_YEAR, ID_PATTERN
+from shared.domain.requests import EARLIEST_YEAR, RESET_ID
 from shared.domain.reset import BEFORE_SENDING, Claim
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
 from shared.telemetry import emit
@@ -15,32 +15,30 @@ from shared.use_cases.accept import Acceptance
 from shared.use_cases.advance import Engine
 
 
+@dataclass(frozen=True, kw_only=True)
 class RunReset:
     """
     The use cases `run_reset` and `follow_up_reset`.
 
-    Both finish the message, whatever becomes of it. They raise StorageUnavailable, and before a
-    reset is written NewerRow, only: then the host brings it again.
+    Both finish the message, whatever becomes of the reset. They raise only StorageUnavailable, and
+    NewerRow before a reset is written: then the host brings the message again.
     """
 
-    def __init__(
-        self, *, store: Store, acceptance: Acceptance, engine: Engine, clock: Clock
-    ) -> None:
-        self._store = store
-        self.acceptance = acceptance
-        self.engine = engine
-        self._clock = clock
+    store: Store
+    acceptance: Acceptance
+    engine: Engine
+    clock: Clock
 
-    async def run(self, text: str, *, message_id: str, came_at: datetime | None) -> None:
+    async def run(self, body: bytes, *, message_id: str, came_at: datetime | None) -> None:
         """Accept the request in the message and take its first step."""
         try:
-            received = read_message(text, message_id=message_id)
+            received = read_message(body, message_id=message_id)
             emit("message.received", id=received.id, target=received.request.target, via="queue")
             accepted = await self.acceptance.accept(
                 received, via="queue", came_at=_believable(came_at)
             )
         except InvalidRequest as error:
-            await self._keep(text, message_id, RESETS_QUEUE, str(error))
+            await self._keep(body, message_id, RESETS_QUEUE, str(error))
             return
         reset = accepted.stored.row
         if accepted.known and reset.state not in BEFORE_SENDING:
@@ -50,9 +48,9 @@ class RunReset:
 
     async def _first_step(self, claim: Claim) -> None:
         """
-        The reset and its due row are written: from here on no failure needs the message again.
+        Advance once. The due row is written: no failure from here on needs the message again.
 
-        Brought again it would end as poison in the end, although its reset goes on.
+        Brought again, the message would end as poison although its reset goes on.
         """
         try:
             await self.engine.advance(claim)
@@ -61,25 +59,24 @@ class RunReset:
         except StorageUnavailable as error:
             emit("storage.failed", id=claim.id, target=claim.target, what="run", why=str(error))
 
-    async def follow_up(self, text: str, *, message_id: str) -> None:
+    async def follow_up(self, body: bytes, *, message_id: str) -> None:
         """Take one step of the reset that the message names."""
         try:
-            await self.engine.advance(await self._located(_named(text)))
+            await self.engine.advance(await self._located(_named(body)))
         except InvalidRequest as error:
-            await self._keep(text, message_id, FOLLOW_UPS_QUEUE, str(error))
+            await self._keep(body, message_id, FOLLOW_UPS_QUEUE, str(error))
         except NewerRow as error:
             emit("reset.newer_row", why=str(error))
 
     async def _located(self, reset_id: str) -> Claim:
-        claim = await self._store.find(reset_id)
+        claim = await self.store.find(reset_id)
         if claim is None:
             raise InvalidRequest(f"id: there is no reset {reset_id}")
         return claim
 
-    async def _keep(self, text: str, message_id: str, queue: str, reason: str) -> None:
-        body = text.encode("utf-8", "surrogatepass")
-        key = await self._store.keep_unreadable(
-            unreadable_key(message_id, body), body, reason=reason, queue=queue, at=self._clock()
+    async def _keep(self, body: bytes, message_id: str, queue: str, reason: str) -> None:
+        key = await self.store.keep_unreadable(
+            unreadable_key(message_id, body), body, reason=reason, queue=queue, at=self.clock()
         )
         emit("message.unreadable", key=key, queue=queue, reason=reason)
 
@@ -91,12 +88,10 @@ def _believable(came_at: datetime | None) -> datetime | None:
     return came_at
 
 
-def _named(text: str) -> str:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest("message: not JSON; follow-ups are sent by the app itself") from error
-    reset_id = found.get("id") if isinstance(found, dict) else None
-    if not isinstance(reset_id, str) or not re.fullmatch(ID_PATTERN[1:-1], reset_id):
-        raise InvalidRequest("id: missing or no reset's id; follow-ups are sent by the app itself")
+def _named(body: bytes) -> str:
+    reset_id = decode_object(body, name="message").get("id")
+    if not isinstance(reset_id, str) or not RESET_ID.fullmatch(reset_id):
+        raise InvalidRequest(
+            "id: missing or not the id of a reset; follow-ups are sent by the app itself"
+        )
     return reset_id

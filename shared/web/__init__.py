@@ -1,1 +1,1 @@
-"""HTTP as values: requests in, responses out; imports `use_cases` and `domain`, no HTTP library."""
+"""HTTP as values, without an HTTP library: imports `use_cases`, `config`, `webhooks`, `domain`."""

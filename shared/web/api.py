@@ -1,34 +1,38 @@
-"""The HTTP side of the use cases: a Call in, a Reply out. Knows no HTTP library."""
+"""Translate each HTTP endpoint to its use case and back; errors are raised, for `respond`."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
 from shared.config import Settings
 from shared.domain.errors import InvalidRequest, StorageUnavailable
-from shared.domain.messages import LONGEST_EVENT, read_event
+from shared.domain.messages import LONGEST_EVENT, read_cloud_event
 from shared.domain.requests import LONGEST_REQUEST, Received, parse_request
 from shared.use_cases.accept import Accepted
 from shared.use_cases.decide_reset import DecideReset
+from shared.use_cases.health import Health
 from shared.use_cases.lookup import ListQuery, Lookup
 from shared.use_cases.receive_webhook import ReceiveWebhook
 from shared.use_cases.submit import Submission
+from shared.web.health import health_response
 from shared.web.messages import (
     AFTER_REPAIR,
     JSON,
     LATER,
     HttpRequest,
     HttpResponse,
+    body_problem,
     location,
     ok,
     origin,
     problem_response,
-    replied,
-    unsuitable,
 )
+from shared.web.openapi import openapi_response
 from shared.web.principal import HEADER, signed_in
-from shared.web.views import DecisionBody, page, whole
+from shared.web.show_reset import show_reset
+from shared.web.views import DecisionBody, list_body, reset_body
 from shared.webhooks.parsed import AsksNothing
 
 VIA: Final = "api"
@@ -37,124 +41,123 @@ CLOUD_EVENT: Final = "application/cloudevents+json"
 LONGEST_BODY: Final[Mapping[str, int]] = {JSON: LONGEST_REQUEST, CLOUD_EVENT: LONGEST_EVENT}
 
 
+@dataclass(frozen=True, kw_only=True)
 class Api:
-    """*new_id* gives 32 random hex digits, for a request that brings no id of its own."""
+    """
+    The endpoints; each is called through `respond`, which answers for what it raises.
 
-    def __init__(
-        self,
-        *,
-        settings: Settings,
-        submission: Submission,
-        decisions: DecideReset,
-        lookup: Lookup,
-        webhooks: ReceiveWebhook,
-        new_id: Callable[[], str],
-    ) -> None:
-        self._settings = settings
-        self._submission = submission
-        self._decisions = decisions
-        self._lookup = lookup
-        self._webhooks = webhooks
-        self._new_id = new_id
+    *new_id* gives 32 random hex digits, for a request that brings no id of its own.
+    """
 
-    async def submit(self, call: HttpRequest) -> HttpResponse:
-        """`POST /api/resets`."""
-        if refused := self.not_now() or unsuitable(call, LONGEST_BODY):
-            return refused
-        return await replied(self._submit(call))
+    settings: Settings
+    submission: Submission
+    webhooks: ReceiveWebhook
+    decisions: DecideReset
+    lookup: Lookup
+    reporter: Health
+    new_id: Callable[[], str]
 
-    def not_now(self) -> HttpResponse | None:
-        """Nothing is taken in while a setting is bad: whoever asks hears of it and asks again."""
-        if not self._settings.problems:
-            return None
-        return problem_response(503, self._settings.problems[0], AFTER_REPAIR)
-
-    async def _submit(self, call: HttpRequest) -> HttpResponse:
-        received = self._received(call)
-        person = self._person(call)
+    async def submit_reset(self, request: HttpRequest) -> HttpResponse:
+        """`POST /api/resets`. Nothing is accepted while a setting is bad."""
+        if self.settings.problems:
+            return problem_response(503, self.settings.problems[0], AFTER_REPAIR)
+        if problem := body_problem(request, LONGEST_BODY):
+            return problem
+        received = self._received(request)
+        person = self._person(request)
         if person:
-            # Whatever the body claims: who is signed in is who asks.
-            request = msgspec.structs.replace(received.request, requested_by=person)
-            received = Received(id=received.id, request=request)
+            # The signed-in person is the requester, whatever the body says.
+            received = received.asked_by(person)
         try:
-            accepted = await self._submission.submit(received, via=VIA, signed_in=bool(person))
+            accepted = await self.submission.submit(received, via=VIA, signed_in=bool(person))
         except StorageUnavailable:
-            # Whoever asks again under this id asks once, whatever became of this time.
+            # Sent again under this id it is one request, even if this attempt was stored.
             return problem_response(
                 503,
                 f'storage does not answer; send it again with "requestId": "{received.id}"',
                 LATER,
                 requestId=received.id,
             )
-        return accepted_reply(accepted, self.base(call))
+        return accepted_response(accepted, self._base(request))
 
-    def _received(self, call: HttpRequest) -> Received:
-        if call.media_type == CLOUD_EVENT:
-            return read_event(call.body)
-        request = parse_request(call.body)
-        return Received(id=request.request_id or f"h-{self._new_id()}", request=request)
+    def _received(self, request: HttpRequest) -> Received:
+        if request.media_type == CLOUD_EVENT:
+            return read_cloud_event(request.body)
+        reset = parse_request(request.body)
+        return Received(
+            id=reset.request_id or f"h-{self.new_id()}",
+            own_id=bool(reset.request_id),
+            request=reset,
+        )
 
-    async def receive_webhook(self, call: HttpRequest) -> HttpResponse:
+    async def receive_webhook(self, request: HttpRequest) -> HttpResponse:
         """`POST /api/webhooks/{sender}`; an event that asks for nothing is a 204 that says why."""
-        return await replied(self._webhook(call))
-
-    async def _webhook(self, call: HttpRequest) -> HttpResponse:
-        found = await self._webhooks.receive(call.path.get("sender", ""), call.headers, call.body)
-        if isinstance(found, AsksNothing):
+        sender = request.path.get("sender", "")
+        received = await self.webhooks.receive(sender, request.headers, request.body)
+        if isinstance(received, AsksNothing):
             # A 204 has no body.
-            why = found.reason.encode("ascii", "replace").decode()
+            why = received.reason.encode("ascii", "replace").decode()
             return HttpResponse(status=204, body="", extra={WHY_NOTHING: why})
-        return accepted_reply(found, self.base(call))
+        return accepted_response(received, self._base(request))
 
-    async def get_reset(self, call: HttpRequest) -> HttpResponse:
+    async def get_reset(self, request: HttpRequest) -> HttpResponse:
         """`GET /api/resets/{id}`."""
-        return await replied(self._get(call))
+        found = await self.lookup.find(request.path.get("id", ""))
+        return ok(reset_body(found.reset, found.events, found.links))
 
-    async def _get(self, call: HttpRequest) -> HttpResponse:
-        found = await self._lookup.find(call.path.get("id", ""))
-        return ok(whole(found.reset, found.events, found.links))
-
-    async def list_resets(self, call: HttpRequest) -> HttpResponse:
+    async def list_resets(self, request: HttpRequest) -> HttpResponse:
         """`GET /api/resets`."""
-        return await replied(self._list(call))
+        found = await self.lookup.page(ListQuery.from_query(request.query))
+        return ok(list_body(found.resets, found.continuation))
 
-    async def _list(self, call: HttpRequest) -> HttpResponse:
-        found = await self._lookup.page(ListQuery.from_query(call.query))
-        return ok(page(found.resets, found.continuation))
-
-    async def decide(self, call: HttpRequest) -> HttpResponse:
+    async def decide_reset(self, request: HttpRequest) -> HttpResponse:
         """`POST /api/resets/{id}/decision`; a signed-in person decides in their own name."""
-        if refused := unsuitable(call, {JSON: LONGEST_REQUEST}):
-            return refused
-        return await replied(self._decide(call))
-
-    async def _decide(self, call: HttpRequest) -> HttpResponse:
-        try:
-            body = msgspec.json.decode(call.body, type=DecisionBody)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise InvalidRequest(
-                'request: not what is expected; send {"decision": "approve", "by": "…"} '
-                f"({str(error)[:200]})"
-            ) from error
-        person = self._person(call)
-        reset = await self._decisions.decide(
-            call.path.get("id", ""), body.decision, by=person or body.by, signed_in=bool(person)
+        if problem := body_problem(request, {JSON: LONGEST_REQUEST}):
+            return problem
+        body = _decision(request.body)
+        person = self._person(request)
+        reset = await self.decisions.decide(
+            request.path.get("id", ""),
+            body.decision,
+            by=person or body.by,
+            signed_in=bool(person),
         )
         return ok({"id": reset.id, "state": str(reset.state), "detail": reset.detail})
 
-    def base(self, call: HttpRequest) -> str:
-        return self._settings.public_url or origin(call.url)
+    async def show_reset(self, request: HttpRequest) -> HttpResponse:
+        """`GET /api/resets/{id}/page`."""
+        return await show_reset(self.lookup, request, sign_in=self.settings.sign_in)
 
-    def _person(self, call: HttpRequest) -> str:
-        return signed_in(call.headers.get(HEADER, ""), sign_in=self._settings.sign_in)
+    async def openapi(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 -- always the same
+        """`GET /api/openapi.json`."""
+        return openapi_response()
+
+    async def health(self, request: HttpRequest) -> HttpResponse:
+        """`GET /api/health`."""
+        return await health_response(self.reporter, self.settings, request)
+
+    def _base(self, request: HttpRequest) -> str:
+        return self.settings.public_url or origin(request.url)
+
+    def _person(self, request: HttpRequest) -> str:
+        return signed_in(request.headers.get(HEADER, ""), sign_in=self.settings.sign_in)
 
 
-def accepted_reply(accepted: Accepted, base: str) -> HttpResponse:
+def _decision(body: bytes) -> DecisionBody:
+    try:
+        return msgspec.json.decode(body, type=DecisionBody)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(
+            'request: not what is expected; send {"decision": "approve", "by": "…"} '
+            f"({str(error)[:200]})"
+        ) from error
+
+
+def accepted_response(accepted: Accepted, base: str) -> HttpResponse:
     """
-    What whoever asked is told, by `POST /api/resets` and by a webhook alike.
+    202 where the reset was written now, 200 where it was there before.
 
-    202 where the reset was written now, 200 where it was there: never 409, on which some senders
-    try again for ever.
+    Never 409: Jira and Zendesk send a webhook again and again on it.
     """
     reset = accepted.stored.row
     where = location(base, reset.id)

@@ -1,4 +1,4 @@
-"""The frame of the HTML pages: escaping, tables, style, and the headers that keep it harmless."""
+"""Build HTML documents: escaping, tables, style, and the security headers of every page."""
 
 import base64
 import hashlib
@@ -65,7 +65,7 @@ footer { font-size: .875rem; }
 
 _DIGEST: Final = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 
-# Nothing is loaded, run, framed or sent from here but this one style, known by its digest.
+# The page may load nothing but this one style, known by its digest; it runs no script.
 HEADERS: Final = {
     "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_DIGEST}'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -76,7 +76,7 @@ HEADERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Markup:
-    """HTML that is safe to put on a page; whatever else is put there is escaped."""
+    """HTML that is safe to put on a page; any plain text is escaped."""
 
     html: str
 
@@ -89,8 +89,8 @@ def escaped(part: Part) -> str:
     return part.html if isinstance(part, Markup) else escape(part)
 
 
-def said(text: str) -> Markup:
-    """What people wrote: its own direction of writing does not turn the page round."""
+def user_text(text: str) -> Markup:
+    """Wrap user-supplied text in `<bdi>`, so that right-to-left text cannot reorder the page."""
     return Markup(f"<bdi>{escape(text)}</bdi>")
 
 
@@ -108,7 +108,7 @@ def joined(parts: Iterable[Part]) -> Markup:
 
 
 def described(pairs: Iterable[tuple[str, Part]]) -> Markup:
-    """Names and values; what has no value is left out."""
+    """Build a description list; a pair without a value is left out."""
     shown = [(name, value) for name, value in pairs if escaped(value)]
     return element(
         "dl",
@@ -117,7 +117,7 @@ def described(pairs: Iterable[tuple[str, Part]]) -> Markup:
 
 
 def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Part]]) -> Markup:
-    """The first of each row names it."""
+    """Build a table; the first cell of each row is its header."""
     head = element("tr", *(element("th", each, scope="col") for each in columns))
     body = [
         element("tr", element("th", first, scope="row"), *(element("td", each) for each in rest))
@@ -129,11 +129,11 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Part]]) 
         element("thead", head),
         element("tbody", *body),
     )
-    # To be scrolled with the keyboard as well where the screen is narrow.
+    # Focusable, so that the keyboard can scroll it on a narrow screen.
     return element("div", grid, class_="wide", role="region", aria_label=caption, tabindex="0")
 
 
-def page(title: str, *parts: Part, renewed_every: int = 0, foot: Part = EMPTY) -> str:
+def document(title: str, *parts: Part, renewed_every: int = 0, foot: Part = EMPTY) -> str:
     renewal = f'<meta http-equiv="refresh" content="{renewed_every}">' if renewed_every else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -144,7 +144,9 @@ def page(title: str, *parts: Part, renewed_every: int = 0, foot: Part = EMPTY) -
     )
 
 
-def html(body: str, status: int = 200, extra: dict[str, str] | None = None) -> HttpResponse:
+def html_response(
+    body: str, status: int = 200, extra: dict[str, str] | None = None
+) -> HttpResponse:
     return HttpResponse(
         status=status, body=body, content_type=HTML, extra={**HEADERS, **(extra or {})}
     )
@@ -153,6 +155,6 @@ def html(body: str, status: int = 200, extra: dict[str, str] | None = None) -> H
 def notice(
     status: int, title: str, *parts: Part, extra: dict[str, str] | None = None
 ) -> HttpResponse:
-    """A page that says why there is no other."""
-    body = page(title, element("h1", title), element("section", *parts))
-    return html(body, status, extra)
+    """Build a page that says why the requested one is not shown."""
+    body = document(title, element("h1", title), element("section", *parts))
+    return html_response(body, status, extra)

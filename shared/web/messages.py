@@ -1,26 +1,11 @@
-"""HTTP as the functions see it: a Call in, a Reply out; errors are RFC 9457 problems. Pure."""
+"""Model an HTTP request and response as values, and build responses. Pure."""
 
 import json
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from shared.domain.errors import (
-    BadSignature,
-    IdReused,
-    InvalidRequest,
-    NewerRow,
-    NotAllowed,
-    NotFound,
-    NotJson,
-    NotPossible,
-    NotReachable,
-    RelinkError,
-    SettingsError,
-    StorageUnavailable,
-    TooLarge,
-)
 from shared.domain.media import is_utf8
 
 JSON: Final = "application/json"
@@ -97,34 +82,6 @@ TITLES: Final[Mapping[int, str]] = {
     503: "Service Unavailable",
 }
 
-_STATUSES: Final[Mapping[type[RelinkError], int]] = {
-    BadSignature: 401,
-    IdReused: 422,
-    InvalidRequest: 400,
-    NotAllowed: 403,
-    NotFound: 404,
-    NotJson: 415,
-    NotPossible: 409,
-    NotReachable: 403,
-    TooLarge: 413,
-}
-
-
-async def replied(work: Awaitable[HttpResponse]) -> HttpResponse:
-    """No exception of ours gets out: it becomes the problem that it stands for."""
-    try:
-        return await work
-    except tuple(_STATUSES) as error:
-        status = next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
-        return problem_response(status, str(error))
-    except SettingsError as error:
-        # Soon: Zendesk gives up where it is to wait a minute or more.
-        return problem_response(503, str(error), LATER)
-    except (StorageUnavailable, NewerRow):
-        return problem_response(
-            503, "storage does not answer; nothing was changed for certain", LATER
-        )
-
 
 def location(base: str, reset_id: str) -> str:
     """Where a reset is read, under the app's own address or that which the caller used."""
@@ -140,18 +97,18 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}" if parts.scheme and parts.netloc else ""
 
 
-def unsuitable(call: HttpRequest, longest: Mapping[str, int]) -> HttpResponse | None:
+def body_problem(request: HttpRequest, longest: Mapping[str, int]) -> HttpResponse | None:
     """The problem with a body's type or size; *longest* has the bytes that each type may have."""
-    most = longest.get(call.media_type)
-    if most is None or not is_utf8(call.headers.get("content-type", "")):
+    most = longest.get(request.media_type)
+    if most is None or not is_utf8(request.headers.get("content-type", "")):
         known = " or ".join(longest)
         return problem_response(
             415,
             f"content-type: send JSON in UTF-8, as {known}",
             {"Accept-Post": ", ".join(longest)},
         )
-    if len(call.body) > most:
+    if len(request.body) > most:
         return problem_response(
-            413, f"request: {len(call.body):,} bytes, at most {most:,} are taken; shorten it"
+            413, f"request: {len(request.body):,} bytes, at most {most:,} are taken; shorten it"
         )
     return None

@@ -1,5 +1,5 @@
 """
-The OpenAPI document of the HTTP API, its schemas from the definitions that validate. Pure.
+Build the OpenAPI document of the HTTP API; its schemas are the types that validate. Pure.
 
 https://spec.openapis.org/oas/v3.1.1.html
 """
@@ -21,7 +21,7 @@ from shared.domain.requests import (
 from shared.domain.reset import State
 from shared.use_cases.lookup import MOST_A_PAGE, USUAL_PAGE
 from shared.use_cases.receive_webhook import LONGEST_WEBHOOK
-from shared.web.messages import HTML, JSON, PROBLEM, TITLES
+from shared.web.messages import HTML, JSON, PROBLEM, TITLES, HttpResponse
 from shared.web.views import (
     AcceptedView,
     DecidedView,
@@ -43,8 +43,13 @@ _Part = dict[str, Any]
 
 @cache
 def document_text() -> str:
-    """As it is served and published."""
+    """Return the document as it is served and published."""
     return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
+def openapi_response() -> HttpResponse:
+    """Return the document, which is the same for everybody."""
+    return HttpResponse(status=200, body=document_text(), extra={"Cache-Control": "max-age=3600"})
 
 
 def document() -> _Part:

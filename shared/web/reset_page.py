@@ -1,4 +1,4 @@
-"""A reset as a page for people: read-only, without script. Pure."""
+"""Render a reset as a page for people: read-only, without script. Pure."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,17 @@ from urllib.parse import quote, urlsplit
 from shared.domain.reset import OPEN, HistoryEntry, Reset, State, vouched
 from shared.use_cases.lookup import Found
 from shared.web import views
-from shared.web.html import EMPTY, Markup, Part, described, element, joined, page, said, table
+from shared.web.html import (
+    EMPTY,
+    Markup,
+    Part,
+    described,
+    document,
+    element,
+    joined,
+    table,
+    user_text,
+)
 
 RENEWED_EVERY: Final = 30
 """Seconds, while the reset is open."""
@@ -29,19 +39,19 @@ WORDS: Final[Mapping[State, tuple[str, str]]] = {
     State.PREVIEWED: ("good", "Dry run answered"),
     State.JOINED: ("good", "Joined another restart"),
 }
-"""Of each state its tone and what it is called; the words alone must do."""
+"""The colour and the name of each state; the name alone must be enough."""
 
 
 def render(found: Found) -> str:
-    """The page; it renews itself while the reset is open."""
+    """Return the page; it reloads itself while the reset is open."""
     reset = found.reset
     is_open = reset.state in OPEN
     foot = "Times are UTC."
     if is_open:
         foot += f" This page renews itself every {RENEWED_EVERY} seconds."
-    return page(
+    return document(
         f"{reset.target}: {WORDS[reset.state][1]}",
-        element("h1", "Reset of ", said(reset.target)),
+        element("h1", "Reset of ", user_text(reset.target)),
         _state(reset),
         _request(reset),
         _links(found),
@@ -56,10 +66,10 @@ def _state(reset: Reset) -> Markup:
     tone, words = WORDS[reset.state]
     parts: list[Part] = [
         element("p", words, class_="word"),
-        element("p", said(_sentence(reset.detail))),
+        element("p", user_text(_sentence(reset.detail))),
     ]
     if reset.state is State.JOINED and reset.outcome:
-        parts.append(element("p", "Its outcome: ", said(reset.outcome)))
+        parts.append(element("p", "Its outcome: ", user_text(reset.outcome)))
     if reset.leader:
         parts.append(element("p", "See ", _link_to(reset.leader)))
     if reset.state is State.RESTARTED:
@@ -90,9 +100,9 @@ def _request(reset: Reset) -> Markup:
         ("Id", element("code", reset.id)),
         (
             "Asked for by",
-            said(reset.requested_by or "nobody named"),
+            user_text(reset.requested_by or "nobody named"),
         ),
-        ("Came by", said(reset.via)),
+        ("Came by", user_text(reset.via)),
         ("Reason", _given(reset.reason)),
         ("Ticket", _ticket(reset)),
         ("What is cleared", _scope(reset)),
@@ -117,7 +127,7 @@ def _scope(reset: Reset) -> str:
 def _approved(reset: Reset) -> Part:
     if not reset.approved_by:
         return EMPTY
-    return joined((said(reset.approved_by), f" ({vouched(reset.approver_signed_in)})"))
+    return joined((user_text(reset.approved_by), f" ({vouched(reset.approver_signed_in)})"))
 
 
 def _duration(reset: Reset) -> str:
@@ -128,16 +138,16 @@ def _duration(reset: Reset) -> str:
 def _ticket(reset: Reset) -> Part:
     if not reset.ticket_id:
         return EMPTY
-    name = joined((said(reset.ticket_id), " (", said(reset.ticket_system), ")"))
+    name = joined((user_text(reset.ticket_id), " (", user_text(reset.ticket_system), ")"))
     host = _web_host(reset.ticket_url)
     if not host:
-        return joined((name, " ", said(reset.ticket_url))) if reset.ticket_url else name
+        return joined((name, " ", user_text(reset.ticket_url))) if reset.ticket_url else name
     link = element("a", name, href=reset.ticket_url, rel="noopener noreferrer")
-    return joined((link, " at ", said(host)))
+    return joined((link, " at ", user_text(host)))
 
 
 def _web_host(url: str) -> str:
-    """Whoever asked wrote the address: only the web's become links, and the host is shown."""
+    """Return the host of a web address. The requester wrote it: nothing else becomes a link."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -152,8 +162,8 @@ def _links(found: Found) -> Markup:
         return EMPTY
     rows = [
         (
-            said(each.subject),
-            said(each.verdict or "not looked up"),
+            user_text(each.subject),
+            user_text(each.verdict or "not looked up"),
             _id(each.before or ""),
             _id(each.after or ""),
             _given(each.evidence or ""),
@@ -178,7 +188,7 @@ def _job(reset: Reset) -> Markup:
 
 
 def _job_facts(job: Mapping[str, Any]) -> dict[str, str]:
-    """In words what `verdict.dump` kept; a value of another shape is left out."""
+    """Describe what `evidence.dump` kept; a value of another shape is left out."""
     last, quarantine = job.get("lastExecution") or {}, job.get("quarantine") or {}
     counts = job.get("counts") or {}
     facts = {
@@ -202,13 +212,13 @@ def _history(found: Found) -> Markup:
 
 def _event(event: HistoryEntry) -> Markup:
     tone, words = WORDS[event.state]
-    by = "" if event.by == "relink" else joined((" by ", said(event.by)))
+    by = "" if event.by == "relink" else joined((" by ", user_text(event.by)))
     head = joined((element("strong", words), element("span", _time(event.at), by, class_="quiet")))
-    return element("li", head, element("p", said(_sentence(event.detail))), class_=tone)
+    return element("li", head, element("p", user_text(_sentence(event.detail))), class_=tone)
 
 
 def _given(text: str) -> Markup:
-    return said(text) if text else EMPTY
+    return user_text(text) if text else EMPTY
 
 
 def _id(text: str) -> Markup:

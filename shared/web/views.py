@@ -1,4 +1,4 @@
-"""What the HTTP API says of a reset, and the definitions that its OpenAPI document is made from."""
+"""Define the bodies of the HTTP API, for its responses and its OpenAPI document."""
 
 import json
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ _Time = Annotated[datetime, Meta(tz=True)]
 
 
 class _View(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Properties may be added to what is answered: whoever reads it leaves the unknown alone."""
+    """Properties may be added later: clients must ignore unknown ones."""
 
 
 class DecisionBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A person's word on a reset."""
+    """A person's decision about a reset."""
 
     decision: Annotated[
         str,
@@ -162,7 +162,7 @@ class FleetView(_View, frozen=True, kw_only=True):
 
 
 class HealthView(_View, frozen=True, kw_only=True):
-    """Whether the app can do its work; all but the first two only for a key or who is signed in."""
+    """Whether the app can do its work; the detail is shown to a key or a signed-in person only."""
 
     status: Literal["ok", "unhealthy"]
     problems: Annotated[list[str], Meta(description="Each names a setting, or storage.")]
@@ -181,8 +181,8 @@ class HealthView(_View, frozen=True, kw_only=True):
     queues: dict[str, QueueView] | UnsetType = UNSET
 
 
-def page(found: Sequence[Reset], continuation: str) -> dict[str, Any]:
-    """One page of a list as JSON has it."""
+def list_body(found: Sequence[Reset], continuation: str) -> dict[str, Any]:
+    """Build the JSON body of one page of a list."""
     view = ListPageView(
         value=[ResetSummary(**_columns(reset)) for reset in found],
         continuation=continuation or None,
@@ -190,8 +190,10 @@ def page(found: Sequence[Reset], continuation: str) -> dict[str, Any]:
     return _json(view)
 
 
-def whole(reset: Reset, events: Sequence[HistoryEntry], links: Sequence[Link]) -> dict[str, Any]:
-    """A reset as JSON has it, by itself."""
+def reset_body(
+    reset: Reset, events: Sequence[HistoryEntry], links: Sequence[Link]
+) -> dict[str, Any]:
+    """Build the JSON body of one reset."""
     view = ResetView(
         **_columns(reset),
         subjects=link_views(reset, links),
@@ -203,7 +205,7 @@ def whole(reset: Reset, events: Sequence[HistoryEntry], links: Sequence[Link]) -
 
 
 def link_views(reset: Reset, links: Sequence[Link]) -> list[LinkView]:
-    """Each subject as it was asked for, with what was found out about its link, if anything was."""
+    """Return each subject of the request with what is known about its link."""
     found = {link.subject: link for link in links}
     return [_link(subject, found.get(subject)) for subject in reset.subjects]
 
@@ -220,20 +222,20 @@ def _link(subject: str, link: Link | None) -> LinkView:
     )
 
 
-def ticket(reset: Reset) -> Ticket | None:
+def _ticket(reset: Reset) -> Ticket | None:
     if not reset.ticket_id:
         return None
     return Ticket(system=reset.ticket_system, id=reset.ticket_id, url=reset.ticket_url)
 
 
 def minutes(text: str) -> tuple[int, int] | None:
-    """What `verdict.expected_minutes` wrote."""
+    """Read what `evidence.expected_minutes` wrote."""
     least, _, most = text.partition("-")
     return (int(least), int(most)) if least and most else None
 
 
 def job(text: str) -> dict[str, Any]:
-    """What `verdict.dump` wrote; empty where the job was not read."""
+    """Read what `evidence.dump` wrote; empty where the job was not read."""
     found: dict[str, Any] = json.loads(text) if text else {}
     return found
 
@@ -247,7 +249,7 @@ def _columns(reset: Reset) -> dict[str, Any]:
         "reason": reset.reason,
         "requested_by": reset.requested_by,
         "via": reset.via,
-        "ticket": ticket(reset),
+        "ticket": _ticket(reset),
         "dry_run": reset.dry_run,
         "leader": reset.leader or None,
         "requested_at": reset.requested_at,

@@ -1,1 +1,1 @@
-"""Webhook senders, signatures and formats. Pure: imports `domain`; no storage, no HTTP server."""
+"""Webhook senders, signatures and formats. Pure: imports `domain` alone; no storage, no HTTP."""

@@ -1,17 +1,15 @@
-"""What a webhook was found to ask for, whatever its format. Pure."""
+"""Define what the parsers of all webhook formats return. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
-from shared.domain.requests import LONGEST_REASON, ResetRequest, parse_request
+from shared.domain.requests import LONGEST_REASON, ResetRequest, to_request
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ParsedRequest:
-    """A request; `delivery` is what the body itself says that makes this delivery one."""
+    """A request; `delivery` identifies the delivery where the body itself does."""
 
     request: ResetRequest
     delivery: str = ""
@@ -19,13 +17,13 @@ class ParsedRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AsksNothing:
-    """An event of the sender's that is no request: a comment, a close, a test."""
+    """An event that is not a request: a comment, a close, a test."""
 
     reason: str
 
 
 def as_request(fields: Mapping[str, Any]) -> ResetRequest:
-    """By way of the one definition that validates; what is empty counts as left out."""
+    """Validate the fields of a payload; an empty one counts as left out."""
     ticket = {k: v for k, v in fields.get("ticket", {}).items() if v not in ("", None)}
     given = {k: v for k, v in fields.items() if v not in ("", None, [], {}) and k != "ticket"}
     if ticket.get("id"):
@@ -33,4 +31,4 @@ def as_request(fields: Mapping[str, Any]) -> ResetRequest:
     # A ticket's prose may be longer than a reason: its beginning is enough to find it again.
     if isinstance(reason := given.get("reason"), str) and len(reason) > LONGEST_REASON:
         given["reason"] = f"{reason[: LONGEST_REASON - 1]}…"
-    return parse_request(msgspec.json.encode(given))
+    return to_request(given)

@@ -81,7 +81,7 @@ async def test_a_request_is_read_from_the_queue_as_it_was_sent_under_its_id(
     await account.queues.request(Received(id="h-1", request=request))
 
     (text,) = await account.texts(RESETS_QUEUE)
-    found = read_message(text, message_id="other")
+    found = read_message(text.encode(), message_id="other")
     assert found.id == "h-1"
     assert found.request == structs.replace(request, request_id="h-1")
 

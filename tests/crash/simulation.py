@@ -17,12 +17,13 @@ from datetime import timedelta
 from typing import Any
 
 from shared.adapters.table_store import TableStore
-from shared.bootstrap import Services
+from shared.app import App
 from shared.domain.quarantine import QUARANTINE_RULES
 from shared.domain.reset import State
 from shared.domain.sync_job import AuditTrail
 from shared.names import FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, REMEDIATE, RESETS_QUEUE
 from shared.use_cases.advance import Engine
+from shared.web.respond import respond
 from tests.crash.scenarios import CYCLE, ENTRY, ENVIRON
 from tests.support.calls import call
 from tests.support.faults import KINDS, Crash, Faults
@@ -47,7 +48,7 @@ BREAKS = [kind for kind in KINDS if not kind.startswith("crash")]
 class Process:
     """One worker of the app, with a clock of its own."""
 
-    app: Services
+    app: App
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
 
@@ -164,11 +165,11 @@ class Simulation:
         app, text, came_at = process.app, message.content, self.world.clock()
         try:
             if queue.queue_name == RESETS_QUEUE:
-                await app.run_reset(text, message_id=message.id, came_at=came_at)
+                await app.run_reset(text.encode(), message_id=message.id, came_at=came_at)
             elif queue.queue_name == FOLLOW_UPS_QUEUE:
-                await app.follow_up_reset(text, message_id=message.id)
+                await app.follow_up_reset(text.encode(), message_id=message.id)
             else:
-                await app.notify(text)
+                await app.notify(text.encode())
         except Crash:
             return
         except EXPECTED:
@@ -279,7 +280,9 @@ class Simulation:
             return
         process = self.dice.choice(self.processes)
         body = json.dumps({"decision": decision, "by": "boss"}).encode()
-        self._start(process, self._quietly(process.app.decide(call(body, reset_id=x.id))))
+        self._start(
+            process, self._quietly(respond(process.app.api.decide_reset, call(body, reset_id=x.id)))
+        )
 
     def _truth(self, client_request_id: str) -> str:
         took = {client_id for client_id, effective in self.world.graph.posts if effective}

@@ -224,17 +224,19 @@ async def late_429(engine_type: type[Engine]) -> World:
         {"requestId": "r1", "target": TARGET, "ticket": {"system": "desk", "id": "T"}}
     )
     one = asyncio.create_task(
-        world.process(storage=first).run_reset(text, message_id="m1", came_at=world.clock())
+        world.process(storage=first).run_reset(
+            text.encode(), message_id="m1", came_at=world.clock()
+        )
     )
     await frozen.wait()
     # Long enough to be taken for dead, looked for, shown not to have happened and sent again.
     for _ in range(4):
         world.clock.forward(minutes=16)
-        await world.app.follow_up_reset('{"id": "r1"}', message_id="m2")
+        await world.app.follow_up_reset(b'{"id": "r1"}', message_id="m2")
         if (await world.row()).state is State.WAITING:
             break
     world.graph.pause = hold
-    two = asyncio.create_task(world.app.follow_up_reset('{"id": "r1"}', message_id="m3"))
+    two = asyncio.create_task(world.app.follow_up_reset(b'{"id": "r1"}', message_id="m3"))
     await on_the_wire.wait()
     thaw.set()
     await one

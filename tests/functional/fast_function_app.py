@@ -2,7 +2,7 @@
 The app with a clock that runs faster: minutes of waiting become seconds.
 
 Copied as `function_app.py` into a folder of its own. It is the project's `function_app`, loaded
-from its file, with the one seam that it has for this: `services`.
+from its file, with the one seam that it has for this: `application`.
 """
 
 import importlib.util
@@ -20,6 +20,7 @@ EPOCH = datetime.fromisoformat(os.environ["FAST_APP_EPOCH"])
 sys.path.insert(0, str(ROOT))
 
 from shared import bootstrap  # noqa: E402 -- the path comes first
+from shared.app import App  # noqa: E402
 from shared.config import Settings  # noqa: E402
 
 
@@ -29,7 +30,7 @@ def clock() -> datetime:
 
 
 @cache
-def services() -> bootstrap.Services:
+def application() -> App:
     settings = Settings.from_environ(os.environ, app_dir=ROOT)
     assert settings.storage is not None, settings.problems
     store, queues = bootstrap.storage_adapters(settings, settings.storage)
@@ -50,5 +51,5 @@ assert spec is not None
 assert spec.loader is not None
 real = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(real)
-real.services = services  # type: ignore[attr-defined]
+real.application = application  # type: ignore[attr-defined]
 app = real.app

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from shared.domain.reset import HistoryEntry, Link, Reset, State
 from shared.use_cases.lookup import Found
-from shared.web.html import STYLE, html
+from shared.web.html import STYLE, html_response
 from shared.web.messages import HttpResponse
 from shared.web.reset_page import render
 from tests.support.world import START
@@ -76,7 +76,7 @@ def page(x: Reset, *, said: str = "approved (signed in)") -> HttpResponse:
         )
     ]
     link = Link(subject=x.subjects[0], verdict="linked", before="0058d000003Xabc")
-    return html(render(Found(reset=x, events=events, links=[link])))
+    return html_response(render(Found(reset=x, events=events, links=[link])))
 
 
 @asynccontextmanager

@@ -99,18 +99,20 @@ async def test_answering_a_webhook_imports_neither_and_does_without_graph() -> N
 HTTP = """
 import asyncio, json, sys
 sys.path.insert(0, ".")
+from shared.web.respond import respond
 from tests.support.calls import call, principal
 from tests.support.world import World
 
 async def ask():
     world = World()
     world.rebuild(WEBSITE_AUTH_ENABLED="True", RESETS_ENABLED="no")
-    app, body = world.app, {"requestId": "r1", "target": "salesforce-prod"}
+    api, body = world.app.api, {"requestId": "r1", "target": "salesforce-prod"}
     cancel = call({"decision": "cancel"}, reset_id="r1", signed_in=principal())
     one = call(reset_id="r1", signed_in=principal())
-    replies = [await app.submit(call(body)), await app.list_resets(one), await app.get_reset(one)]
-    replies += [await app.show_reset(one), await app.report_health(one), await app.describe()]
-    return [reply.status for reply in [*replies, await app.decide(cancel)]]
+    asked = [(api.submit_reset, call(body)), (api.list_resets, one), (api.get_reset, one)]
+    asked += [(api.show_reset, one), (api.health, one), (api.openapi, one)]
+    asked += [(api.decide_reset, cancel)]
+    return [(await respond(endpoint, request)).status for endpoint, request in asked]
 
 print(json.dumps({"statuses": asyncio.run(ask()), "modules": sorted(sys.modules)}))
 """

@@ -67,11 +67,11 @@ class Host:
         app, text = self.world.app, message.content
         receipt = message.pop_receipt
         if name == RESETS_QUEUE:
-            work = app.run_reset(text, message_id=message.id, came_at=self.world.clock())
+            work = app.run_reset(text.encode(), message_id=message.id, came_at=self.world.clock())
         elif name == FOLLOW_UPS_QUEUE:
-            work = app.follow_up_reset(text, message_id=message.id)
+            work = app.follow_up_reset(text.encode(), message_id=message.id)
         else:
-            work = app.notify(text)
+            work = app.notify(text.encode())
         done = await self._survive(work)
         if done is None or message.pop_receipt != receipt:
             return

@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from shared.adapters.table_store import TableStore
-from shared.bootstrap import Services, assemble
+from shared.app import App
+from shared.bootstrap import assemble
 from shared.config import Settings
 from shared.domain.errors import NotDelivered
 from shared.domain.ports import Graph, Store
@@ -21,6 +22,7 @@ from shared.domain.reset import Claim, HistoryEntry, JobObservation, JobRow, Not
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
 from shared.use_cases.accept import Accepted
 from shared.use_cases.advance import Engine
+from shared.web.respond import respond
 from tests.support.calls import call
 from tests.support.faults import Faults
 from tests.support.graph import FakeGraph, FakeTenant, healthy
@@ -122,7 +124,7 @@ class World:
 
     def process(
         self, clock: Callable[[], datetime] | None = None, storage: Storage | None = None
-    ) -> Services:
+    ) -> App:
         """One more process of the app, with a clock and clients of its own if need be."""
         seen = storage or self.storage
 
@@ -147,8 +149,7 @@ class World:
         request = ResetRequest(
             **{"target": TARGET, "request_id": request_id, **fields}  # type: ignore[arg-type]
         )
-        assert self.app.intake is not None
-        return await self.app.intake.acceptance.accept(
+        return await self.app.runs.acceptance.accept(
             Received(id=request_id, request=request), via="queue"
         )
 
@@ -162,17 +163,16 @@ class World:
         return await self._advance(await self.claim(request_id))
 
     async def _advance(self, claim: Claim) -> Reset:
-        assert self.app.intake is not None
-        reset = await self.app.intake.engine.advance(claim)
+        reset = await self.app.runs.engine.advance(claim)
         assert reset is not None
         return reset
 
     async def send(self, text: str, *, message_id: str = "m1") -> None:
-        await self.app.run_reset(text, message_id=message_id, came_at=self.clock())
+        await self.app.run_reset(text.encode(), message_id=message_id, came_at=self.clock())
 
     async def decide(self, decision: str, *, by: str = "boss", request_id: str = "r1") -> int:
         body = json.dumps({"decision": decision, "by": by}).encode()
-        return (await self.app.decide(call(body, reset_id=request_id))).status
+        return (await respond(self.app.api.decide_reset, call(body, reset_id=request_id))).status
 
     async def quiesce(self, *, rounds: int = 50) -> None:
         """Sweep and deliver at this moment until nothing is sent any more."""
@@ -189,11 +189,13 @@ class World:
             for message in [] if name.endswith("-poison") else queue.take(timedelta(0), most=99):
                 text = message.content
                 if name == RESETS_QUEUE:
-                    await self.app.run_reset(text, message_id=message.id, came_at=self.clock())
+                    await self.app.run_reset(
+                        text.encode(), message_id=message.id, came_at=self.clock()
+                    )
                 elif name == FOLLOW_UPS_QUEUE:
-                    await self.app.follow_up_reset(text, message_id=message.id)
+                    await self.app.follow_up_reset(text.encode(), message_id=message.id)
                 else:
-                    await self.app.notify(text)
+                    await self.app.notify(text.encode())
                 del queue.messages[message.id]
                 count += 1
         return count

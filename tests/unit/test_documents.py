@@ -60,7 +60,12 @@ def test_entry_points_hold_no_logic() -> None:
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
 
     assert not [node for node in ast.walk(tree) if isinstance(node, logic)]
-    assert imported == {"shared.bootstrap", "shared.names", "shared.web.messages"}
+    assert imported == {
+        "shared.bootstrap",
+        "shared.names",
+        "shared.web.messages",
+        "shared.web.respond",
+    }
 
 
 def test_every_setting_is_documented() -> None:

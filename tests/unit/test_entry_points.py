@@ -7,7 +7,8 @@ import azure.functions as func
 import pytest
 
 import function_app
-from shared.bootstrap import Services, build
+from shared.app import App, NotConfigured
+from shared.bootstrap import build
 from tests.support.calls import principal
 from tests.support.described import check
 from tests.support.world import TARGET, World
@@ -26,7 +27,7 @@ BODIES = {
     "decide": {"decision": "cancel", "by": "boss"},
 }
 
-Serve = Callable[[Services], None]
+Serve = Callable[[App | NotConfigured], None]
 
 
 async def ask(name: str, **headers: str) -> func.HttpResponse:
@@ -50,8 +51,8 @@ async def ask(name: str, **headers: str) -> func.HttpResponse:
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
-    def serving(services: Services) -> None:
-        monkeypatch.setattr(function_app, "services", lambda: services)
+    def serving(app: App | NotConfigured) -> None:
+        monkeypatch.setattr(function_app, "application", lambda: app)
 
     return serving
 

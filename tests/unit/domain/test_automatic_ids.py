@@ -28,7 +28,6 @@ async def test_an_id_that_only_looks_a_little_like_one_is_anybodys(reset_id: str
 
 async def test_whoever_completes_what_the_timer_began_does_it_in_the_timers_name() -> None:
     world = World()
-    assert world.app.intake is not None
     store = world.storage.store()
     await store.claim(
         Claim(
@@ -39,7 +38,5 @@ async def test_whoever_completes_what_the_timer_began_does_it_in_the_timers_name
         )
     )
     # The process died there; somebody's message brings the same request.
-    accepted = await world.app.intake.acceptance.accept(
-        Received(id=ID, request=REQUEST), via="queue"
-    )
+    accepted = await world.app.runs.acceptance.accept(Received(id=ID, request=REQUEST), via="queue")
     assert accepted.stored.row.via == REMEDIATE

@@ -25,6 +25,7 @@ from shared.domain.quarantine import QUARANTINE_RULES, RESTART_HELPS
 from shared.domain.reset import Reset, Scope, State
 from shared.domain.sync_job import AuditTrail, StaleLink, StaleLinks
 from shared.names import REMEDIATE
+from shared.web.respond import respond
 from tests.support.calls import call
 from tests.support.host import resets
 from tests.support.world import ENVIRON, SP, START, TARGET, World
@@ -207,7 +208,9 @@ class Watched:
                     decision = "confirm" if took else "resend"
                 body: dict[str, object] = {"decision": decision, "by": "somebody"}
                 signed_in = WHO if value % 2 else ""
-                await self.world.app.decide(call(body, reset_id=x.id, signed_in=signed_in))
+                await respond(
+                    self.world.app.api.decide_reset, call(body, reset_id=x.id, signed_in=signed_in)
+                )
 
     async def _switch(self, alias: str, value: Any) -> None:
         self.world.rebuild(RESETS_ENABLED=["true", "true", "no"][value % 3])

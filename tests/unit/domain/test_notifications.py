@@ -177,8 +177,8 @@ async def test_of_two_messages_for_one_answer_one_delivers() -> None:
     _, _, reset_id, n = key.split(":")
     text = json.dumps({"target": TARGET, "id": reset_id, "n": int(n)})
 
-    await world.app.notify(text)
-    await world.app.notify(text)
+    await world.app.notify(text.encode())
+    await world.app.notify(text.encode())
 
     assert len(world.desk.delivered) == 1
 

@@ -11,6 +11,7 @@ from shared.domain.errors import FateUnknown
 from shared.domain.reset import State
 from shared.domain.sync_job import Quarantine
 from shared.web.principal import signed_in
+from shared.web.respond import respond
 from tests.support.calls import call, principal
 from tests.support.host import resets
 from tests.support.world import SP, START, TARGET, World
@@ -180,7 +181,7 @@ async def test_an_ended_reset_is_decided_on_no_more(decision: str) -> None:
 async def test_a_bad_decision_is_a_problem_with_its_status(body: bytes, status: int) -> None:
     world = World()
 
-    reply = await world.app.decide(call(body, reset_id="nobody"))
+    reply = await respond(world.app.api.decide_reset, call(body, reset_id="nobody"))
 
     assert (reply.status, json.loads(reply.body)["status"]) == (status, status)
     assert reply.content_type == "application/problem+json"
@@ -190,7 +191,9 @@ async def test_storage_that_is_down_is_a_503_that_says_when() -> None:
     world = World()
     world.faults.at, world.faults.kind = world.faults.count + 1, "503"
 
-    reply = await world.app.decide(call(b'{"decision": "approve", "by": "x"}', reset_id="r1"))
+    reply = await respond(
+        world.app.api.decide_reset, call(b'{"decision": "approve", "by": "x"}', reset_id="r1")
+    )
 
     assert (reply.status, reply.headers["Retry-After"]) == (503, "30")
 
@@ -201,9 +204,13 @@ async def test_a_signed_in_person_decides_in_their_own_name() -> None:
     await world.ask(requested_by="ann@contoso.com")
     body = b'{"decision": "approve", "by": "somebody else"}'
 
-    own = await world.app.decide(call(body, reset_id="r1", signed_in=principal("Ann@contoso.com")))
-    boss = await world.app.decide(
-        call(b'{"decision": "approve"}', reset_id="r1", signed_in=principal())
+    own = await respond(
+        world.app.api.decide_reset,
+        call(body, reset_id="r1", signed_in=principal("Ann@contoso.com")),
+    )
+    boss = await respond(
+        world.app.api.decide_reset,
+        call(b'{"decision": "approve"}', reset_id="r1", signed_in=principal()),
     )
 
     approved = await world.row()
@@ -218,7 +225,7 @@ async def test_the_header_is_believed_only_where_the_platform_puts_it(enabled: s
     await world.ask()
     body = b'{"decision": "approve", "by": "claimed"}'
 
-    await world.app.decide(call(body, reset_id="r1", signed_in=principal()))
+    await respond(world.app.api.decide_reset, call(body, reset_id="r1", signed_in=principal()))
 
     approved = await world.row()
     assert (approved.approved_by, approved.approver_signed_in) == ("claimed", False)
@@ -250,7 +257,7 @@ async def test_the_history_says_whether_who_decided_was_signed_in(
     await world.ask()
     body: dict[str, object] = {"decision": decision, "by": "boss@contoso.com"}
 
-    await world.app.decide(call(body, reset_id="r1", signed_in=header))
+    await respond(world.app.api.decide_reset, call(body, reset_id="r1", signed_in=header))
 
     last = (await world.events())[-1]
     assert last.by == "boss@contoso.com"
@@ -263,7 +270,7 @@ async def test_so_does_the_history_of_an_unknown_fate(decision: str) -> None:
     world.rebuild(WEBSITE_AUTH_ENABLED="True")
     body: dict[str, object] = {"decision": decision}
 
-    await world.app.decide(call(body, reset_id="r1", signed_in=principal()))
+    await respond(world.app.api.decide_reset, call(body, reset_id="r1", signed_in=principal()))
 
     last = (await world.events())[-1]
     assert last.by == "boss@contoso.com"
@@ -282,7 +289,10 @@ async def test_only_a_signed_in_person_lets_a_mass_deletion_go() -> None:
     await world.decide("approve", by="claimed")
     await world.quiesce()
     asked_again = await world.row()
-    await world.app.decide(call(b'{"decision": "approve"}', reset_id="r1", signed_in=principal()))
+    await respond(
+        world.app.api.decide_reset,
+        call(b'{"decision": "approve"}', reset_id="r1", signed_in=principal()),
+    )
     await world.quiesce()
 
     assert asked_again.state is State.AWAITING_APPROVAL

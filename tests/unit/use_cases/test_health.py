@@ -11,12 +11,13 @@ from shared.bootstrap import build
 from shared.domain.errors import FateUnknown, NotSent, Rejected, SettingsError, Throttled
 from shared.domain.sync_job import AuditTrail
 from shared.use_cases.health import Health, longest_gap
+from shared.web.respond import respond
 from tests.support.calls import call, principal
 from tests.support.world import ENVIRON, World
 
 
 def health(world: World) -> Health:
-    return world.app.health
+    return world.app.api.reporter
 
 
 async def test_a_healthy_app_says_so_and_no_more() -> None:
@@ -103,10 +104,10 @@ async def test_storage_that_does_not_answer_is_503() -> None:
 
 
 async def test_the_app_is_built_with_no_settings_at_all_and_says_what_is_missing() -> None:
-    services = build({}, app_dir=Path("/nowhere"))
+    app = build({}, app_dir=Path("/nowhere"))
 
-    report = await services.report_health(call())
-    reply = await services.decide(call(b"{}", reset_id="r1"))
+    report = await respond(app.api.health, call())
+    reply = await respond(app.api.decide_reset, call(b"{}", reset_id="r1"))
 
     assert (report.status, reply.status) == (503, 503)
     assert json.loads(report.body)["problems"][0].startswith("ResetStorage: missing")
@@ -114,9 +115,9 @@ async def test_the_app_is_built_with_no_settings_at_all_and_says_what_is_missing
 
 
 async def test_a_kill_switch_that_is_off_is_no_fault() -> None:
-    services = World(environ={**ENVIRON, "RESETS_ENABLED": "no", "HEALTH_KEY": "key"}).app
+    app = World(environ={**ENVIRON, "RESETS_ENABLED": "no", "HEALTH_KEY": "key"}).app
 
-    report = await services.health.report("key")
+    report = await app.api.reporter.report("key")
 
     assert (report.status, report.body["resetsEnabled"]) == (200, False)
 
@@ -133,10 +134,10 @@ async def detail(world: World) -> dict[str, Any]:
 
 async def test_somebody_signed_in_sees_the_detail_where_the_platform_vouches() -> None:
     world = World()
-    without = await world.app.report_health(call(signed_in=principal()))
+    without = await respond(world.app.api.health, call(signed_in=principal()))
     world.rebuild(WEBSITE_AUTH_ENABLED="True")
-    vouched = await world.app.report_health(call(signed_in=principal()))
-    nobody = await world.app.report_health(call())
+    vouched = await respond(world.app.api.health, call(signed_in=principal()))
+    nobody = await respond(world.app.api.health, call())
 
     assert ["targets" in json.loads(r.body) for r in (without, vouched, nobody)] == [
         False,
@@ -157,7 +158,7 @@ async def test_the_detail_says_what_is_configured_and_no_secret() -> None:
 
 async def test_the_age_of_each_queues_oldest_message_is_shown() -> None:
     world = seen()
-    await world.app.submit(call({"target": "salesforce-prod"}))
+    await respond(world.app.api.submit_reset, call({"target": "salesforce-prod"}))
     world.clock.forward(seconds=90)
 
     found = (await detail(world))["queues"]
@@ -208,7 +209,7 @@ async def test_an_audit_log_that_cannot_be_read_is_told() -> None:
     world.graph.failures["restart"] = [FateUnknown("lost")]
     await world.send('{"requestId": "r1", "target": "salesforce-prod"}')
     world.clock.forward(minutes=5)
-    await world.app.follow_up_reset('{"id": "r1"}', message_id="m2")
+    await world.app.follow_up_reset(b'{"id": "r1"}', message_id="m2")
 
     found = (await detail(world))["graph"]
 

@@ -18,6 +18,7 @@ from shared.names import RESETS_QUEUE
 from shared.use_cases import submit
 from shared.use_cases.receive_webhook import LONGEST_WEBHOOK
 from shared.web.messages import HttpRequest, HttpResponse
+from shared.web.respond import respond
 from tests.support import canaries, webhooks
 from tests.support.world import SP, TARGET, World
 
@@ -52,7 +53,7 @@ async def post(
         url=f"https://relink.example/api/webhooks/{sender}",
         path={"sender": sender},
     )
-    reply = await app.app.receive_webhook(call)
+    reply = await respond(app.app.api.receive_webhook, call)
     # No answer is an oracle: nothing of a secret, a signature or a body comes back.
     said = f"{reply.body}\n{dict(reply.headers)}"
     assert not canaries.holds(said)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from shared.bootstrap import Services
+from shared.app import App
 from shared.domain.errors import FateUnknown, StorageUnavailable, Throttled
 from shared.domain.reset import Fleet, Scope, State
 from shared.domain.sync_job import StaleLink, StaleLinks
@@ -380,7 +380,7 @@ async def test_overlapping_runs_in_every_interleaving_ask_once() -> None:
         assert len(made.graph.restarts) == 1
 
 
-async def _other_run(other: Services, places: Iterator[int], place: int, what: str) -> None:
+async def _other_run(other: App, places: Iterator[int], place: int, what: str) -> None:
     del what
     if next(places) == place:
         await other.remediate()
@@ -445,7 +445,7 @@ async def test_what_cannot_be_read_stops_everything_and_health_says_so(
 
     assert (made.graph.posts, made.graph.reads) == ([], 0)
     assert words in said(caplog, "remediate.left")[0]["why"]
-    report = await made.app.health.report("")
+    report = await made.app.api.reporter.report("")
     assert report.status == status
     setting = words.partition(" ")[0].rstrip(":")
     assert any(problem.startswith(setting) for problem in report.body["problems"])

@@ -40,7 +40,7 @@ async def cost_of_the_next(world: World, n: int) -> list[str]:
     before = len(world.faults.log)
     put(world, n)
     await world.app.run_reset(
-        world.storage.queues[RESETS_QUEUE].messages.pop(f"m{n}").content,
+        world.storage.queues[RESETS_QUEUE].messages.pop(f"m{n}").content.encode(),
         message_id=f"m{n}",
         came_at=world.clock(),
     )

@@ -14,9 +14,8 @@ REQUEST = Received(id="h-1", request=ResetRequest(target=TARGET, reason="INC1"))
 
 
 def submission(world: World, storage: Storage | None = None) -> Submission:
-    assert world.app.intake is not None
     queues = (storage or world.storage).adapter()
-    return Submission(acceptance=world.app.intake.acceptance, queues=queues)
+    return Submission(acceptance=world.app.runs.acceptance, queues=queues)
 
 
 async def test_the_rows_are_written_and_a_message_gets_it_going() -> None:

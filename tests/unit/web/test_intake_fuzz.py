@@ -15,6 +15,7 @@ from shared.domain.reset import State
 from shared.names import QUEUES
 from shared.use_cases.lookup import MOST_A_PAGE
 from shared.web.messages import HttpRequest
+from shared.web.respond import respond
 from tests.support.calls import principal
 from tests.support.described import check
 from tests.support.host import resets
@@ -123,7 +124,7 @@ def test_submit(raw: bytes, content_type: str) -> None:
     headers = {"content-type": content_type}
     call = HttpRequest(body=raw, url="https://relink.example/api/resets", headers=headers)
 
-    reply = asyncio.run(world.app.submit(call))
+    reply = asyncio.run(respond(world.app.api.submit_reset, call))
 
     assert reply.status in {202, 400, 415}
     told = {**reply.headers, "content-type": reply.content_type}
@@ -139,7 +140,7 @@ def test_submit(raw: bytes, content_type: str) -> None:
 def test_run_reset(text: str) -> None:
     world = World(environ={**ENVIRON, "RESETS_ENABLED": "no"})
 
-    asyncio.run(world.app.run_reset(text, message_id="m1", came_at=world.clock()))
+    asyncio.run(world.app.run_reset(text.encode(), message_id="m1", came_at=world.clock()))
 
     assert {p for p, _ in world.storage.resets.cells} <= {TARGET, "targets", "unreadable"}
     if not world.keys("unreadable"):
@@ -154,10 +155,10 @@ def test_run_reset(text: str) -> None:
 def test_follow_up_reset_and_notify(text: str) -> None:
     world = World()
 
-    asyncio.run(world.app.follow_up_reset(text, message_id="m1"))
+    asyncio.run(world.app.follow_up_reset(text.encode(), message_id="m1"))
     # Ends as poison, and is kept from there.
     with contextlib.suppress(InvalidRequest):
-        asyncio.run(world.app.notify(text))
+        asyncio.run(world.app.notify(text.encode()))
 
     assert {p for p, _ in world.storage.resets.cells} <= {"unreadable"}
     assert not world.storage.ids.cells
@@ -184,7 +185,7 @@ def test_decide_reset(raw: bytes, content_type: str, reset_id: str, header: str)
             headers={"content-type": content_type, "x-ms-client-principal": header},
             path={"id": reset_id},
         )
-        reply = await world.app.decide(call)
+        reply = await respond(world.app.api.decide_reset, call)
         # Waiting for nobody, it can only be rejected.
         assert ((await world.row()).state is State.REJECTED) is (reply.status == 200)
         return reply.status
@@ -208,9 +209,9 @@ def test_what_only_reads(reset_id: str, query: dict[str, str], header: str) -> N
     )
 
     async def ask() -> list[int]:
-        app = world.app
-        asked = (app.get_reset, app.list_resets, app.show_reset, app.report_health)
-        return [(await each(call)).status for each in asked]
+        api = world.app.api
+        asked = (api.get_reset, api.list_resets, api.show_reset, api.health)
+        return [(await respond(each, call)).status for each in asked]
 
     read, listed, shown, healthy = asyncio.run(ask())
 

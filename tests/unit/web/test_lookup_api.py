@@ -10,6 +10,7 @@ import pytest
 
 from shared.domain.reset import State
 from shared.web.messages import HttpRequest, HttpResponse
+from shared.web.respond import respond
 from tests.support.calls import call
 from tests.support.world import ENVIRON, TARGET, World
 
@@ -17,7 +18,7 @@ OTHER = "66666666-2222-3333-4444-555555555555"
 
 
 async def get(world: World, reset_id: str) -> HttpResponse:
-    return await world.app.get_reset(call(reset_id=reset_id))
+    return await respond(world.app.api.get_reset, call(reset_id=reset_id))
 
 
 def asked(query: Mapping[str, str]) -> HttpRequest:
@@ -25,7 +26,7 @@ def asked(query: Mapping[str, str]) -> HttpRequest:
 
 
 async def listed(world: World, **query: str) -> dict[str, Any]:
-    reply = await world.app.list_resets(asked(query))
+    reply = await respond(world.app.api.list_resets, asked(query))
     assert reply.status == 200, reply.body
     found: dict[str, Any] = json.loads(reply.body)
     return found
@@ -268,7 +269,7 @@ async def test_a_question_that_makes_no_sense_is_400(query: dict[str, str], said
     world = await busy()
     world.faults.log.clear()
 
-    reply = await world.app.list_resets(asked(query))
+    reply = await respond(world.app.api.list_resets, asked(query))
 
     assert reply.status == 400
     assert json.loads(reply.body)["detail"].startswith(said)
@@ -286,7 +287,7 @@ async def test_a_continuation_of_another_question_is_refused() -> None:
         {"target": TARGET, "state": "waiting", "continuation": given},
         {"target": TARGET, "continuation": of_all},
     ):
-        assert (await world.app.list_resets(asked(query))).status == 400
+        assert (await respond(world.app.api.list_resets, asked(query))).status == 400
 
 
 async def test_a_continuation_that_was_tampered_with_is_refused() -> None:
@@ -296,7 +297,7 @@ async def test_a_continuation_that_was_tampered_with_is_refused() -> None:
     for at in range(len(text)):
         forged = base64.urlsafe_b64encode(text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :])
         query = {"target": TARGET, "continuation": forged.decode()}
-        assert (await world.app.list_resets(asked(query))).status == 400
+        assert (await respond(world.app.api.list_resets, asked(query))).status == 400
 
 
 @pytest.mark.parametrize("question", ["get", "list"])
@@ -305,8 +306,8 @@ async def test_storage_that_is_down_is_a_503_that_says_when(question: str) -> No
     await world.ask()
     world.faults.at, world.faults.kind = world.faults.count + 1, "timeout"
 
-    ask = {"get": world.app.get_reset, "list": world.app.list_resets}[question]
-    reply = await ask(call(reset_id="r1"))
+    endpoint = {"get": world.app.api.get_reset, "list": world.app.api.list_resets}[question]
+    reply = await respond(endpoint, call(reset_id="r1"))
 
     assert (reply.status, reply.headers["Retry-After"]) == (503, "30")
 

@@ -11,8 +11,9 @@ import pytest
 from shared.domain.requests import Ticket
 from shared.domain.reset import OPEN, HistoryEntry, Link, Reset, State
 from shared.use_cases.lookup import Found
-from shared.web.html import HEADERS, STYLE, element, said
+from shared.web.html import HEADERS, STYLE, element, user_text
 from shared.web.reset_page import WORDS, render
+from shared.web.respond import respond
 from tests.support.calls import call, principal
 from tests.support.world import START, World
 
@@ -249,7 +250,7 @@ def test_every_colour_of_text_can_be_read_on_every_ground(scheme: int) -> None:
 
 
 def test_markup_is_escaped_wherever_it_stands() -> None:
-    made = element("a", "<b>", said("<i>"), href='"><script>', class_="x", aria_label="'")
+    made = element("a", "<b>", user_text("<i>"), href='"><script>', class_="x", aria_label="'")
 
     assert made.html == (
         '<a href="&quot;&gt;&lt;script&gt;" class="x" aria-label="&#x27;">&lt;b&gt;'
@@ -265,7 +266,7 @@ async def test_who_is_signed_in_sees_the_page() -> None:
     world.rebuild(WEBSITE_AUTH_ENABLED="True")
     await world.ask(ticket=Ticket(system="desk", id="INC7"))
 
-    reply = await world.app.show_reset(call(reset_id="r1", signed_in=principal()))
+    reply = await respond(world.app.api.show_reset, call(reset_id="r1", signed_in=principal()))
 
     assert (reply.status, reply.content_type) == (200, "text/html")
     assert "INC7" in Outline(reply.body).text
@@ -283,7 +284,7 @@ async def test_who_is_not_signed_in_is_told_how_and_nothing_of_any_reset(reset_i
     await world.ask()
     world.faults.log.clear()
 
-    reply = await world.app.show_reset(call(reset_id=reset_id))
+    reply = await respond(world.app.api.show_reset, call(reset_id=reset_id))
 
     assert (reply.status, reply.headers["WWW-Authenticate"]) == (401, "Bearer")
     assert "/.auth/login/aad?post_login_redirect_uri=%2Fapi%2Fresets%2F" in reply.body
@@ -296,7 +297,9 @@ async def test_the_same_is_said_of_a_reset_that_is_there_and_of_one_that_is_not(
     world.rebuild(WEBSITE_AUTH_ENABLED="True")
     await world.ask()
 
-    there, absent = [await world.app.show_reset(call(reset_id=each)) for each in ("r1", "r2")]
+    there, absent = [
+        await respond(world.app.api.show_reset, call(reset_id=each)) for each in ("r1", "r2")
+    ]
 
     assert there.body == absent.body.replace("r2", "r1")
     assert (there.status, there.headers) == (absent.status, absent.headers)
@@ -308,7 +311,7 @@ async def test_where_nobody_can_sign_in_a_forged_header_shows_nothing(enabled: s
     world.rebuild(WEBSITE_AUTH_ENABLED=enabled)
     await world.ask()
 
-    reply = await world.app.show_reset(call(reset_id="r1", signed_in=principal()))
+    reply = await respond(world.app.api.show_reset, call(reset_id="r1", signed_in=principal()))
 
     assert reply.status == 403
     assert "not switched on" in Outline(reply.body).text
@@ -320,7 +323,9 @@ async def test_a_page_of_no_reset_is_404_for_who_is_signed_in() -> None:
     world.rebuild(WEBSITE_AUTH_ENABLED="True")
 
     for reset_id in ("r1", "<b>", "r1\n"):
-        reply = await world.app.show_reset(call(reset_id=reset_id, signed_in=principal()))
+        reply = await respond(
+            world.app.api.show_reset, call(reset_id=reset_id, signed_in=principal())
+        )
         assert (reply.status, reply.content_type) == (404, "text/html")
         assert "b" not in Outline(reply.body).tags
 
@@ -331,7 +336,7 @@ async def test_storage_that_is_down_is_a_503_page() -> None:
     await world.ask()
     world.faults.at, world.faults.kind = world.faults.count + 1, "timeout"
 
-    reply = await world.app.show_reset(call(reset_id="r1", signed_in=principal()))
+    reply = await respond(world.app.api.show_reset, call(reset_id="r1", signed_in=principal()))
 
     assert (reply.status, reply.headers["Retry-After"]) == (503, "30")
     assert reply.content_type == "text/html"

@@ -8,6 +8,7 @@ import pytest
 from shared.domain.reset import State
 from shared.names import RESETS_QUEUE
 from shared.web.messages import HttpResponse
+from shared.web.respond import respond
 from tests.support.calls import call, principal
 from tests.support.faults import KINDS
 from tests.support.world import TARGET, World
@@ -24,7 +25,7 @@ CLOUD_EVENT = "application/cloudevents+json"
 
 
 async def submit(world: World, body: bytes | dict[str, object] = b"", **how: str) -> HttpResponse:
-    return await world.app.submit(call(body, **how))
+    return await respond(world.app.api.submit_reset, call(body, **how))
 
 
 def untouched(world: World) -> bool:
@@ -128,8 +129,8 @@ async def test_a_name_that_nobody_vouches_for_is_recorded_as_claimed() -> None:
         (b"null", "request: must be a JSON object"),
         (b'{"target": "salesforce-prod"} trailing', "request: not valid JSON"),
         (b"[" * 40_000, "request: "),
-        (b'{"target": ' + b"[" * 40_000, "target: "),
-        (b'{"what": ' + b'{"a":' * 8_000, "what: unknown property"),
+        (b'{"target": ' + b"[" * 40_000, "request: nested too deeply"),
+        (b'{"what": ' + b'{"a":' * 8_000, "request: not valid JSON"),
         (b"{}", "target: missing"),
         (b'{"target": "sales"}', "target: 'sales' is not in the catalogue; known targets: "),
         (b'{"target": "unreadable"}', "target: 'unreadable' is reserved"),

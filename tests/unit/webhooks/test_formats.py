@@ -9,7 +9,7 @@ from local.processes import ROOT
 from shared.domain.catalogue import Catalogue, parse_catalogue
 from shared.domain.errors import InvalidRequest
 from shared.domain.requests import ResetRequest, Ticket
-from shared.webhooks.formats import read_event
+from shared.webhooks.formats import read_payload
 from shared.webhooks.json_pointer import check_pointer, look_up
 from shared.webhooks.parsed import AsksNothing, ParsedRequest
 from shared.webhooks.senders import Sender, parse_senders
@@ -37,7 +37,7 @@ SENDERS = parse_senders(
 
 def read(sender: str | Sender, event: Any) -> ParsedRequest | AsksNothing:
     found = SENDERS[sender] if isinstance(sender, str) else sender
-    return read_event(found, webhooks.body(event), CATALOGUE)
+    return read_payload(found, webhooks.body(event), CATALOGUE)
 
 
 def asked(sender: str | Sender, event: Any) -> ResetRequest:
@@ -499,12 +499,12 @@ def test_of_two_jobs_of_one_service_principal_the_alert_must_name_one() -> None:
 )
 def test_what_is_no_json_object_in_utf_8_is_refused(sender: str, raw: bytes) -> None:
     with pytest.raises(InvalidRequest):
-        read_event(SENDERS[sender], raw, CATALOGUE)
+        read_payload(SENDERS[sender], raw, CATALOGUE)
 
 
 def test_a_byte_order_mark_does_no_harm_to_a_native_body() -> None:
     raw = b"\xef\xbb\xbf" + webhooks.body(JIRA)
-    assert isinstance(read_event(SENDERS["jira"], raw, CATALOGUE), ParsedRequest)
+    assert isinstance(read_payload(SENDERS["jira"], raw, CATALOGUE), ParsedRequest)
 
 
 @pytest.mark.parametrize("sender", ["services", "jira", "github"])
@@ -512,7 +512,7 @@ def test_a_name_given_twice_is_refused(sender: str) -> None:
     raw = b'{"target": "salesforce-prod", "by": {"a": 1, "a": 2}, "target": "aws"}'
     for twice in (raw, raw.replace(b', "target": "aws"', b"")):
         with pytest.raises(InvalidRequest, match="given twice"):
-            read_event(SENDERS[sender], twice, CATALOGUE)
+            read_payload(SENDERS[sender], twice, CATALOGUE)
 
 
 def test_the_relink_format_takes_an_envelope_and_its_id() -> None:

@@ -1,0 +1,99 @@
+"""Offer one method for each trigger; the HTTP functions are `api`'s."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.adapters.graph.observed import GraphObserver
+from shared.config import Settings
+from shared.domain.errors import SettingsError
+from shared.invocation import shielded
+from shared.telemetry import emit
+from shared.use_cases.housekeeping import Housekeeping
+from shared.use_cases.notify import Notify
+from shared.use_cases.remediate import Remediation
+from shared.use_cases.run_reset import RunReset
+from shared.use_cases.sweep import Sweep
+from shared.web.api import Api
+from shared.web.not_configured import NotConfiguredApi
+
+
+@dataclass(frozen=True, kw_only=True)
+class App:
+    """The complete app."""
+
+    settings: Settings
+    api: Api
+    runs: RunReset
+    sweeper: Sweep
+    remediation: Remediation
+    housekeeping: Housekeeping
+    notifications: Notify
+    observer: GraphObserver
+
+    async def run_reset(self, body: bytes, *, message_id: str, came_at: datetime | None) -> None:
+        await shielded(self.runs.run(body, message_id=message_id, came_at=came_at))
+        await shielded(self.observer.write())
+
+    async def follow_up_reset(self, body: bytes, *, message_id: str) -> None:
+        await shielded(self.runs.follow_up(body, message_id=message_id))
+        await shielded(self.observer.write())
+
+    async def notify(self, body: bytes) -> None:
+        await shielded(self.notifications.notify(body.decode()))
+
+    async def sweep(self) -> None:
+        _report_problems(self.settings)
+        await shielded(self._tick())
+
+    async def _tick(self) -> None:
+        """What is due comes first; none of the three holds up another."""
+        try:
+            await self.sweeper.sweep()
+        finally:
+            try:
+                await self.housekeeping.empty_poison_queues()
+            finally:
+                await self.housekeeping.forget_outdated()
+
+    async def remediate(self) -> None:
+        await shielded(self.remediation.remediate())
+        await shielded(self.observer.write())
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotConfigured:
+    """The app without storage: HTTP answers 503, a message comes again until storage is set."""
+
+    settings: Settings
+    api: NotConfiguredApi
+
+    async def run_reset(
+        self,
+        body: bytes,  # noqa: ARG002 -- the same methods as App
+        *,
+        message_id: str,  # noqa: ARG002
+        came_at: datetime | None,  # noqa: ARG002
+    ) -> None:
+        self._fail()
+
+    async def follow_up_reset(self, body: bytes, *, message_id: str) -> None:  # noqa: ARG002
+        self._fail()
+
+    async def notify(self, body: bytes) -> None:  # noqa: ARG002
+        self._fail()
+
+    async def sweep(self) -> None:
+        _report_problems(self.settings)
+        self._fail()
+
+    async def remediate(self) -> None:
+        self._fail()
+
+    def _fail(self) -> None:
+        raise SettingsError(self.settings.problems[0])
+
+
+def _report_problems(settings: Settings) -> None:
+    """At every tick, or the alert would resolve while the setting is still wrong."""
+    for why in settings.problems:
+        emit("settings.bad", why=why)

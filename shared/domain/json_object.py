@@ -1,0 +1,69 @@
+"""Decode JSON strictly: one object in UTF-8, no name twice, only numbers that JSON has."""
+
+import json
+import math
+import re
+from typing import Any, Final
+
+from shared.domain.errors import InvalidRequest
+
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def decode_object(raw: bytes, *, name: str) -> dict[str, Any]:
+    """
+    Return the object; raise InvalidRequest, which begins with *name*, for anything else.
+
+    A name given twice is refused, because that is how unescaped text in a template could change
+    what stands before it: of two values the last one would count.
+    """
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise InvalidRequest(f"{name}: a name is given twice in one object; give it once")
+        return found
+
+    try:
+        text = raw.decode()
+        found = json.loads(
+            text, object_pairs_hook=unique, parse_constant=_refuse, parse_float=_finite
+        )
+        if _SURROGATE.search(text):
+            # Half a surrogate pair is valid JSON, and cannot be encoded or stored.
+            json.dumps(found, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise InvalidRequest(f"{name}: nested too deeply; send a flat JSON object") from error
+    except ValueError as error:
+        raise InvalidRequest(f"{name}: not valid JSON in UTF-8; send one JSON object") from error
+    if not isinstance(found, dict):
+        raise InvalidRequest(f"{name}: must be a JSON object, not {kind_of(found)}")
+    return found
+
+
+def kind_of(value: Any) -> str:
+    """Name the type of a value in JSON's words."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list() | tuple():
+            return "a list"
+        case _:
+            return "an object"
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is out of range")
+    return number

@@ -1,0 +1,32 @@
+"""Answer the HTTP functions while storage is not configured: a 503 that names the setting."""
+
+from dataclasses import dataclass
+
+from shared.config import Settings
+from shared.use_cases.health import Health
+from shared.web.health import health_response
+from shared.web.messages import AFTER_REPAIR, HttpRequest, HttpResponse, problem_response
+from shared.web.openapi import openapi_response
+from shared.web.show_reset import unavailable
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotConfiguredApi:
+    """The same endpoints as `Api`."""
+
+    settings: Settings
+    reporter: Health
+
+    async def _unavailable(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 -- an endpoint
+        return problem_response(503, self.settings.problems[0], AFTER_REPAIR)
+
+    submit_reset = receive_webhook = get_reset = list_resets = decide_reset = _unavailable
+
+    async def show_reset(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 -- an endpoint
+        return unavailable()
+
+    async def openapi(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 -- an endpoint
+        return openapi_response()
+
+    async def health(self, request: HttpRequest) -> HttpResponse:
+        return await health_response(self.reporter, self.settings, request)

@@ -1,0 +1,52 @@
+"""Call an endpoint and turn what it raises into an RFC 9457 problem: no exception gets out."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from shared.domain.errors import (
+    BadSignature,
+    IdReused,
+    InvalidRequest,
+    NewerRow,
+    NotAllowed,
+    NotFound,
+    NotJson,
+    NotPossible,
+    NotReachable,
+    RelinkError,
+    SettingsError,
+    StorageUnavailable,
+    TooLarge,
+)
+from shared.invocation import shielded
+from shared.web.messages import LATER, HttpRequest, HttpResponse, problem_response
+
+Endpoint = Callable[[HttpRequest], Awaitable[HttpResponse]]
+
+_STATUSES: Final[Mapping[type[RelinkError], int]] = {
+    BadSignature: 401,
+    IdReused: 422,
+    InvalidRequest: 400,
+    NotAllowed: 403,
+    NotFound: 404,
+    NotJson: 415,
+    NotPossible: 409,
+    NotReachable: 403,
+    TooLarge: 413,
+}
+
+
+async def respond(endpoint: Endpoint, request: HttpRequest) -> HttpResponse:
+    """Call *endpoint*; a cancellation leaves as an exception that the worker survives."""
+    try:
+        return await shielded(endpoint(request))
+    except tuple(_STATUSES) as error:
+        status = next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
+        return problem_response(status, str(error))
+    except SettingsError as error:
+        # Soon: Zendesk gives up where it is to wait a minute or more.
+        return problem_response(503, str(error), LATER)
+    except (StorageUnavailable, NewerRow):
+        return problem_response(
+            503, "storage does not answer; nothing was changed for certain", LATER
+        )
