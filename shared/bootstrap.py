@@ -21,6 +21,7 @@ from shared.adapters.table_store import TableStore
 from shared.app import App, NotConfigured
 from shared.config import Settings, Storage
 from shared.domain.errors import NotSent
+from shared.domain.notifications import Listener
 from shared.domain.ports import Clock, Graph, Notifier, Queues, Store
 from shared.names import (
     FOLLOW_UPS_QUEUE,
@@ -175,7 +176,7 @@ def assemble(
     listeners = (
         None
         if settings.notifiers is None
-        else {name: frozenset(entry.on) for name, entry in settings.notifiers.items()}
+        else {name: Listener(on=frozenset(e.on)) for name, e in settings.notifiers.items()}
     )
     observer = GraphObserver(store=store, clock=clock)
     watched = observer.watching(graph)

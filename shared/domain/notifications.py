@@ -1,20 +1,39 @@
-"""What a ticket is told, and which ticket hears it. Pure."""
+"""Which ticket is told of which moment: the rows of the outbox that a transaction carries. Pure."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from shared.domain import ticket_facts
 from shared.domain.catalogue import Catalogue
-from shared.domain.reset import Notification, NotificationKind, Reset, Scope
+from shared.domain.reset import Notification, NotificationKind, Reset, State
+from shared.domain.ticket_facts import LinkFact, take_facts
+from shared.domain.ticket_words import compose
 
 USUAL_MOMENTS: Final = (
+    NotificationKind.WAITING,
+    NotificationKind.RESTARTED,
     NotificationKind.AWAITING_APPROVAL,
     NotificationKind.UNKNOWN,
     NotificationKind.END,
 )
 
-Listeners = Mapping[str, frozenset[NotificationKind]] | None
-"""Of each notifier, the moments that it wants to hear of; None while NOTIFIERS is unreadable."""
+OF_THE_TARGET: Final = 1_000_000
+"""Added to the number of an answer that goes to the target's own notifier, beside the ticket's."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listener:
+    """What a notifier wants to hear; one that writes to tickets hears only where there is one."""
+
+    on: frozenset[NotificationKind]
+    needs_ticket: bool = False
+    ticket: str = ""
+
+
+Listeners = Mapping[str, Listener] | None
+"""The configured notifiers by name; None while NOTIFIERS is unreadable."""
 
 
 def answers(
@@ -24,79 +43,78 @@ def answers(
     catalogue: Catalogue | None,
     *,
     now: datetime,
+    by: str = "",
     public_url: str = "",
+    sign_in: bool = False,
+    links: tuple[LinkFact, ...] = (),
 ) -> tuple[Notification, ...]:
-    """The rows that the transaction carries: none where nobody wants to hear of this moment."""
+    """
+    The rows that the transaction carries: none where nobody wants to hear of this moment.
+
+    *by* is who decided, where somebody did; *sign_in* whether people can sign in to the pages.
+    """
     if kind is None:
         return ()
-    notifier = reset.ticket_system or _of_target(reset, catalogue)
-    if not notifier or kind not in _wanted(notifier, listeners):
-        return ()
-    return (
+    facts = take_facts(
+        reset, kind, at=now, by=by, public_url=public_url, sign_in=sign_in, links=links
+    )
+    text, data = compose(facts).text, ticket_facts.dump(facts)
+    return tuple(
         Notification(
             id=reset.id,
             target=reset.target,
-            n=reset.sequence,
+            n=reset.sequence + place.offset,
             kind=kind,
-            notifier=notifier,
-            ticket_id=reset.ticket_id,
-            ticket_url=reset.ticket_url,
+            notifier=place.notifier,
+            ticket_id=place.ticket_id,
+            ticket_url=place.ticket_url,
             state=reset.state,
-            text=words(reset, kind, public_url=public_url),
+            text=text,
+            facts=data,
             at=now,
             due_at=now,
-        ),
+        )
+        for place in _places(reset, listeners, catalogue)
+        if kind in _wanted(place.notifier, listeners)
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Place:
+    notifier: str
+    ticket_id: str = ""
+    ticket_url: str = ""
+    offset: int = 0
+
+
+def _places(reset: Reset, listeners: Listeners, catalogue: Catalogue | None) -> Iterator[_Place]:
+    """
+    The ticket, and the target's own notifier whatever the request says.
+
+    The latter does not hear of a request that was joined: it hears the leader's end.
+    """
+    if reset.ticket_system:
+        yield _Place(
+            notifier=reset.ticket_system, ticket_id=reset.ticket_id, ticket_url=reset.ticket_url
+        )
+    own = _of_target(reset, catalogue)
+    if not own or own == reset.ticket_system or reset.state is State.JOINED:
+        return
+    listener = (listeners or {}).get(own)
+    ticket = listener.ticket if listener is not None else ""
+    if listener is not None and listener.needs_ticket and not ticket:
+        return
+    yield _Place(notifier=own, ticket_id=ticket, offset=OF_THE_TARGET if reset.ticket_system else 0)
 
 
 def _wanted(notifier: str, listeners: Listeners) -> Collection[NotificationKind]:
     """While NOTIFIERS is unreadable the usual moments are kept, and told once it is put right."""
     if listeners is None:
         return USUAL_MOMENTS
-    return listeners.get(notifier, frozenset())
+    listener = listeners.get(notifier)
+    return listener.on if listener is not None else ()
 
 
 def _of_target(reset: Reset, catalogue: Catalogue | None) -> str:
     target = (catalogue or {}).get(reset.target)
     return target.notify if target is not None else ""
-
-
-def words(reset: Reset, kind: NotificationKind, *, public_url: str = "") -> str:
-    """One paragraph for a help desk; holds the id, by which a delivered answer is found again."""
-    parts = [f"Reset {reset.id} of {reset.target}: {reset.state.value.replace('_', ' ')}."]
-    if reset.detail:
-        parts.append(_sentence(reset.detail))
-    if reset.leader:
-        parts.append(f"See {reset.leader}.")
-    if kind in _QUESTIONS:
-        parts.append(_question(reset, kind, public_url))
-    return " ".join(parts)
-
-
-_QUESTIONS: Final = {
-    NotificationKind.AWAITING_APPROVAL: "Approve or reject it",
-    NotificationKind.UNKNOWN: "Decide confirm, resend or cancel",
-}
-
-
-def _question(reset: Reset, kind: NotificationKind, public_url: str) -> str:
-    """What is asked, of whom it came and why, until when, and where; the link carries no key."""
-    parts = [f"Asked for: {_SCOPES[reset.scope]}, by {reset.requested_by or reset.via}"]
-    if reset.reason:
-        parts[0] += f", because: {reset.reason}"
-    parts[0] = parts[0].rstrip(".") + "."
-    by = f" by {reset.due_at:%Y-%m-%d %H:%M} UTC" if reset.due_at is not None else ""
-    at = f": {public_url}/api/resets/{reset.id}/page" if public_url else ""
-    parts.append(f"{_QUESTIONS[kind]}{by}{at}")
-    return " ".join(parts) if at else f"{' '.join(parts)}."
-
-
-_SCOPES: Final = {
-    Scope.FULL: "a full restart (all links are broken and every account is matched again)",
-    Scope.QUARANTINE: "a restart that clears the quarantine (links stay)",
-    Scope.SUBJECTS: "a restart for single users",
-}
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")

@@ -172,6 +172,8 @@ class NotificationKind(StrEnum):
     """The moments of which a ticket may hear."""
 
     ACCEPTED = "accepted"
+    WAITING = "waiting"
+    RESTARTED = "restarted"
     AWAITING_APPROVAL = "awaiting_approval"
     UNKNOWN = "unknown"
     END = "end"
@@ -179,7 +181,12 @@ class NotificationKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notification:
-    """One answer to one ticket, as the outbox keeps it until it is delivered or given up."""
+    """
+    One answer to one ticket, as the outbox keeps it until it is delivered or given up.
+
+    `facts` is what its words are made of, as JSON. `tried_at` is its first try, from which the
+    time until it is given up counts; `turn` is its place in its notifier's pace.
+    """
 
     id: str
     target: str
@@ -193,6 +200,9 @@ class Notification:
     at: datetime
     due_at: datetime
     attempts: int = 0
+    facts: str = ""
+    tried_at: datetime | None = None
+    turn: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

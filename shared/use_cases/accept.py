@@ -146,6 +146,7 @@ class Acceptance:
             catalogue,
             now=now,
             public_url=self._settings.public_url,
+            sign_in=self._settings.sign_in,
         )
         stored = await self._store.insert(reset, event, said)
         emit("reset.accepted", id=reset.id, target=reset.target, via=via, scope=str(reset.scope))

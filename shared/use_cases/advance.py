@@ -456,7 +456,9 @@ class Engine:
             self._listeners,
             self._settings.catalogue,
             now=now,
+            by=step.event.by if step.event is not None and step.event.by != "relink" else "",
             public_url=self._settings.public_url,
+            sign_in=self._settings.sign_in,
         )
         stored = await self._store.commit(
             reset,

@@ -33,7 +33,7 @@ async def test_a_ticket_hears_of_its_acceptance_and_its_end() -> None:
     assert world.told() == [("r1", "accepted"), ("r1", "end")]
     last = world.desk.delivered[-1]
     assert (last.ticket_id, last.state) == ("INC1", State.COMPLETED)
-    assert last.text.startswith("Reset r1 of salesforce-prod: completed.")
+    assert last.text.startswith("Tue 24 Nov 2026, 09:10 UTC: Done: Microsoft Entra has matched")
     assert world.answers() == []
 
 
@@ -77,35 +77,47 @@ def asking(**environ: str) -> World:
     return world
 
 
+def lines(world: World, kind: NotificationKind) -> list[str]:
+    return next(a.text for a in world.desk.delivered if a.kind is kind).splitlines()
+
+
 async def test_a_person_who_is_asked_reads_what_is_asked_and_why_until_when_and_where() -> None:
-    world = asking(PUBLIC_URL="https://relink.example/")
+    world = asking(PUBLIC_URL="https://relink.example/", WEBSITE_AUTH_ENABLED="True")
     await world.ask(ticket=ticket(), requested_by="ann", reason="wrong Salesforce user")
     await world.quiesce()
 
-    text = next(
-        a.text for a in world.desk.delivered if a.kind is NotificationKind.AWAITING_APPROVAL
-    )
-    assert text == (
-        "Reset r1 of salesforce-prod: awaiting approval. This target always needs an approval. "
-        "Asked for: a full restart (all links are broken and every account is matched again), by "
-        "ann, because: wrong Salesforce user. Approve or reject it by 2026-11-25 09:00 UTC: "
-        "https://relink.example/api/resets/r1/page"
-    )
+    assert lines(world, NotificationKind.AWAITING_APPROVAL) == [
+        (
+            "Tue 24 Nov 2026, 09:00 UTC: Waiting for an approval: salesforce-prod is restarted "
+            "only if a person agrees."
+        ),
+        "A decision is needed by Wed 25 Nov 2026, 09:00 UTC; without one the request expires.",
+        "Nothing for you to do; who asked for it cannot approve it.",
+        (
+            "For the identity team: Approve or reject it on the page below. It needs an approval "
+            "because: this target always needs an approval. Microsoft Entra breaks its links and "
+            "matches every account again."
+        ),
+        "Details (reset r1, message 2): https://relink.example/api/resets/r1/page",
+        'Asked for by: "ann"',
+        'Reason given: "wrong Salesforce user"',
+    ]
 
 
-async def test_without_a_public_address_there_is_no_link() -> None:
-    world = asking()
+async def test_where_nobody_can_sign_in_the_text_names_the_call_and_no_page() -> None:
+    world = asking(PUBLIC_URL="https://relink.example")
     await world.ask(ticket=ticket())
     await world.quiesce()
 
-    text = world.desk.delivered[-1].text
-    assert text.endswith("by queue. Approve or reject it by 2026-11-25 09:00 UTC.")
+    text = "\n".join(lines(world, NotificationKind.AWAITING_APPROVAL))
+    assert "with POST /api/resets/r1/decision and a function key" in text
+    assert text.endswith("Reference (reset r1, message 2)")
     assert "http" not in text
 
 
-async def test_who_is_asked_for_a_fate_is_told_where_to_say_it() -> None:
+async def test_who_is_asked_for_a_fate_is_told_where_to_look_and_where_to_say_it() -> None:
     world = World()
-    world.rebuild(PUBLIC_URL="https://relink.example")
+    world.rebuild(PUBLIC_URL="https://relink.example", WEBSITE_AUTH_ENABLED="True")
     world.graph.failures["restart"] = [FateUnknown("lost")]
     await world.ask(ticket=ticket())
     for _ in range(6):
@@ -113,8 +125,12 @@ async def test_who_is_asked_for_a_fate_is_told_where_to_say_it() -> None:
         await world.look()
     await world.quiesce()
 
-    text = next(a.text for a in world.desk.delivered if a.kind is NotificationKind.UNKNOWN)
-    assert "Decide confirm, resend or cancel by 2026-11-25 09:30 UTC: https://relink" in text
+    what, when, then, team, link = lines(world, NotificationKind.UNKNOWN)
+    assert "nobody can tell whether the restart of salesforce-prod took place" in what
+    assert when.startswith("A person must look by Wed 25 Nov 2026, 09:30 UTC")
+    assert then.startswith("Nothing for you to do")
+    assert "If it is there, confirm; if it is not, resend; cancel gives up" in team
+    assert link.endswith("https://relink.example/api/resets/r1/page")
 
 
 async def joined(world: World, other: str) -> None:
