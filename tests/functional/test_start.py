@@ -37,7 +37,7 @@ HEAVY = (
     "azure.identity",
     "msal",
     "httpx",
-    "shared.adapters.graph",
+    "shared.adapters.graph.gateway",
 )
 NOWHERE = "http://127.0.0.1:9"
 SETTINGS = environ("UseDevelopmentStorage=true", NOWHERE)
