@@ -8,7 +8,7 @@ from typing import Final
 from shared.domain.requests import json_schema
 from shared.domain.reset import State
 from shared.domain.states import ALLOWED
-from shared.web.openapi import document_text
+from shared.web.openapi import openapi_text
 
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 SCHEMA: Final = DOCS / "use" / "reset-request.schema.json"
@@ -38,6 +38,6 @@ def states(text: str) -> str:
 
 if __name__ == "__main__":
     SCHEMA.write_text(schema(), encoding="utf-8")
-    OPENAPI.write_text(document_text(), encoding="utf-8")
+    OPENAPI.write_text(openapi_text(), encoding="utf-8")
     STATES.write_text(states(STATES.read_text(encoding="utf-8")), encoding="utf-8")
     print(f"wrote {SCHEMA.name}, {OPENAPI.name} and the diagram in {STATES.name}")

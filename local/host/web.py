@@ -7,6 +7,7 @@ No address is ever logged: its query may carry a key.
 import base64
 import hmac
 import json
+import uuid
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from http.cookies import Morsel, SimpleCookie
@@ -21,6 +22,10 @@ from local.host.worker import Worker
 
 BODY_LIMIT: Final = 100 * 1024 * 1024
 _PRINCIPAL: Final = "x-ms-client-principal"
+_OBJECT_ID: Final = "http://schemas.microsoft.com/identity/claims/objectidentifier"
+_TENANT_ID: Final = "http://schemas.microsoft.com/identity/claims/tenantid"
+_TENANT: Final = uuid.UUID("11111111-0000-4000-8000-000000000000")
+"""The tenant of everybody who is played here; each name has an object id of its own."""
 _SAME_SITE: Final = {1: "Lax", 2: "Strict", 3: "None"}
 
 
@@ -87,7 +92,12 @@ def _query(request: web.Request) -> dict[str, str]:
 def _encoded_principal(name: str) -> str:
     principal = {
         "auth_typ": "aad",
-        "claims": [{"typ": "name", "val": name}, {"typ": "preferred_username", "val": name}],
+        "claims": [
+            {"typ": _OBJECT_ID, "val": str(uuid.uuid5(_TENANT, name))},
+            {"typ": _TENANT_ID, "val": str(_TENANT)},
+            {"typ": "name", "val": name},
+            {"typ": "preferred_username", "val": name},
+        ],
         "name_typ": "name",
         "role_typ": "roles",
     }

@@ -24,6 +24,7 @@ RESERVED: Final = frozenset({"unreadable", "targets", "budget"})
 """Partitions of the table that are no target's."""
 
 LONGEST_REASON: Final = 1000
+LONGEST_NAME: Final = 256
 LONGEST_TICKET_ID: Final = 128
 
 ALIAS: Final = re.compile("[a-z0-9][a-z0-9-]{0,62}")
@@ -61,7 +62,7 @@ class ResetRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         Meta(description="`full` breaks all links. `quarantine` is only made by the app itself."),
     ] = Scope.FULL
     reason: Annotated[str, Meta(max_length=LONGEST_REASON)] = ""
-    requested_by: Annotated[str, Meta(max_length=256)] = ""
+    requested_by: Annotated[str, Meta(max_length=LONGEST_NAME)] = ""
     ticket: Ticket | None = None
     subjects: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...],

@@ -6,7 +6,7 @@ from typing import Final
 from shared.domain.errors import InvalidRequest, NotAllowed, NotFound, NotPossible
 from shared.domain.events import Decided, Event
 from shared.domain.ports import Store
-from shared.domain.requests import RESET_ID
+from shared.domain.requests import LONGEST_NAME, RESET_ID
 from shared.domain.reset import Reset, State
 from shared.names import REMEDIATE
 from shared.use_cases.advance import Engine
@@ -15,8 +15,6 @@ DECISIONS: Final = ("approve", "reject", "cancel", "confirm", "resend")
 NOT_BY_WHO_ASKED: Final = frozenset({"approve", "confirm", "resend"})
 MACHINES: Final = frozenset({REMEDIATE, "relink"})
 """Names under which the app itself acts; a person may not use them."""
-
-LONGEST_NAME: Final = 256
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ import msgspec
 from shared.config import Settings
 from shared.domain.errors import InvalidRequest, StorageUnavailable
 from shared.domain.messages import LONGEST_EVENT, read_cloud_event
+from shared.domain.people import Person
 from shared.domain.requests import LONGEST_REQUEST, Received, parse_request
 from shared.use_cases.accept import Accepted
 from shared.use_cases.decide_reset import DecideReset
@@ -30,7 +31,7 @@ from shared.web.messages import (
     problem_response,
 )
 from shared.web.openapi import openapi_response
-from shared.web.principal import HEADER, signed_in
+from shared.web.principal import signed_in
 from shared.web.show_reset import show_reset
 from shared.web.views import DecisionBody, list_body, reset_body
 from shared.webhooks.parsed import AsksNothing
@@ -67,7 +68,7 @@ class Api:
         person = self._person(request)
         if person:
             # The signed-in person is the requester, whatever the body says.
-            received = received.asked_by(person)
+            received = received.asked_by(person.name)
         try:
             accepted = await self.submission.submit(received, via=VIA, signed_in=bool(person))
         except StorageUnavailable:
@@ -119,7 +120,7 @@ class Api:
         reset = await self.decisions.decide(
             request.path.get("id", ""),
             body.decision,
-            by=person or body.by,
+            by=person.name if person else body.by,
             signed_in=bool(person),
         )
         return ok({"id": reset.id, "state": str(reset.state), "detail": reset.detail})
@@ -139,8 +140,8 @@ class Api:
     def _base(self, request: HttpRequest) -> str:
         return self.settings.public_url or origin(request.url)
 
-    def _person(self, request: HttpRequest) -> str:
-        return signed_in(request.headers.get(HEADER, ""), sign_in=self.settings.sign_in)
+    def _person(self, request: HttpRequest) -> Person | None:
+        return signed_in(request, sign_in=self.settings.sign_in)
 
 
 def _decision(body: bytes) -> DecisionBody:

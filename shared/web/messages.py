@@ -14,9 +14,9 @@ HTML: Final = "text/html"
 
 LATER: Final[Mapping[str, str]] = {"Retry-After": "30"}
 AFTER_REPAIR: Final[Mapping[str, str]] = {"Retry-After": "300"}
-"""A setting is put right by a person, not by waiting half a minute."""
+"""A person has to correct the setting first."""
 
-# What is answered is about people and their accounts: it is nobody's to keep.
+# Responses tell of people and their accounts: no cache may keep them.
 _ALWAYS: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -25,7 +25,7 @@ _ALWAYS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HttpRequest:
-    """One HTTP request, as the host hands it over: header names in lower case, no empty query."""
+    """An HTTP request as the host hands it over: header names in lower case, no empty query."""
 
     body: bytes = b""
     url: str = ""
@@ -35,7 +35,7 @@ class HttpRequest:
 
     @property
     def media_type(self) -> str:
-        """Without its parameters; empty where none is given."""
+        """The content type without its parameters; empty where there is none."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
@@ -84,12 +84,12 @@ TITLES: Final[Mapping[int, str]] = {
 
 
 def location(base: str, reset_id: str) -> str:
-    """Where a reset is read, under the app's own address or that which the caller used."""
+    """The address of a reset, under the app's own address or the one that the caller used."""
     return f"{base}/api/resets/{quote(reset_id, safe='')}"
 
 
 def origin(url: str) -> str:
-    """Scheme and host of an address; empty where it is none, and a location is relative then."""
+    """Scheme and host of an address; empty for anything else, so that a location is relative."""
     try:
         parts = urlsplit(url)
     except ValueError:

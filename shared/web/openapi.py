@@ -33,7 +33,7 @@ from shared.web.views import (
 )
 
 API_VERSION: Final = "1.0.0"
-"""Of the contract, not of the app: raised where a caller must know of it."""
+"""The version of the contract, not of the app."""
 
 _CLOUD_EVENT: Final = "application/cloudevents+json"
 _EXAMPLE_ID: Final = "h-3f1c9a7e5b2d4860a1c3e5f708192a3b"
@@ -42,17 +42,17 @@ _Part = dict[str, Any]
 
 
 @cache
-def document_text() -> str:
+def openapi_text() -> str:
     """Return the document as it is served and published."""
-    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(openapi_document(), indent=2, ensure_ascii=False) + "\n"
 
 
 def openapi_response() -> HttpResponse:
     """Return the document, which is the same for everybody."""
-    return HttpResponse(status=200, body=document_text(), extra={"Cache-Control": "max-age=3600"})
+    return HttpResponse(status=200, body=openapi_text(), extra={"Cache-Control": "max-age=3600"})
 
 
-def document() -> _Part:
+def openapi_document() -> _Part:
     _, schemas = msgspec.json.schema_components(
         [
             ResetRequest,
@@ -115,8 +115,8 @@ def _submit() -> _Part:
             },
         },
         "responses": {
-            "202": _accepted("Taken in."),
-            "200": _accepted("It was there already."),
+            "202": _accepted("Accepted."),
+            "200": _accepted("It was accepted before."),
             **_problems(400, 413, 415, 422, 503),
             **_NO_KEY,
         },
@@ -128,14 +128,14 @@ def _list() -> _Part:
         "operationId": "listResets",
         "tags": ["resets"],
         "summary": "List resets",
-        "description": "Without `target` those that are open, of all targets; with it all of that "
+        "description": "Without `target` the open resets of all targets; with it all of that "
         "target, newest first.",
         "parameters": [
             _query("target", {"type": "string", "pattern": ALIAS_PATTERN}, "Alias of a target."),
             _query(
                 "state",
                 {"type": "string", "enum": list(State)},
-                "Filters the page that was read: it may be short or empty, and still have a next.",
+                "Filters each page: a page may be short or empty although there is a next one.",
             ),
             _query(
                 "limit",
@@ -145,7 +145,7 @@ def _list() -> _Part:
             _query(
                 "continuation",
                 {"type": "string"},
-                "As the page before gave it, with the other parameters unchanged.",
+                "From the previous page; the other parameters must not change.",
             ),
         ],
         "responses": {"200": _json("A page.", ListPageView), **_problems(400, 503), **_NO_KEY},
@@ -191,13 +191,12 @@ def _page() -> _Part:
         "operationId": "showReset",
         "tags": ["resets"],
         "summary": "A reset for people",
-        "description": "Read-only, and only for a person whom the platform's authentication has "
-        "signed in.",
+        "description": "Only for a person whom the platform's authentication has signed in.",
         "security": [{"signedIn": []}],
         "responses": {
             "200": {"description": "The page.", **html},
             "401": {
-                "description": "Nobody is signed in; the page says how to.",
+                "description": "The caller is not signed in; the page says how to sign in.",
                 "headers": {"WWW-Authenticate": {"schema": {"type": "string"}}},
                 **html,
             },
@@ -212,17 +211,17 @@ def _webhook() -> _Part:
     return {
         "operationId": "receiveWebhook",
         "tags": ["resets"],
-        "summary": "Take a sender's webhook in",
-        "description": "The sender's own signature or secret is checked instead of a key; what the "
-        "body looks like is configured for each sender (WEBHOOK_SENDERS). At most "
+        "summary": "Accept a sender's webhook",
+        "description": "The signature or secret is checked instead of a key. The format of the "
+        "body is configured for each sender (WEBHOOK_SENDERS). At most "
         f"{LONGEST_WEBHOOK:,} bytes; {LONGEST_REQUEST:,} in the format `relink`.",
         "security": [],
         "requestBody": {"required": True, "content": {JSON: {"schema": {}}}},
         "responses": {
-            "202": _accepted("Taken in."),
-            "200": _accepted("It was there already."),
+            "202": _accepted("Accepted."),
+            "200": _accepted("It was accepted before."),
             "204": {
-                "description": "An event that asks for nothing.",
+                "description": "An event that is not a request.",
                 "headers": {"Relink-Reason": {"schema": {"type": "string"}}},
             },
             **_problems(400, 401, 403, 404, 413, 415, 422, 503),
@@ -238,7 +237,9 @@ def _health() -> _Part:
         "security": [{}, {"healthKey": []}, {"signedIn": []}],
         "responses": {
             "200": _json("It can.", HealthView),
-            "503": _json("A setting is bad or storage does not answer; `problems`.", HealthView),
+            "503": _json(
+                "A setting is wrong or storage does not answer: see `problems`.", HealthView
+            ),
         },
     }
 
@@ -298,15 +299,15 @@ def _problem(status: int) -> _Part:
 
 
 _MEANINGS: Final[Mapping[int, str]] = {
-    400: "What the request may not say; `detail` names the field and the remedy.",
+    400: "The request is not valid; `detail` names the field and the remedy.",
     401: "The signature or secret is missing or wrong.",
-    403: "Whoever asks may not do this.",
+    403: "The caller may not do this.",
     404: "There is no such reset, or no such sender.",
     409: "The reset's state does not allow it.",
     413: "The body is too long.",
     415: "Another content type than those listed, or another encoding than UTF-8.",
     422: "The id stands for a request with other content.",
-    503: "Storage does not answer, or a setting is bad: ask again later.",
+    503: "Storage does not answer, or a setting is wrong: try again later.",
 }
 
 _NO_KEY: Final[_Part] = {
@@ -333,7 +334,7 @@ def _parameter(name: str, schema: _Part, description: str) -> _Part:
 
 
 def _query(name: str, schema: _Part, description: str) -> _Part:
-    # The platform drops empty values: an empty one is one that is left out.
+    # The platform drops empty values, so that an empty parameter counts as left out.
     return {
         "name": name,
         "in": "query",
@@ -363,7 +364,7 @@ _SECURITY: Final[_Part] = {
         "type": "apiKey",
         "in": "header",
         "name": "x-functions-key",
-        "description": "The setting HEALTH_KEY, compared by the app itself: shows the detail.",
+        "description": "The setting HEALTH_KEY, compared by the app itself; it shows the detail.",
     },
     "signedIn": {
         "type": "apiKey",
@@ -379,7 +380,7 @@ _REQUESTS: Final[_Part] = {
         "value": {
             "requestId": "INC0012345-1",
             "target": "salesforce-prod",
-            "reason": "Adele's Salesforce user was made anew",
+            "reason": "Adele's Salesforce user was created again",
             "requestedBy": "helpdesk@contoso.com",
             "ticket": {
                 "system": "servicenow",

@@ -7,7 +7,7 @@ from shared.domain.errors import NewerRow, NotFound, StorageUnavailable
 from shared.use_cases.lookup import Lookup
 from shared.web.html import element, html_response, notice
 from shared.web.messages import LATER, HttpRequest, HttpResponse
-from shared.web.principal import HEADER, signed_in
+from shared.web.principal import signed_in
 from shared.web.reset_page import render
 
 SIGN_IN: Final = "/.auth/login/aad"
@@ -24,7 +24,7 @@ async def show_reset(lookup: Lookup, request: HttpRequest, *, sign_in: bool) -> 
     reset_id = request.path.get("id", "")
     if not sign_in:
         return notice(403, "Nobody can sign in here", element("p", _NO_SIGN_IN))
-    if not signed_in(request.headers.get(HEADER, ""), sign_in=sign_in):
+    if not signed_in(request, sign_in=sign_in):
         return _sign_in_first(reset_id)
     try:
         found = await lookup.find(reset_id)

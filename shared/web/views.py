@@ -187,7 +187,7 @@ def list_body(found: Sequence[Reset], continuation: str) -> dict[str, Any]:
         value=[ResetSummary(**_columns(reset)) for reset in found],
         continuation=continuation or None,
     )
-    return _json(view)
+    return _builtins(view)
 
 
 def reset_body(
@@ -201,7 +201,7 @@ def reset_body(
         after=job(reset.after),
         events=[HistoryEntryView(at=e.at, state=e.state, by=e.by, detail=e.detail) for e in events],
     )
-    return _json(view)
+    return _builtins(view)
 
 
 def link_views(reset: Reset, links: Sequence[Link]) -> list[LinkView]:
@@ -222,7 +222,7 @@ def _link(subject: str, link: Link | None) -> LinkView:
     )
 
 
-def _ticket(reset: Reset) -> Ticket | None:
+def _ticket_view(reset: Reset) -> Ticket | None:
     if not reset.ticket_id:
         return None
     return Ticket(system=reset.ticket_system, id=reset.ticket_id, url=reset.ticket_url)
@@ -249,7 +249,7 @@ def _columns(reset: Reset) -> dict[str, Any]:
         "reason": reset.reason,
         "requested_by": reset.requested_by,
         "via": reset.via,
-        "ticket": _ticket(reset),
+        "ticket": _ticket_view(reset),
         "dry_run": reset.dry_run,
         "leader": reset.leader or None,
         "requested_at": reset.requested_at,
@@ -265,6 +265,6 @@ def _columns(reset: Reset) -> dict[str, Any]:
     }
 
 
-def _json(view: Struct) -> dict[str, Any]:
+def _builtins(view: Struct) -> dict[str, Any]:
     found: dict[str, Any] = msgspec.to_builtins(view)
     return found

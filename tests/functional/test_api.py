@@ -11,7 +11,7 @@ import httpx
 from local import processes
 from shared.domain.reset import State
 from shared.names import QUEUES
-from shared.web.openapi import document_text
+from shared.web.openapi import openapi_text
 from tests.functional.stack import SALESFORCE, Stack, eventually, storage_and_graph
 from tests.support.described import described_client
 
@@ -68,7 +68,7 @@ async def test_a_request_goes_in_by_http_and_its_whole_life_can_be_read() -> Non
     assert health["graph"]["answered"]["call"] in {"read_job", "restart"}
     assert health["queues"] == {name: {"oldestMessageSeconds": None} for name in QUEUES}
     assert not health["timers"]["sweep"]["late"]
-    assert served.text == document_text()
+    assert served.text == openapi_text()
     assert served.headers["cache-control"] == "max-age=3600"
 
 

@@ -14,6 +14,8 @@ from tests.host.process import Host, start_host, wait_for
 
 KEY = {"x-functions-key": "local"}
 
+CLAIMS = "http://schemas.microsoft.com/identity/claims"
+
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
@@ -124,6 +126,8 @@ def test_with_a_principal_what_the_caller_claims_is_replaced(tmp_path: Path) -> 
     assert principal == {
         "auth_typ": "aad",
         "claims": [
+            {"typ": f"{CLAIMS}/objectidentifier", "val": "06332259-7d72-5787-8d73-ea6da93f28bf"},
+            {"typ": f"{CLAIMS}/tenantid", "val": "11111111-0000-4000-8000-000000000000"},
             {"typ": "name", "val": "ann@example.com"},
             {"typ": "preferred_username", "val": "ann@example.com"},
         ],

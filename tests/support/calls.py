@@ -2,16 +2,35 @@
 
 import base64
 import json
+import uuid
 
 from shared.web.messages import HttpRequest
 
 URL = "https://relink.example/api/resets?code=secret"
 
 
+CLAIMS = "http://schemas.microsoft.com/identity/claims"
+TENANT = "aaaaaaaa-0000-4000-8000-000000000001"
+
+
+def object_id(name: str) -> str:
+    """Of the person whom `principal` signs in under this name."""
+    return str(uuid.uuid5(uuid.UUID(TENANT), name))
+
+
 def principal(name: str = "boss@contoso.com", typ: str = "preferred_username") -> str:
     """The header that the platform's sign-in puts there."""
-    claims = {"claims": [{"typ": "x", "val": 3}, {"typ": typ, "val": name}, "odd"]}
-    return base64.b64encode(json.dumps(claims).encode()).decode()
+    return encoded(
+        {"typ": "x", "val": 3},
+        {"typ": f"{CLAIMS}/objectidentifier", "val": object_id(name)},
+        {"typ": f"{CLAIMS}/tenantid", "val": TENANT},
+        {"typ": typ, "val": name},
+        "odd",
+    )
+
+
+def encoded(*claims: object) -> str:
+    return base64.b64encode(json.dumps({"claims": claims}).encode()).decode()
 
 
 def call(

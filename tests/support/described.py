@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import httpx
 import jsonschema
 
-from shared.web.openapi import document_text
+from shared.web.openapi import openapi_text
 
-DOCUMENT: dict[str, Any] = json.loads(document_text())
+DOCUMENT: dict[str, Any] = json.loads(openapi_text())
 _CHECKED_FORMATS = jsonschema.FormatChecker(formats=["date-time"])
 
 

@@ -7,7 +7,6 @@ as well. Drawn by hypothesis: it shrinks a breach to the fewest steps.
 """
 
 import asyncio
-import base64
 import json
 import logging
 from collections.abc import Iterator
@@ -26,7 +25,7 @@ from shared.domain.reset import Reset, Scope, State
 from shared.domain.sync_job import AuditTrail, StaleLink, StaleLinks
 from shared.names import REMEDIATE
 from shared.web.respond import respond
-from tests.support.calls import call
+from tests.support.calls import call, principal
 from tests.support.host import resets
 from tests.support.world import ENVIRON, SP, START, TARGET, World
 
@@ -56,9 +55,7 @@ SETTINGS = {
         }
     ),
 }
-WHO = base64.b64encode(
-    json.dumps({"claims": [{"typ": "preferred_username", "val": "boss"}]}).encode()
-).decode()
+WHO = principal("boss")
 
 
 @dataclass

@@ -10,7 +10,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from local.documents import DOCS, OPENAPI
-from shared.web.openapi import document_text
+from shared.web.openapi import openapi_text
 from tests.support.described import DOCUMENT, check, operation
 
 PREFIX = "/api/"
@@ -42,7 +42,7 @@ def routes() -> dict[tuple[str, str], str]:
 def test_the_document_is_valid_and_the_published_copy_is_in_step() -> None:
     validate(DOCUMENT)
 
-    assert OPENAPI.read_text(encoding="utf-8") == document_text()
+    assert OPENAPI.read_text(encoding="utf-8") == openapi_text()
 
 
 def test_every_http_function_is_described_and_nothing_else() -> None:
