@@ -23,6 +23,7 @@ from shared.config import Settings, Storage
 from shared.domain.errors import NotSent
 from shared.domain.notifications import Listener
 from shared.domain.ports import Clock, Graph, Notifier, Queues, Store
+from shared.domain.states import StateMachine, transition
 from shared.names import (
     FOLLOW_UPS_QUEUE,
     IDS_TABLE,
@@ -37,6 +38,7 @@ from shared.use_cases.advance import Engine
 from shared.use_cases.decide_reset import DecideReset
 from shared.use_cases.health import Health
 from shared.use_cases.housekeeping import Housekeeping
+from shared.use_cases.job_calls import JobCalls
 from shared.use_cases.lookup import Lookup
 from shared.use_cases.notify import Notify
 from shared.use_cases.receive_webhook import ReceiveWebhook
@@ -44,6 +46,7 @@ from shared.use_cases.remediate import Remediation
 from shared.use_cases.run_reset import RunReset
 from shared.use_cases.submit import Submission
 from shared.use_cases.sweep import Sweep
+from shared.use_cases.write_transition import TransitionWriter
 from shared.web.api import Api
 from shared.web.not_configured import NotConfiguredApi
 
@@ -171,8 +174,14 @@ def assemble(
     new_id: Callable[[], str],
     jitter: Callable[[], float],
     engine_type: type[Engine] = Engine,
+    machine: StateMachine = transition,
 ) -> App:
-    """Put the use cases together over adapters that the caller gives."""
+    """
+    Put the use cases together over the ports.
+
+    The caller decides what the world is made of; *engine_type* and *machine* let the crash tests
+    prove that they notice a wrong one.
+    """
     listeners = (
         None
         if settings.notifiers is None
@@ -182,13 +191,18 @@ def assemble(
     watched = observer.watching(graph)
     engine = engine_type(
         store=store,
-        queues=queues,
-        graph=watched,
+        writer=TransitionWriter(
+            store=store,
+            queues=queues,
+            settings=settings,
+            listeners=listeners,
+            clock=clock,
+            transition=machine,
+        ),
+        calls=JobCalls(graph=watched, settings=settings, clock=clock, jitter=jitter),
         settings=settings,
-        listeners=listeners,
         clock=clock,
         new_id=new_id,
-        jitter=jitter,
     )
     acceptance = Acceptance(store=store, settings=settings, listeners=listeners, clock=clock)
     submission = Submission(acceptance=acceptance, queues=queues)

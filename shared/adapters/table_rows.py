@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from functools import cache
 from types import UnionType
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from shared.domain.errors import NewerRow
 from shared.domain.keys import answer_key, due_key, event_key, reset_key
@@ -177,8 +177,12 @@ def _check_version(entity: Mapping[str, Any]) -> None:
         raise NewerRow(f"row {entity['RowKey']} has version {entity['Version']}")
 
 
+_RENAMED: Final[Mapping[str, str]] = {"operator_asked": "Asked"}
+"""Fields whose column keeps the name that the contract gives it."""
+
+
 def _column(name: str) -> str:
-    return "".join(part.title() for part in name.split("_"))
+    return _RENAMED.get(name) or "".join(part.title() for part in name.split("_"))
 
 
 @cache

@@ -61,7 +61,11 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reset:
-    """One reset, flat, a field a column (CamelCase in the table; `id` is RequestId there)."""
+    """
+    One reset, flat, a field a column.
+
+    Columns are in CamelCase; `id` is RequestId there, `operator_asked` is Asked.
+    """
 
     id: str
     target: str
@@ -96,7 +100,7 @@ class Reset:
     behind: str = ""
     deadline: datetime | None = None
     tries: int = 0
-    asked: bool = False
+    operator_asked: bool = False
     approved: bool = False
     approved_by: str = ""
     approver_signed_in: bool = False

@@ -1,40 +1,19 @@
 """
-The state machine: (state, event) -> the rows of one transaction. Pure and total.
+Turn (state, event) into the rows of one transaction: the state machine, pure and total.
 
-An event says what was found out (by reading Graph, by asking the policy, by a person); `transition`
-says which rows that makes, or None where the event does not fit the state, and then nothing is
-written. Tests check the diagram in docs/design/states.md against ALLOWED, and ALLOWED
-against `transition`.
+An event says what was found out: by reading Graph, by asking the policy, by a person. `transition`
+returns the rows that it makes, or None where the event does not fit the state; nothing is written
+then. The diagram in docs/design/states.md is generated from ALLOWED, and a test holds ALLOWED against
+`transition`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
-from shared.domain.events import (
-    CycleEnded,
-    CycleRuns,
-    Decided,
-    Event,
-    FateStillUnknown,
-    HeadTaken,
-    LeaderEnded,
-    MustAsk,
-    MustWait,
-    Previewed,
-    ReadyToSend,
-    Refused,
-    ResponseLost,
-    RestartAccepted,
-    RestartRejected,
-    SenderDied,
-    SendPrevented,
-    ShownNotSent,
-    TooOld,
-    WindowOpened,
-    WindowShut,
-)
+from shared.domain import events
+from shared.domain.events import Event
 from shared.domain.reset import (
     BEFORE_SENDING,
     ENDED,
@@ -58,10 +37,18 @@ BACKSTOP: Final = timedelta(hours=1)
 SHOWN_NOT_BEFORE: Final = timedelta(minutes=15)
 ASK_AFTER: Final = timedelta(minutes=30)
 
+RELINK: Final = "relink"
+"""Who did it, in the history, where no person did."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Transition:
-    """One transaction: the reset, where changed the job row, and at most one event and answer."""
+    """
+    The rows of one transaction.
+
+    These are the reset, the job row where it changes, and at most one history entry and one
+    notification.
+    """
 
     reset: Reset
     job: JobRow | None = None
@@ -69,178 +56,159 @@ class Transition:
     answer: NotificationKind | None = None
 
 
+class StateMachine(Protocol):
+    """The signature of `transition`."""
+
+    def __call__(
+        self, reset: Reset, job: JobRow, event: Event, /, *, now: datetime
+    ) -> Transition | None: ...
+
+
 def transition(reset: Reset, job: JobRow, event: Event, *, now: datetime) -> Transition | None:
     """
     Return what *event* makes of *reset*, or None where it does not fit (protocol rows 1 to 17).
 
-    Only `reset.behind` set by HeadTaken survives a transition; Asked is gone with `unknown`.
+    Behind is emptied by every transition but the one that sets it.
     """
+    freed = replace(reset, behind="")
     if reset.state in BEFORE_SENDING:
-        return _before_intent(reset, job, event, now)
+        return _before_sending(freed, job, event, now)
     match reset.state:
         case State.SENDING:
-            return _sending(reset, job, event, now)
+            return _sending(freed, job, event, now)
         case State.UNKNOWN:
-            return _unknown(reset, job, event, now)
+            return _unknown(freed, job, event, now)
         case State.RESTARTED:
-            return _restarted(reset, job, event, now)
+            return _restarted(freed, job, event, now)
         case _:
             return None
 
 
-def _before_intent(reset: Reset, job: JobRow, event: Event, now: datetime) -> Transition | None:
+def _before_sending(reset: Reset, job: JobRow, event: Event, now: datetime) -> Transition | None:
     match event:
-        case WindowShut() if reset.not_before is not None:
+        case events.WindowShut() if reset.not_before is not None:
             opens = f"the change window opens at {reset.not_before:%Y-%m-%d %H:%M} UTC"
-            return _move(reset, State.WAITING, now, due_at=reset.not_before, detail=opens)
-        case WindowOpened():
             return _move(
                 reset,
-                State.WAITING,
+                replace(reset, state=State.WAITING, due_at=reset.not_before, detail=opens),
                 now,
+            )
+        case events.WindowOpened():
+            came_now = replace(
+                reset,
+                state=State.WAITING,
                 due_at=now,
                 seen_number=job.number,
                 detail="the change window is open",
             )
-        case Previewed() if reset.dry_run:
-            return _end(
+            return _move(reset, came_now, now)
+        case events.Previewed() if reset.dry_run:
+            return _previewed(reset, event, now)
+        case events.LeaderEnded() if job.last_full is not None:
+            return _joined(reset, job, job.last_full, now)
+        case events.HeadTaken() if job.head not in {"", reset.id}:
+            blocked = replace(
                 reset,
-                None,
-                State.PREVIEWED,
-                now,
-                outcome="previewed",
-                detail=event.detail,
-                before=event.before,
-                snapshot_at=event.snapshot_at,
-                expected_minutes=event.expected_minutes,
-            )
-        case LeaderEnded() if job.last_full is not None:
-            last = job.last_full
-            return _end(
-                reset,
-                job,
-                State.JOINED,
-                now,
-                outcome=last.outcome,
-                leader=last.id,
-                detail=f"the restart of {last.id}, sent after this request came, stands for it",
-            )
-        case HeadTaken() if job.head not in {"", reset.id}:
-            return _move(
-                reset,
-                State.WAITING,
-                now,
+                state=State.WAITING,
                 due_at=now + BACKSTOP,
                 behind=job.head,
                 detail="another reset of this job is under way",
             )
-        case Decided():
+            return _move(reset, blocked, now)
+        case events.Decided():
             return _decided(reset, job, event, now)
-        case TooOld() | MustWait() | MustAsk() | Refused() | ReadyToSend():
-            return _policy_said(reset, job, event, now)
+        case (
+            events.TooOld()
+            | events.MustWait()
+            | events.MustAsk()
+            | events.Refused()
+            | events.ReadyToSend()
+        ):
+            return _ruled(reset, job, event, now)
         case _:
             return None
 
 
-def _policy_said(
+def _previewed(reset: Reset, event: events.Previewed, now: datetime) -> Transition:
+    shown = replace(
+        reset,
+        state=State.PREVIEWED,
+        outcome="previewed",
+        detail=event.detail,
+        before=event.before,
+        snapshot_at=event.snapshot_at,
+        expected_minutes=event.expected_minutes,
+    )
+    return _end(reset, shown, None, now)
+
+
+def _joined(reset: Reset, job: JobRow, last: LastFull, now: datetime) -> Transition:
+    joined = replace(
+        reset,
+        state=State.JOINED,
+        outcome=last.outcome,
+        leader=last.id,
+        detail=f"the restart of {last.id}, sent after this request came, stands for it",
+    )
+    return _end(reset, joined, job, now)
+
+
+def _ruled(
     reset: Reset,
     job: JobRow,
-    event: TooOld | MustWait | MustAsk | Refused | ReadyToSend,
+    event: events.TooOld | events.MustWait | events.MustAsk | events.Refused | events.ReadyToSend,
     now: datetime,
 ) -> Transition | None:
-    if reset.dry_run:
-        return _dry_run_could_not(reset, event, now)
+    """Rows 5 to 8. A dry run never touches the job row: it neither waits for one nor stops one."""
+    lock = None if reset.dry_run else job
     match event:
-        case TooOld():
-            return _end(reset, job, State.EXPIRED, now, outcome="expired", detail=event.reason)
-        case Refused():
-            return _end(reset, job, State.REFUSED, now, outcome="refused", detail=event.reason)
-        case _ if job.head not in {"", reset.id}:
-            return None
-        case MustWait():
-            tries = reset.tries + 1 if event.failed else reset.tries
-            moved = _move(
-                reset, State.WAITING, now, due_at=event.until, detail=event.reason, tries=tries
-            )
-            return replace(moved, job=replace(job, head=reset.id))
-        case MustAsk():
-            moved = _move(
-                reset, State.AWAITING_APPROVAL, now, due_at=event.expires, detail=event.reason
-            )
-            return replace(
-                moved, job=replace(job, head=reset.id), answer=NotificationKind.AWAITING_APPROVAL
-            )
-        case ReadyToSend():
-            return _intent(reset, job, event, now)
+        case events.TooOld():
+            expired = replace(reset, state=State.EXPIRED, outcome="expired", detail=event.reason)
+            return _end(reset, expired, lock, now)
+        case events.Refused():
+            refused = replace(reset, state=State.REFUSED, outcome="refused", detail=event.reason)
+            return _end(reset, refused, lock, now)
+        case events.MustWait():
+            return _wait(reset, lock, event, now)
+        case events.MustAsk():
+            return None if lock is None else _ask(reset, lock, event, now)
+        case events.ReadyToSend():
+            return None if lock is None else _intent(reset, lock, event, now)
 
 
-def _dry_run_could_not(reset: Reset, event: Event, now: datetime) -> Transition | None:
-    """A dry run never touches the job row, so that it neither waits for one nor stops one."""
-    match event:
-        case Refused():
-            return _end(reset, None, State.REFUSED, now, outcome="refused", detail=event.reason)
-        case TooOld():
-            return _end(reset, None, State.EXPIRED, now, outcome="expired", detail=event.reason)
-        case MustWait():
-            return _move(
-                reset,
-                State.WAITING,
-                now,
-                due_at=event.until,
-                detail=event.reason,
-                tries=reset.tries + 1,
-            )
-        case _:
-            return None
-
-
-def _decided(reset: Reset, job: JobRow, event: Decided, now: datetime) -> Transition | None:
-    how = vouched(event.signed_in)
-    match event.decision:
-        case "approve" if reset.state is State.AWAITING_APPROVAL:
-            return _move(
-                reset,
-                State.ACCEPTED,
-                now,
-                due_at=now,
-                approved=True,
-                approved_by=event.by,
-                approver_signed_in=event.signed_in,
-                approved_at=now,
-                detail=f"approved ({how})",
-                by=event.by,
-            )
-        case "reject":
-            return _end(
-                reset,
-                job,
-                State.REJECTED,
-                now,
-                outcome="rejected",
-                detail=f"rejected ({how})",
-                by=event.by,
-            )
-        case "cancel":
-            return _end(
-                reset,
-                job,
-                State.CANCELLED,
-                now,
-                outcome="cancelled",
-                detail=f"cancelled ({how})",
-                by=event.by,
-            )
-        case _:
-            return None
-
-
-def _intent(reset: Reset, job: JobRow, event: ReadyToSend, now: datetime) -> Transition:
-    number = job.number + 1
-    deadline = now + POST_BEGINS_WITHIN + POST_TAKES_AT_MOST
-    moved = _move(
+def _wait(
+    reset: Reset, lock: JobRow | None, event: events.MustWait, now: datetime
+) -> Transition | None:
+    failed = event.failed or reset.dry_run
+    waiting = replace(
         reset,
-        State.SENDING,
-        now,
+        state=State.WAITING,
+        due_at=event.until,
+        detail=event.reason,
+        tries=reset.tries + 1 if failed else reset.tries,
+    )
+    moved = _move(reset, waiting, now)
+    if lock is None:
+        return moved
+    return _as_head(moved, lock)
+
+
+def _ask(reset: Reset, lock: JobRow, event: events.MustAsk, now: datetime) -> Transition | None:
+    asking = replace(
+        reset, state=State.AWAITING_APPROVAL, due_at=event.expires, detail=event.reason
+    )
+    moved = _move(reset, asking, now)
+    return _as_head(replace(moved, answer=NotificationKind.AWAITING_APPROVAL), lock)
+
+
+def _intent(
+    reset: Reset, lock: JobRow, event: events.ReadyToSend, now: datetime
+) -> Transition | None:
+    number = lock.number + 1
+    deadline = now + POST_BEGINS_WITHIN + POST_TAKES_AT_MOST
+    sending = replace(
+        reset,
+        state=State.SENDING,
         due_at=deadline + TAKEOVER_AFTER,
         deadline=deadline,
         sent_at=now,
@@ -251,68 +219,105 @@ def _intent(reset: Reset, job: JobRow, event: ReadyToSend, now: datetime) -> Tra
         expected_minutes=event.expected_minutes,
         detail=f"intent {number} written; the restart is sent at once",
     )
-    return replace(moved, job=replace(job, head=reset.id, number=number))
+    return _as_head(_move(reset, sending, now), replace(lock, number=number))
+
+
+def _as_head(moved: Transition, lock: JobRow) -> Transition | None:
+    """With the job row naming this reset; None where it names another."""
+    if lock.head not in {"", moved.reset.id}:
+        return None
+    return replace(moved, job=replace(lock, head=moved.reset.id))
+
+
+def _decided(reset: Reset, job: JobRow, event: events.Decided, now: datetime) -> Transition | None:
+    how = vouched(event.signed_in)
+    match event.decision:
+        case "approve" if reset.state is State.AWAITING_APPROVAL:
+            approved = replace(
+                reset,
+                state=State.ACCEPTED,
+                due_at=now,
+                approved=True,
+                approved_by=event.by,
+                approver_signed_in=event.signed_in,
+                approved_at=now,
+                detail=f"approved ({how})",
+            )
+            return _move(reset, approved, now, by=event.by)
+        case "reject":
+            rejected = replace(
+                reset, state=State.REJECTED, outcome="rejected", detail=f"rejected ({how})"
+            )
+            return _end(reset, rejected, job, now, by=event.by)
+        case "cancel":
+            cancelled = replace(
+                reset, state=State.CANCELLED, outcome="cancelled", detail=f"cancelled ({how})"
+            )
+            return _end(reset, cancelled, job, now, by=event.by)
+        case _:
+            return None
 
 
 def _sending(reset: Reset, job: JobRow, event: Event, now: datetime) -> Transition | None:
+    """Rows 9 to 13: the sender's word about its own intent, or that the sender died."""
     match event:
-        case RestartAccepted(number=number) if number == reset.number:
-            return _watch(reset, event, now)
-        case SendPrevented(number=number) if number == reset.number:
-            return _move(
+        case events.RestartAccepted(number=number) if number == reset.number:
+            return _start_monitoring(reset, event, now)
+        case events.SendPrevented(number=number) if number == reset.number:
+            waiting = replace(
                 reset,
-                State.WAITING,
-                now,
+                state=State.WAITING,
                 due_at=event.until,
                 detail=event.reason,
                 tries=reset.tries + 1,
             )
-        case RestartRejected(number=number) if number == reset.number:
-            return _end_sent(
+            return _move(reset, waiting, now)
+        case events.RestartRejected(number=number) if number == reset.number:
+            rejected = replace(
                 reset,
-                job,
-                State.FAILED,
-                now,
+                state=State.FAILED,
                 outcome="rejected by Graph",
                 detail=event.reason,
-                last_restart_at=job.last_restart_at,
-                last_steady_at=job.last_steady_at,
                 graph_request_id=event.graph_request_id,
             )
-        case ResponseLost(number=number) if number == reset.number:
-            return _move(reset, State.UNKNOWN, now, due_at=event.look_at, detail=event.reason)
-        case SenderDied():
-            return _move(
+            return _end_sent(reset, rejected, job, now)
+        case events.ResponseLost(number=number) if number == reset.number:
+            lost = replace(reset, state=State.UNKNOWN, due_at=event.look_at, detail=event.reason)
+            return _move(reset, lost, now)
+        case events.SenderDied():
+            died = replace(
                 reset,
-                State.UNKNOWN,
-                now,
+                state=State.UNKNOWN,
                 due_at=now,
-                detail="whoever sent the restart did not report back; looking whether it happened",
+                detail="the process that sent the restart did not report the result; "
+                "evidence is being looked for",
             )
+            return _move(reset, died, now)
         case _:
             return None
 
 
 def _unknown(reset: Reset, job: JobRow, event: Event, now: datetime) -> Transition | None:
+    """Rows 9 and 14 to 16, and a person's word. What leaves `unknown` clears Asked."""
+    resolved = replace(reset, operator_asked=False)
     match event:
-        case RestartAccepted(number=number) if number == reset.number:
-            return _watch(reset, event, now)
-        case ShownNotSent() if _since_sent(reset, now) >= SHOWN_NOT_BEFORE:
-            return _move(reset, State.WAITING, now, due_at=now, detail=event.reason, asked=False)
-        case FateStillUnknown():
+        case events.RestartAccepted(number=number) if number == reset.number:
+            return _start_monitoring(resolved, event, now)
+        case events.ShownNotSent() if _since_sent(reset, now) >= SHOWN_NOT_BEFORE:
+            again = replace(resolved, state=State.WAITING, due_at=now, detail=event.reason)
+            return _move(reset, again, now)
+        case events.FateStillUnknown():
             return _still_unknown(reset, job, event, now)
-        case Decided(decision="resend") if reset.asked:
-            return _move(
-                reset,
-                State.WAITING,
-                now,
+        case events.Decided(decision="resend") if reset.operator_asked:
+            again = replace(
+                resolved,
+                state=State.WAITING,
                 due_at=now,
-                asked=False,
                 detail="a person says that the restart did not happen: it may be sent again "
                 f"({vouched(event.signed_in)})",
-                by=event.by,
             )
-        case Decided(decision="cancel") if reset.asked:
+            return _move(reset, again, now, by=event.by)
+        case events.Decided(decision="cancel") if reset.operator_asked:
             why = f"given up by a person ({vouched(event.signed_in)})"
             return _fate_unknown(reset, job, now, why, by=event.by)
         case _:
@@ -320,210 +325,160 @@ def _unknown(reset: Reset, job: JobRow, event: Event, now: datetime) -> Transiti
 
 
 def _still_unknown(
-    reset: Reset, job: JobRow, event: FateStillUnknown, now: datetime
-) -> Transition | None:
-    if reset.asked:
+    reset: Reset, job: JobRow, event: events.FateStillUnknown, now: datetime
+) -> Transition:
+    if reset.operator_asked:
         return _fate_unknown(reset, job, now, "nobody said in time whether the restart happened")
     if _since_sent(reset, now) < ASK_AFTER:
-        return _move(
+        unknown = replace(
             reset,
-            State.UNKNOWN,
-            now,
             due_at=event.look_at,
             detail=event.reason or reset.detail,
             tries=reset.tries + 1 if event.failed else 0,
         )
-    asked = _move(
+        return _move(reset, unknown, now)
+    asked = replace(
         reset,
-        State.UNKNOWN,
-        now,
         due_at=event.expires,
-        asked=True,
+        operator_asked=True,
         detail="a person must say whether the restart happened: confirm, resend or cancel",
     )
-    return replace(asked, answer=NotificationKind.UNKNOWN)
+    return replace(_move(reset, asked, now), answer=NotificationKind.UNKNOWN)
 
 
-def _fate_unknown(reset: Reset, job: JobRow, now: datetime, why: str, by: str = "") -> Transition:
-    return _end_sent(
+def _fate_unknown(
+    reset: Reset, job: JobRow, now: datetime, why: str, by: str = RELINK
+) -> Transition:
+    failed = replace(
         reset,
-        job,
-        State.FAILED,
-        now,
+        state=State.FAILED,
         outcome="fate unknown",
         detail=f"fate unknown: {why}",
-        last_restart_at=reset.sent_at,
-        asked=False,
-        by=by,
+        operator_asked=False,
     )
+    restarted = replace(job, last_restart_at=reset.sent_at, last_steady_at=None)
+    return _end_sent(reset, failed, restarted, now, by=by)
 
 
 def _restarted(reset: Reset, job: JobRow, event: Event, now: datetime) -> Transition | None:
+    """Row 17."""
     match event:
-        case CycleEnded():
-            return _end_sent(
+        case events.CycleEnded():
+            ended = replace(
                 reset,
-                job,
-                State.COMPLETED if event.completed else State.FAILED,
-                now,
+                state=State.COMPLETED if event.completed else State.FAILED,
                 outcome=event.outcome,
                 detail=event.detail,
                 after=event.after,
-                last_restart_at=reset.restarted_at,
-                last_steady_at=event.steady_at,
             )
-        case CycleRuns():
-            if reset.deadline is not None and now >= reset.deadline:
-                return _end_sent(
-                    reset,
-                    job,
-                    State.FAILED,
-                    now,
-                    outcome="not ended in time",
-                    detail=event.reason or "the initial cycle did not end in the time expected",
-                    last_restart_at=reset.restarted_at,
-                )
-            return _move(
+            restarted = replace(
+                job, last_restart_at=reset.restarted_at, last_steady_at=event.steady_at
+            )
+            return _end_sent(reset, ended, restarted, now)
+        case events.CycleRuns() if reset.deadline is not None and now >= reset.deadline:
+            late = replace(
                 reset,
-                State.RESTARTED,
-                now,
+                state=State.FAILED,
+                outcome="not ended in time",
+                detail=event.reason or "the initial cycle did not end in the time expected",
+            )
+            restarted = replace(job, last_restart_at=reset.restarted_at, last_steady_at=None)
+            return _end_sent(reset, late, restarted, now)
+        case events.CycleRuns():
+            runs = replace(
+                reset,
                 due_at=event.look_at,
                 progress=event.progress or reset.progress,
                 detail=event.reason or reset.detail,
                 tries=reset.tries + 1 if event.failed else 0,
             )
+            return _move(reset, runs, now)
         case _:
             return None
 
 
-def _watch(reset: Reset, event: RestartAccepted, now: datetime) -> Transition:
-    return _move(
+def _start_monitoring(reset: Reset, event: events.RestartAccepted, now: datetime) -> Transition:
+    monitored = replace(
         reset,
-        State.RESTARTED,
-        now,
+        state=State.RESTARTED,
         due_at=event.look_at,
         deadline=event.ends_by,
         restarted_at=event.restarted_at,
         graph_request_id=event.graph_request_id,
-        asked=False,
         detail=event.detail or "Graph took the restart; the initial cycle is being watched",
         tries=0,
-        by=event.by,
     )
+    return _move(reset, monitored, now, by=event.by or RELINK)
 
 
 def _since_sent(reset: Reset, now: datetime) -> timedelta:
     return now - reset.sent_at if reset.sent_at is not None else timedelta.max
 
 
-def _move(
-    reset: Reset, state: State, now: datetime, *, by: str = "", **changes: object
-) -> Transition:
-    """One event where the state or its reason changes; Behind is emptied unless given."""
-    changes.setdefault("behind", "")
-    moved = replace(reset, state=state, **changes)  # type: ignore[arg-type]
-    if (moved.state, moved.detail, moved.number) == (reset.state, reset.detail, reset.number):
-        return Transition(reset=moved)
-    moved = replace(moved, sequence=reset.sequence + 1)
-    event = HistoryEntry(
-        sequence=moved.sequence, at=now, state=state, by=by or "relink", detail=moved.detail
+def _move(before: Reset, after: Reset, now: datetime, *, by: str = RELINK) -> Transition:
+    """Add a history entry where the state or its reason changes."""
+    if (after.state, after.detail, after.number) == (before.state, before.detail, before.number):
+        return Transition(reset=after)
+    moved = replace(after, sequence=before.sequence + 1)
+    entry = HistoryEntry(
+        sequence=moved.sequence, at=now, state=moved.state, by=by, detail=moved.detail
     )
-    return Transition(reset=moved, event=event)
+    return Transition(reset=moved, event=entry)
 
 
 def _end(
-    reset: Reset, job: JobRow | None, state: State, now: datetime, **changes: object
+    before: Reset, after: Reset, lock: JobRow | None, now: datetime, *, by: str = RELINK
 ) -> Transition:
-    moved = _move(
-        reset,
-        state,
-        now,
-        finished_at=now,
-        due_at=None,
-        **changes,  # type: ignore[arg-type]
-    )
-    headless = replace(job, head="") if job is not None and job.head == reset.id else None
-    return replace(moved, job=headless, answer=NotificationKind.END)
+    """End the reset; where it held the lock, free the job row."""
+    ended = _move(before, replace(after, finished_at=now, due_at=None), now, by=by)
+    freed = replace(lock, head="") if lock is not None and lock.head == before.id else None
+    return replace(ended, job=freed, answer=NotificationKind.END)
 
 
 def _end_sent(
-    reset: Reset,
-    job: JobRow,
-    state: State,
-    now: datetime,
-    *,
-    last_restart_at: datetime | None,
-    last_steady_at: datetime | None = None,
-    **changes: object,
+    before: Reset, after: Reset, job: JobRow, now: datetime, *, by: str = RELINK
 ) -> Transition:
-    ended = _end(reset, None, state, now, **changes)
-    last = job.last_full
-    if reset.scope is Scope.FULL and reset.number is not None:
+    """End a reset whose restart was sent: later requests may join a full one."""
+    ended = _end(before, after, None, now, by=by)
+    freed = replace(job, head="")
+    if before.scope is Scope.FULL and before.number is not None:
         last = LastFull(
-            number=reset.number,
-            id=reset.id,
-            outcome=ended.reset.outcome,
-            service_principal_id=reset.service_principal_id,
-            job_id=reset.job_id,
+            number=before.number,
+            id=before.id,
+            outcome=after.outcome,
+            service_principal_id=before.service_principal_id,
+            job_id=before.job_id,
         )
-    row = replace(
-        job,
-        head="",
-        last_full=last,
-        last_restart_at=last_restart_at,
-        last_steady_at=last_steady_at,
+        freed = replace(freed, last_full=last)
+    if before.approved:
         # Not the end: a relapse that came with this very restart was in no approval.
-        last_approved_at=(reset.approved_at or now) if reset.approved else job.last_approved_at,
-    )
-    return replace(ended, job=row)
+        freed = replace(freed, last_approved_at=before.approved_at or now)
+    return replace(ended, job=freed)
 
+
+_AFTER_ACCEPTED: Final = frozenset(
+    {
+        State.WAITING,
+        State.AWAITING_APPROVAL,
+        State.SENDING,
+        State.JOINED,
+        State.EXPIRED,
+        State.REFUSED,
+        State.REJECTED,
+        State.CANCELLED,
+        State.PREVIEWED,
+    }
+)
 
 ALLOWED: Final[Mapping[State, frozenset[State]]] = {
-    State.ACCEPTED: frozenset(
-        {
-            State.WAITING,
-            State.AWAITING_APPROVAL,
-            State.SENDING,
-            State.JOINED,
-            State.EXPIRED,
-            State.REFUSED,
-            State.REJECTED,
-            State.CANCELLED,
-            State.PREVIEWED,
-        }
-    ),
-    State.WAITING: frozenset(
-        {
-            State.WAITING,
-            State.AWAITING_APPROVAL,
-            State.SENDING,
-            State.JOINED,
-            State.EXPIRED,
-            State.REFUSED,
-            State.REJECTED,
-            State.CANCELLED,
-            State.PREVIEWED,
-        }
-    ),
-    State.AWAITING_APPROVAL: frozenset(
-        {
-            State.ACCEPTED,
-            State.WAITING,
-            State.AWAITING_APPROVAL,
-            State.SENDING,
-            State.JOINED,
-            State.EXPIRED,
-            State.REFUSED,
-            State.REJECTED,
-            State.CANCELLED,
-            State.PREVIEWED,
-        }
-    ),
+    State.ACCEPTED: _AFTER_ACCEPTED,
+    State.WAITING: _AFTER_ACCEPTED,
+    State.AWAITING_APPROVAL: _AFTER_ACCEPTED | {State.ACCEPTED},
     State.SENDING: frozenset({State.RESTARTED, State.WAITING, State.FAILED, State.UNKNOWN}),
     State.UNKNOWN: frozenset({State.RESTARTED, State.WAITING, State.UNKNOWN, State.FAILED}),
     State.RESTARTED: frozenset({State.RESTARTED, State.COMPLETED, State.FAILED}),
     **dict.fromkeys(ENDED, frozenset()),
 }
-"""Which state may follow which; the ends are followed by none."""
+"""Which state may follow which; none follows an end."""
 
 assert set(ALLOWED) == OPEN | ENDED  # noqa: S101 -- a state without a line would be a hole

@@ -1,4 +1,4 @@
-"""Take a request in, once: the ids row first, then the reset with its event and due row."""
+"""Accept a request, once: insert the ids row, then the reset with its event and due row."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,23 +27,21 @@ from shared.telemetry import emit
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Accepted:
-    """The reset that answers the request; `known`: it was there before."""
+    """The reset of a request. `known`: it was there before."""
 
     stored: Stored[Reset]
     claim: Claim
     known: bool
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Acceptance:
-    """The use case `accept`, idempotent: called with the same request again it changes nothing."""
+    """The use case `accept`. It is idempotent: the same request again changes nothing."""
 
-    def __init__(
-        self, *, store: Store, settings: Settings, listeners: Listeners, clock: Clock
-    ) -> None:
-        self._store = store
-        self._settings = settings
-        self._listeners = listeners
-        self._clock = clock
+    store: Store
+    settings: Settings
+    listeners: Listeners
+    clock: Clock
 
     async def accept(
         self,
@@ -56,11 +54,11 @@ class Acceptance:
         """
         Return the reset of this request.
 
-        Raise InvalidRequest where it asks for what is not allowed, IdReused where its id stands
-        for another request. *came_at* is when the message was queued, *signed_in* whether the one
-        who asks is, where that is known.
+        Raise InvalidRequest where the request asks for something that is not allowed, and IdReused
+        where its id stands for another request. *came_at* is when the message was queued.
+        *signed_in* says whether the platform vouched for the asker, where that is known.
         """
-        now = self._clock()
+        now = self.clock()
         request = received.request
         wanted = Claim(
             id=received.id,
@@ -69,45 +67,45 @@ class Acceptance:
             content_hash=content_hash(request),
         )
         await self._check(received, via)
-        await self._store.remember_target(request.target, at=now)
-        claim = await self._store.claim(wanted)
+        await self.store.remember_target(request.target, at=now)
+        claim = await self.store.claim(wanted)
         if claim.content_hash != wanted.content_hash:
             raise IdReused(
                 f"requestId: {received.id} was used for a request with other content; "
                 "choose a new id"
             )
         # Missing after a crash between the ids row and the reset: then it is completed here.
-        there = await self._store.read_reset(claim)
+        there = await self.store.read_reset(claim)
         if there is not None:
             return Accepted(stored=there, claim=claim, known=True)
         how = "" if signed_in is None else f", {vouched(signed_in)}"
         return await self._insert(received, claim, via=via, how=how, now=now)
 
     async def _check(self, received: Received, via: str) -> None:
-        catalogue = self._settings.catalogue
+        catalogue = self.settings.catalogue
         unlisted = catalogue is not None and received.request.target not in catalogue
         made_up = received.request.scope is Scope.QUARANTINE and via != REMEDIATE
         taken = via != REMEDIATE and is_automatic(received.id)
         if not unlisted and not made_up and not taken:
             return
-        # A known id is answered whatever the catalogue says by now.
-        if await self._store.find(received.id) is not None:
+        # A known id gets its answer even where the catalogue has changed since.
+        if await self.store.find(received.id) is not None:
             return
         if unlisted:
             raise InvalidRequest(unknown_target(received.request.target, catalogue or {}))
         if taken:
             raise InvalidRequest(
-                "requestId: schedule-, quarantine- and stale- with a digest are the app's own; "
+                "requestId: schedule-, quarantine- and stale- with a digest are kept for the app; "
                 "choose another id"
             )
-        raise InvalidRequest("scope: `quarantine` is made by the app itself only; send `full`")
+        raise InvalidRequest("scope: only the app itself may ask for `quarantine`; send `full`")
 
     async def _insert(
         self, received: Received, claim: Claim, *, via: str, how: str, now: datetime
     ) -> Accepted:
-        request, catalogue = received.request, self._settings.catalogue
+        request, catalogue = received.request, self.settings.catalogue
         target = (catalogue or {}).get(request.target)
-        job = await self._store.read_job(request.target)
+        job = await self.store.read_job(request.target)
         shut = request.not_before is not None and request.not_before > now
         ticket = request.ticket
         reset = Reset(
@@ -118,7 +116,7 @@ class Acceptance:
             job_id=target.job_id if target else "",
             scope=request.scope,
             requested_by=request.requested_by,
-            # Whoever completes what the timer began: it stays the timer's.
+            # A reset that the timer began stays the timer's, also where a message completes it.
             via=REMEDIATE if is_automatic(claim.id) else via,
             reason=request.reason,
             ticket_system=ticket.system if ticket else "",
@@ -142,14 +140,14 @@ class Acceptance:
         said = notifications.answers(
             reset,
             NotificationKind.ACCEPTED,
-            self._listeners,
+            self.listeners,
             catalogue,
             now=now,
-            public_url=self._settings.public_url,
-            sign_in=self._settings.sign_in,
+            public_url=self.settings.public_url,
+            sign_in=self.settings.sign_in,
         )
-        stored = await self._store.insert(reset, event, said)
+        stored = await self.store.insert(reset, event, said)
         emit("reset.accepted", id=reset.id, target=reset.target, via=via, scope=str(reset.scope))
-        if ticket and self._listeners is not None and ticket.system not in self._listeners:
+        if ticket and self.listeners is not None and ticket.system not in self.listeners:
             emit("answer.unheard", id=reset.id, target=reset.target, notifier=ticket.system)
         return Accepted(stored=stored, claim=claim, known=False)

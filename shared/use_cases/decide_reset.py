@@ -50,7 +50,7 @@ class DecideReset:
             if decision in NOT_BY_WHO_ASKED and _same_person(by, reset.requested_by):
                 raise NotAllowed(f"{by} asked for this reset and cannot {decision} it")
             if decision == "confirm":
-                if reset.state is not State.UNKNOWN or not reset.asked:
+                if reset.state is not State.UNKNOWN or not reset.operator_asked:
                     raise NotPossible("there is no restart whose fate a person was asked for")
                 return self.engine.confirmed(reset, by=by, signed_in=signed_in)
             return Decided(decision=decision, by=by, signed_in=signed_in)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from shared.domain.reset import State
+from shared.domain.states import StateMachine, transition
 from shared.domain.sync_job import AuditTrail, StaleLink, StaleLinks
 from shared.names import RESETS_QUEUE
 from shared.use_cases.advance import Engine
@@ -227,10 +228,11 @@ async def live(
     at: int = 0,
     kind: str = "",
     engine_type: type[Engine] = Engine,
+    machine: StateMachine = transition,
 ) -> Life:
     """Run a scenario with the I/O number *at* broken in the way of *kind*."""
     faults = Faults(at=at, kind=kind)
-    world = World(environ=dict(ENVIRON), faults=faults, engine_type=engine_type)
+    world = World(environ=dict(ENVIRON), faults=faults, engine_type=engine_type, machine=machine)
     world.graph.cycle_takes = CYCLE
     world.graph.trail = AuditTrail(readable=True)
     host = Host(world)

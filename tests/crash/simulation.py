@@ -270,7 +270,7 @@ class Simulation:
         if not there:
             return
         x = self.dice.choice(there)
-        if x.state is State.UNKNOWN and x.asked:
+        if x.state is State.UNKNOWN and x.operator_asked:
             decision = self._truth(x.client_request_id)
         elif x.state is State.AWAITING_APPROVAL:
             decision = self.dice.choice(["approve", "reject"])

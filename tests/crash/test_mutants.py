@@ -15,22 +15,11 @@ from typing import Any
 import pytest
 
 from shared.adapters.table_store import TableStore
-from shared.domain import policy
+from shared.domain import events, policy
 from shared.domain.errors import Conflict
-from shared.domain.events import (
-    Event,
-    MustAsk,
-    MustWait,
-    Previewed,
-    ReadyToSend,
-    Refused,
-    ResponseLost,
-    RestartAccepted,
-    RestartRejected,
-    SendPrevented,
-)
+from shared.domain.events import Event
 from shared.domain.reset import Claim, HistoryEntry, JobRow, Notification, Reset, State, Stored
-from shared.domain.states import Transition, transition
+from shared.domain.states import StateMachine, Transition, transition
 from shared.domain.sync_job import AuditTrail, SyncJob
 from shared.use_cases.advance import Engine
 from tests.crash.invariants import check
@@ -51,24 +40,24 @@ def quiet() -> Iterator[None]:
 
 class SendsBeforeIntent(Engine):
     async def _send(
-        self, claim: Claim, reset: Stored[Reset], job: Stored[JobRow], cleared: ReadyToSend
+        self,
+        claim: Claim,
+        reset: Stored[Reset],
+        job: Stored[JobRow],
+        ready: events.ReadyToSend,
     ) -> Reset:
-        now = self._clock()
-        step = transition(reset.row, job.row, cleared, now=now)
+        step = transition(reset.row, job.row, ready, now=self.clock())
         assert step is not None
-        event = await self._restart(step.reset)
-        intent = await self._commit(reset, job, cleared)
+        event = await self.calls.restart(step.reset)
+        intent = await self.writer.write(reset, job, ready)
         return await self._report(claim, intent, event)
 
 
 class TakesALostAnswerForAFailure(Engine):
-    async def _restart(
-        self, reset: Reset
-    ) -> RestartAccepted | SendPrevented | RestartRejected | ResponseLost:
-        event = await super()._restart(reset)
-        if isinstance(event, ResponseLost):
-            return RestartRejected(number=event.number, reason=event.reason)
-        return event
+    async def _report(self, claim: Claim, intent: Stored[Reset], event: Event) -> Reset:
+        if isinstance(event, events.ResponseLost):
+            event = events.RestartRejected(number=event.number, reason=event.reason)
+        return await super()._report(claim, intent, event)
 
 
 class JoinsWhatItSaw(Engine):
@@ -79,23 +68,19 @@ class JoinsWhatItSaw(Engine):
         return last is not None and seen is not None and last.number >= seen > 0
 
 
-def _keeps_head(reset: Reset, job: JobRow, event: Event, *, now: datetime) -> Transition | None:
+def keeps_head_on_a_refusal(
+    reset: Reset, job: JobRow, event: Event, /, *, now: datetime
+) -> Transition | None:
     step = transition(reset, job, event, now=now)
-    return replace(step, job=None) if step and isinstance(event, Refused) else step
+    return replace(step, job=None) if step and isinstance(event, events.Refused) else step
 
 
-class KeepsHeadOnARefusal(Engine):
-    transition = staticmethod(_keeps_head)
-
-
-def _any_number(reset: Reset, job: JobRow, event: Event, *, now: datetime) -> Transition | None:
-    if isinstance(event, SendPrevented) and reset.number is not None:
+def lets_a_late_word_undo_the_next_intent(
+    reset: Reset, job: JobRow, event: Event, /, *, now: datetime
+) -> Transition | None:
+    if isinstance(event, events.SendPrevented) and reset.number is not None:
         event = replace(event, number=reset.number)
     return transition(reset, job, event, now=now)
-
-
-class LetsALateWordUndoTheNextIntent(Engine):
-    transition = staticmethod(_any_number)
 
 
 class DropsTheFence(TableStore):
@@ -120,21 +105,21 @@ class DropsTheFence(TableStore):
 class ForgetsWhatTheJobShows(Engine):
     """Goes wherever the rows do not object."""
 
-    async def _ask(
+    async def _ask_policy(
         self, reset: Reset, job: JobRow
-    ) -> MustWait | MustAsk | Refused | ReadyToSend | Previewed:
-        event = await super()._ask(reset, job)
-        if not isinstance(event, MustAsk | Refused):
+    ) -> events.MustWait | events.MustAsk | events.Refused | events.ReadyToSend | events.Previewed:
+        event = await super()._ask_policy(reset, job)
+        if not isinstance(event, events.MustAsk | events.Refused):
             return event
-        snapshot = await self._look_at_job(reset, self._clock())
+        snapshot = await self.calls.read_job(reset)
         if not isinstance(snapshot, SyncJob):
             return snapshot
         return await self._as_event(reset, policy.Go(), snapshot)
 
 
-async def noticed(scenario: str, engine_type: type[Engine], **fault: Any) -> bool:
+async def noticed(scenario: str, engine_type: type[Engine] = Engine, **how: Any) -> bool:
     try:
-        life = await live(scenario, engine_type=engine_type, **fault)
+        life = await live(scenario, engine_type=engine_type, **how)
         await check(life.world, life.requests)
     except (AssertionError, Conflict):
         return True
@@ -161,7 +146,7 @@ async def test_joining_a_restart_that_was_seen_is_noticed() -> None:
 
 
 async def test_keeping_the_head_on_a_refusal_is_noticed() -> None:
-    assert await noticed("head_is_refused", KeepsHeadOnARefusal)
+    assert await noticed("head_is_refused", machine=keeps_head_on_a_refusal)
 
 
 async def test_dropping_the_fence_is_noticed() -> None:
@@ -194,14 +179,14 @@ async def test_forgetting_what_the_job_shows_is_noticed() -> None:
     await asyncio.to_thread(asyncio.run, simulate(seed))
 
 
-async def late_429(engine_type: type[Engine]) -> World:
+async def late_429(machine: StateMachine) -> World:
     """
     A worker freezes with its 429 in hand. The next intent is on the wire when it wakes up.
 
     The first worker's storage lets it go no further than its last transaction, Graph holds the
     second worker's POST; then the first wakes up, and only then does the second hear its 204.
     """
-    world = World(environ=dict(ENVIRON), engine_type=engine_type)
+    world = World(environ=dict(ENVIRON), machine=machine)
     world.graph.cycle_takes = CYCLE
     world.graph.trail = AuditTrail(readable=True)
     world.graph.scripted = ["429"]
@@ -250,7 +235,7 @@ async def late_429(engine_type: type[Engine]) -> World:
 
 
 async def test_a_late_429_does_not_undo_the_next_intent() -> None:
-    world = await late_429(Engine)
+    world = await late_429(transition)
 
     await check(world, 1)
     assert [took for _, took in world.graph.posts] == [False, True]
@@ -259,4 +244,4 @@ async def test_a_late_429_does_not_undo_the_next_intent() -> None:
 
 async def test_letting_a_late_429_undo_the_next_intent_is_noticed() -> None:
     with pytest.raises((AssertionError, NeverQuiet)):
-        await check(await late_429(LetsALateWordUndoTheNextIntent), 1)
+        await check(await late_429(lets_a_late_word_undo_the_next_intent), 1)

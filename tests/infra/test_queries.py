@@ -19,7 +19,7 @@ from shared.config import Settings
 from shared.domain.errors import GraphError, NotSent
 from shared.domain.reset import Reset
 from shared.telemetry import EVENTS, emit
-from shared.use_cases.advance import _failed
+from shared.use_cases.job_calls import log_failure
 
 from .alerting import TABLES, Workspace, rules, written
 
@@ -132,11 +132,11 @@ async def _made_of(status: int) -> GraphError:
 
 def refused_by_graph(status: int) -> None:
     """What the gateway makes of this answer, logged as the engine does."""
-    _failed(RESET, "restart", asyncio.run(_made_of(status)))
+    log_failure(RESET, "restart", asyncio.run(_made_of(status)))
 
 
 def without_token() -> None:
-    _failed(RESET, "fetch_token", NotSent("no token for Microsoft Graph: no identity endpoint"))
+    log_failure(RESET, "fetch_token", NotSent("no token for Microsoft Graph: no identity endpoint"))
 
 
 def bad_setting() -> None:

@@ -257,7 +257,7 @@ class Month:
         if self.weather.down:
             return
         for x in self.open():
-            fate = x.state is State.UNKNOWN and x.asked
+            fate = x.state is State.UNKNOWN and x.operator_asked
             if not (fate or x.state is State.AWAITING_APPROVAL) or self.dice.random() < 0.7:
                 continue
             decision = self.dice.choice(["approve", "approve", "reject"])

@@ -152,7 +152,7 @@ class Host:
 
 
 def waits_for_person(x: Reset) -> bool:
-    return x.state is State.AWAITING_APPROVAL or (x.state is State.UNKNOWN and x.asked)
+    return x.state is State.AWAITING_APPROVAL or (x.state is State.UNKNOWN and x.operator_asked)
 
 
 def resets(world: World) -> list[Reset]:

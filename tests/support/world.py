@@ -19,6 +19,7 @@ from shared.domain.errors import NotDelivered
 from shared.domain.ports import Graph, Store
 from shared.domain.requests import Received, ResetRequest
 from shared.domain.reset import Claim, HistoryEntry, JobObservation, JobRow, Notification, Reset
+from shared.domain.states import StateMachine, transition
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
 from shared.use_cases.accept import Accepted
 from shared.use_cases.advance import Engine
@@ -97,6 +98,7 @@ class World:
     faults: Faults = field(default_factory=Faults)
     engine_type: type[Engine] = Engine
     store_type: type[TableStore] = TableStore
+    machine: StateMachine = transition
 
     def __post_init__(self) -> None:
         self.storage = Storage(self.clock, self.faults)
@@ -141,6 +143,7 @@ class World:
             new_id=lambda: f"client-{next(self.numbers)}",
             jitter=lambda: 1.0,
             engine_type=self.engine_type,
+            machine=self.machine,
         )
 
     # What a test does

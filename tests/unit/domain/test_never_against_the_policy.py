@@ -198,9 +198,9 @@ class Watched:
 
     async def _decide(self, alias: str, value: Any) -> None:
         for x in resets(self.world):
-            if x.target == alias and (x.state is State.AWAITING_APPROVAL or x.asked):
+            if x.target == alias and (x.state is State.AWAITING_APPROVAL or x.operator_asked):
                 decision = ["approve", "approve", "reject", "cancel"][value % 4]
-                if x.asked:
+                if x.operator_asked:
                     took = dict(self.world.graph_of(alias).posts).get(x.client_request_id, False)
                     decision = "confirm" if took else "resend"
                 body: dict[str, object] = {"decision": decision, "by": "somebody"}

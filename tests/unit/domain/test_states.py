@@ -8,29 +8,8 @@ from typing import get_args
 
 import pytest
 
-from shared.domain.events import (
-    CycleEnded,
-    CycleRuns,
-    Decided,
-    Event,
-    FateStillUnknown,
-    HeadTaken,
-    LeaderEnded,
-    MustAsk,
-    MustWait,
-    Previewed,
-    ReadyToSend,
-    Refused,
-    ResponseLost,
-    RestartAccepted,
-    RestartRejected,
-    SenderDied,
-    SendPrevented,
-    ShownNotSent,
-    TooOld,
-    WindowOpened,
-    WindowShut,
-)
+from shared.domain import events
+from shared.domain.events import Event
 from shared.domain.reset import (
     BEFORE_SENDING,
     ENDED,
@@ -49,31 +28,34 @@ LATER = START + timedelta(hours=1)
 LAST = LastFull(number=4, id="r0", outcome="completed", service_principal_id=SP, job_id="")
 
 EVENTS: tuple[Event, ...] = (
-    WindowShut(),
-    WindowOpened(),
-    Previewed(detail="d", before="{}", snapshot_at=START),
-    LeaderEnded(),
-    HeadTaken(),
-    TooOld(reason="old"),
-    MustWait(reason="wait", until=LATER),
-    MustAsk(reason="ask", expires=LATER),
-    Refused(reason="no"),
-    ReadyToSend(before="{}", snapshot_at=START, client_request_id="c"),
-    RestartAccepted(number=3, restarted_at=START, ends_by=LATER, look_at=LATER),
-    RestartAccepted(number=2, restarted_at=START, ends_by=LATER, look_at=LATER),
-    SendPrevented(number=3, reason="429", until=LATER),
-    SendPrevented(number=2, reason="429", until=LATER),
-    RestartRejected(number=3, reason="403"),
-    RestartRejected(number=2, reason="403"),
-    ResponseLost(number=3, reason="504", look_at=LATER),
-    ResponseLost(number=2, reason="504", look_at=LATER),
-    SenderDied(),
-    ShownNotSent(reason="shown"),
-    FateStillUnknown(look_at=LATER, expires=LATER),
-    CycleEnded(completed=True, outcome="completed", detail="d", after="{}", steady_at=LATER),
-    CycleEnded(completed=False, outcome="quarantined", detail="d", after="{}"),
-    CycleRuns(look_at=LATER),
-    *(Decided(decision=d, by="p") for d in ("approve", "reject", "cancel", "resend", "other")),
+    events.WindowShut(),
+    events.WindowOpened(),
+    events.Previewed(detail="d", before="{}", snapshot_at=START),
+    events.LeaderEnded(),
+    events.HeadTaken(),
+    events.TooOld(reason="old"),
+    events.MustWait(reason="wait", until=LATER),
+    events.MustAsk(reason="ask", expires=LATER),
+    events.Refused(reason="no"),
+    events.ReadyToSend(before="{}", snapshot_at=START, client_request_id="c"),
+    events.RestartAccepted(number=3, restarted_at=START, ends_by=LATER, look_at=LATER),
+    events.RestartAccepted(number=2, restarted_at=START, ends_by=LATER, look_at=LATER),
+    events.SendPrevented(number=3, reason="429", until=LATER),
+    events.SendPrevented(number=2, reason="429", until=LATER),
+    events.RestartRejected(number=3, reason="403"),
+    events.RestartRejected(number=2, reason="403"),
+    events.ResponseLost(number=3, reason="504", look_at=LATER),
+    events.ResponseLost(number=2, reason="504", look_at=LATER),
+    events.SenderDied(),
+    events.ShownNotSent(reason="shown"),
+    events.FateStillUnknown(look_at=LATER, expires=LATER),
+    events.CycleEnded(completed=True, outcome="completed", detail="d", after="{}", steady_at=LATER),
+    events.CycleEnded(completed=False, outcome="quarantined", detail="d", after="{}"),
+    events.CycleRuns(look_at=LATER),
+    *(
+        events.Decided(decision=d, by="p")
+        for d in ("approve", "reject", "cancel", "resend", "other")
+    ),
 )
 
 RESETS = tuple(
@@ -85,7 +67,7 @@ RESETS = tuple(
         service_principal_id=SP,
         scope=scope,
         dry_run=dry_run,
-        asked=asked,
+        operator_asked=asked,
         number=3,
         sent_at=sent_at,
         deadline=deadline,
@@ -140,8 +122,10 @@ def test_an_ended_reset_is_never_written_again() -> None:
 def test_the_end_of_our_own_cycle_is_remembered_so_that_another_one_is_noticed() -> None:
     x = next(x for x in RESETS if x.state is State.RESTARTED)
     job = JobRow(target="t", head="r1", number=3, last_steady_at=START)
-    ended = CycleEnded(completed=True, outcome="completed", detail="d", after="", steady_at=LATER)
-    rejected = RestartRejected(number=3, reason="no")
+    ended = events.CycleEnded(
+        completed=True, outcome="completed", detail="d", after="", steady_at=LATER
+    )
+    rejected = events.RestartRejected(number=3, reason="no")
     sent = next(y for y in RESETS if y.state is State.SENDING)
     steps = (
         transition(x, job, ended, now=START),
@@ -182,7 +166,7 @@ def test_numbers_never_fall_and_rise_with_an_intent_alone() -> None:
         step = transition(x, job, event, now=START)
         if step is None or step.job is None:
             continue
-        assert step.job.number == job.number + isinstance(event, ReadyToSend)
+        assert step.job.number == job.number + isinstance(event, events.ReadyToSend)
 
 
 def test_a_dry_run_never_touches_the_job_row() -> None:
@@ -191,7 +175,7 @@ def test_a_dry_run_never_touches_the_job_row() -> None:
         for x, job, event in steps()
         if x.dry_run and x.state in BEFORE_SENDING
         for step in [transition(x, job, event, now=START)]
-        if step is not None and not isinstance(event, LeaderEnded | Decided)
+        if step is not None and not isinstance(event, events.LeaderEnded | events.Decided)
     )
 
 
@@ -212,14 +196,14 @@ def test_behind_survives_no_transition_but_that_of_a_taken_head() -> None:
     for x, job, event in steps():
         step = transition(x, job, event, now=START)
         if step is not None:
-            assert step.reset.behind == (job.head if isinstance(event, HeadTaken) else "")
+            assert step.reset.behind == (job.head if isinstance(event, events.HeadTaken) else "")
 
 
 def test_asked_is_gone_with_unknown() -> None:
     for x, job, event in steps():
         step = transition(x, job, event, now=START)
         if step is not None and x.state is State.UNKNOWN and step.reset.state is not x.state:
-            assert not step.reset.asked
+            assert not step.reset.operator_asked
 
 
 @pytest.mark.parametrize("event", [e for e in EVENTS if getattr(e, "number", None) == 2])
@@ -239,13 +223,13 @@ def test_only_a_full_restart_that_was_sent_becomes_the_last_full_one() -> None:
 
 
 def test_a_decision_on_an_unknown_fate_counts_once_a_person_was_asked() -> None:
-    x = next(x for x in RESETS if x.state is State.UNKNOWN and not x.asked)
+    x = next(x for x in RESETS if x.state is State.UNKNOWN and not x.operator_asked)
     job = JobRow(target="t", head="r1", number=9)
-    resend, cancel = (Decided(decision=d, by="p") for d in ("resend", "cancel"))
+    resend, cancel = (events.Decided(decision=d, by="p") for d in ("resend", "cancel"))
 
     assert transition(x, job, resend, now=START) is None
     assert transition(x, job, cancel, now=START) is None
-    asked = replace(x, asked=True)
+    asked = replace(x, operator_asked=True)
     again, given_up = (transition(asked, job, e, now=START) for e in (resend, cancel))
     assert again is not None
     assert again.reset.state is State.WAITING
@@ -257,7 +241,7 @@ def test_a_failed_read_while_watching_still_counts_the_deadline() -> None:
     x = next(x for x in RESETS if x.state is State.RESTARTED and x.deadline == START)
     job = JobRow(target="t", head="r1", number=9)
 
-    step = transition(x, job, CycleRuns(look_at=LATER, failed=True), now=START)
+    step = transition(x, job, events.CycleRuns(look_at=LATER, failed=True), now=START)
 
     assert step is not None
     assert (step.reset.state, step.reset.outcome) == (State.FAILED, "not ended in time")

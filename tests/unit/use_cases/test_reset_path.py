@@ -224,7 +224,7 @@ async def test_an_unreadable_audit_log_never_shows_that_nothing_happened() -> No
         world.clock.forward(minutes=5)
         last = await world.look()
 
-    assert (last.state, last.asked) == (State.UNKNOWN, True)
+    assert (last.state, last.operator_asked) == (State.UNKNOWN, True)
     assert last.due_at == world.clock() + timedelta(days=1)
     world.clock.forward(days=1)
     ended = await world.look()

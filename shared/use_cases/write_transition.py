@@ -1,0 +1,105 @@
+"""Write one transition of a reset: its rows, what its ticket hears, a nudge and a log line."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.config import Settings
+from shared.domain import notifications
+from shared.domain.errors import Conflict, StorageUnavailable
+from shared.domain.events import Event
+from shared.domain.notifications import Listeners
+from shared.domain.ports import Clock, Queues, Store
+from shared.domain.reset import OPEN, JobRow, NotificationKind, Reset, State, Stored
+from shared.domain.states import RELINK, StateMachine, Transition
+from shared.telemetry import emit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransitionWriter:
+    """Carry out what the state machine says, in one transaction."""
+
+    store: Store
+    queues: Queues
+    settings: Settings
+    listeners: Listeners
+    clock: Clock
+    transition: StateMachine
+
+    def fits(self, reset: Reset, job: JobRow, event: Event) -> bool:
+        """Whether the event still means something to the reset as it is."""
+        return self.transition(reset, job, event, now=self.clock()) is not None
+
+    async def write(self, reset: Stored[Reset], job: Stored[JobRow], event: Event) -> Stored[Reset]:
+        """
+        Return the reset as written.
+
+        Raise Conflict where the event no longer fits, or where another process wrote first.
+        """
+        now = self.clock()
+        step = self.transition(reset.row, job.row, event, now=now)
+        if step is None:
+            # Time went by between the question and the write: decide again.
+            raise Conflict(f"{type(event).__name__} no longer fits {reset.row.state}")
+        answers = notifications.answers(
+            step.reset,
+            await self._audible(step),
+            self.listeners,
+            self.settings.catalogue,
+            now=now,
+            by=step.event.by if step.event is not None and step.event.by != RELINK else "",
+            public_url=self.settings.public_url,
+            sign_in=self.settings.sign_in,
+        )
+        stored = await self.store.commit(
+            reset,
+            step.reset,
+            job=(job, step.job) if step.job is not None else None,
+            event=step.event,
+            answers=answers,
+        )
+        _log(step)
+        await self._nudge(stored.row, now)
+        return stored
+
+    async def _audible(self, step: Transition) -> NotificationKind | None:
+        """A joined request on its leader's ticket gets no comment of its own."""
+        reset = step.reset
+        if reset.state is not State.JOINED or not reset.ticket_id or step.answer is None:
+            return step.answer
+        claim = await self.store.find(reset.leader)
+        leader = await self.store.read_reset(claim) if claim is not None else None
+        same = leader is not None and (leader.row.ticket_system, leader.row.ticket_id) == (
+            reset.ticket_system,
+            reset.ticket_id,
+        )
+        return None if same else step.answer
+
+    async def _nudge(self, reset: Reset, now: datetime) -> None:
+        """Send the next message at once where something is due at once."""
+        if reset.state not in OPEN or reset.due_at is None or reset.due_at > now:
+            return
+        try:
+            await self.queues.follow_up(reset.id)
+        except StorageUnavailable as error:
+            # The due row stands: the sweep sends the message within a minute.
+            emit("storage.failed", id=reset.id, target=reset.target, what="nudge", why=str(error))
+
+
+def _log(step: Transition) -> None:
+    reset = step.reset
+    if step.event is None:
+        if reset.state is State.RESTARTED:
+            emit("reset.progress", id=reset.id, target=reset.target, progress=reset.progress)
+        return
+    asked = reset.state is State.UNKNOWN and reset.operator_asked
+    emit(
+        "reset.fate_asked" if asked else f"reset.{reset.state}",
+        id=reset.id,
+        target=reset.target,
+        scope=str(reset.scope),
+        detail=reset.detail,
+        outcome=reset.outcome,
+        number=reset.number,
+        leader=reset.leader,
+        graphRequestId=reset.graph_request_id,
+    )
