@@ -98,7 +98,7 @@ class Acceptance:
                 "requestId: schedule-, quarantine- and stale- with a digest are kept for the app; "
                 "choose another id"
             )
-        raise InvalidRequest("scope: only the app itself may ask for `quarantine`; send `full`")
+        raise InvalidRequest("scope: `quarantine` is made only by the app itself; send `full`")
 
     async def _insert(
         self, received: Received, claim: Claim, *, via: str, how: str, now: datetime

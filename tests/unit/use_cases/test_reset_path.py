@@ -123,7 +123,7 @@ async def test_an_unknown_target_names_the_known_ones() -> None:
 async def test_scope_quarantine_is_not_for_callers() -> None:
     world = World()
 
-    with pytest.raises(InvalidRequest, match=r"scope: `quarantine` is made by the app"):
+    with pytest.raises(InvalidRequest, match=r"scope: `quarantine` is made only by the app"):
         await world.accept("r1", scope=Scope.QUARANTINE)
 
 
