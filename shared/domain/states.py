@@ -3,8 +3,8 @@ Turn (state, event) into the rows of one transaction: the state machine, pure an
 
 An event says what was found out: by reading Graph, by asking the policy, by a person. `transition`
 returns the rows that it makes, or None where the event does not fit the state; nothing is written
-then. The diagram in docs/design/states.md is generated from ALLOWED, and a test holds ALLOWED against
-`transition`.
+then. The diagram in docs/design/states.md is generated from ALLOWED, and a test holds ALLOWED
+against `transition`.
 """
 
 from collections.abc import Mapping
