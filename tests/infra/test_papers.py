@@ -1,4 +1,4 @@
-"""The papers say what is deployed, and the alerts lead to them."""
+"""The runbook, the deployment guide and the threat model name what is deployed."""
 
 import re
 
@@ -35,7 +35,7 @@ def sections(text: str) -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-def test_whatever_needs_a_person_has_an_alert() -> None:
+def test_everything_that_needs_a_person_has_an_alert() -> None:
     assert set(MUST_BE_TOLD.values()) <= set(rules())
 
 
@@ -100,12 +100,6 @@ def test_deploy_explains_every_variable_that_a_deployment_reads() -> None:
     assert read
     assert read <= explained
     assert OPTIONAL.keys() <= explained
-
-
-def test_deploy_counts_the_alerts_right() -> None:
-    words = {13: "thirteen", 14: "fourteen", 15: "fifteen", 16: "sixteen"}
-
-    assert DEPLOY.count(f"{words[len(rules())]} alerts") == 2
 
 
 def test_every_output_that_deploy_reads_is_one() -> None:

@@ -1,38 +1,38 @@
-"""What the documentation says of the code is what the code says."""
+"""What the documentation takes from the code is current, and the list of events is closed."""
 
 import ast
-import json
-import logging
-import re
-from datetime import timedelta
+from pathlib import Path
 
-import msgspec
 import pytest
 
-from local.documents import DOCS, STATES, states
-from shared.domain.catalogue import Remediate
-from shared.domain.policy import FLEET_LEAST, FLEET_PERCENT
-from shared.domain.quarantine import QUARANTINE_RULES, UNKNOWN, Treatment
-from shared.domain.remediation import LOGS_REACH_BACK
-from shared.domain.reset import ON_THE_WIRE, Scope, State
+from local.documents import DOCS, documents, table, undescribed
+from shared.domain.reset import State
 from shared.telemetry import EVENTS, emit
-from shared.use_cases.remediate import LOGS_A_RUN
 
 ROOT = DOCS.parent
+HEAD = "<!-- make docs: t -->\n| name | from the code | from people |\n|---|---|---|\n"
 
 
-def test_the_diagram_is_the_state_machine() -> None:
-    text = STATES.read_text(encoding="utf-8")
+@pytest.mark.parametrize("path", documents(), ids=lambda path: path.name)
+def test_what_the_documentation_takes_from_the_code_is_current(path: Path) -> None:
+    written = path.read_text(encoding="utf-8")
 
-    assert states(text) == text
-    assert all(f"`{state}`" in text for state in State)
+    assert written == documents()[path], "run `make docs`"
+    assert undescribed(written) == [], f"describe them in {path.name}"
 
 
-def test_the_list_of_events_is_the_documented_one() -> None:
-    text = (DOCS / "operate" / "events.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `([a-z_.]+)` \| ([A-Z]+) \|", text, re.MULTILINE)
+def test_a_table_takes_its_rows_from_the_code_and_keeps_what_people_wrote() -> None:
+    text = f"{HEAD}| a | old | kept | \n| gone | x | y |\n<!-- end -->\n"
 
-    assert {name: logging.getLevelName(level) for name, level in EVENTS.items()} == dict(rows)
+    made = table(text, "t", {"b": ("new", None), "a": ("1", None)})
+
+    assert made == f"{HEAD}| b | new | |\n| a | 1 | kept |\n<!-- end -->\n"
+    assert undescribed(made) == ["b"]
+
+
+def test_a_table_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no table <!-- make docs: u -->"):
+        table(f"{HEAD}<!-- end -->\n", "u", {})
 
 
 def test_every_event_that_is_logged_is_in_the_list() -> None:
@@ -66,39 +66,3 @@ def test_entry_points_hold_no_logic() -> None:
         "shared.web.messages",
         "shared.web.respond",
     }
-
-
-def test_every_setting_is_documented() -> None:
-    text = (DOCS / "use" / "settings.md").read_text(encoding="utf-8")
-    code = (ROOT / "shared" / "config.py").read_text(encoding="utf-8")
-    names = set(re.findall(r'"([A-Z][A-Z]+_[A-Z_]+)"', code))
-
-    assert names
-    assert [name for name in names if f"`{name}`" not in text] == []
-
-
-def test_the_matrix_of_reasons_is_the_documented_one() -> None:
-    text = (DOCS / "operate" / "remediation.md").read_text(encoding="utf-8")
-    verdicts = "|".join(Treatment)
-    cells = rf"^\| (\S.*?) \| ({verdicts}) \| ({verdicts}) \| (.+) \|$"
-    rows = re.findall(cells, text, re.MULTILINE)
-    lines = {f"`{reason}`": line for reason, line in QUARANTINE_RULES.items()} | {
-        "any other": UNKNOWN
-    }
-
-    assert rows == [(name, line.automatic, line.person, line.why) for name, line in lines.items()]
-
-
-def test_the_figures_of_remediation_are_the_documented_ones() -> None:
-    text = (DOCS / "operate" / "remediation.md").read_text(encoding="utf-8")
-    default = Remediate()
-    settings = (DOCS / "use" / "settings.md").read_text(encoding="utf-8")
-
-    assert f"more than {FLEET_PERCENT} % of the targets seen, and at least {FLEET_LEAST}," in text
-    assert f"at most {LOGS_A_RUN} targets" in text
-    assert f"in the last {LOGS_REACH_BACK.days} days" in text
-    assert ON_THE_WIRE[Scope.QUARANTINE] in text
-    shown = re.search(r"\| `remediate.after` \| `(\w+)` \|", settings)
-    assert shown is not None
-    assert msgspec.convert(shown[1], timedelta) == default.after
-    assert f"| `remediate.reasons` | `{json.dumps(default.reasons)}` |" in settings
