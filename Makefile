@@ -15,10 +15,10 @@ export PYTHONDONTWRITEBYTECODE := 1
 .PHONY: help setup check test unit soak month demo host azurite emulator request targets plan docs \
   package lock bench bicep clean
 
-help: ## What there is to run
+help: ## List the commands
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) $(AZURITE_READY) ## Virtual environment and storage emulator, from nothing
+setup: $(READY) $(AZURITE_READY) ## Create the virtual environment and install the storage emulator
 
 $(READY): requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
@@ -34,63 +34,63 @@ $(AZURITE_READY): local/package.json local/package-lock.json
 	@npm ci --prefix local --no-audit --no-fund --ignore-scripts --loglevel=error
 	@touch $@
 
-check: $(READY) ## Lint, format, types, import rules
+check: $(READY) ## Check lint, format, types and import rules
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-logo --config pyproject.toml
 
-test: setup check ## Everything that CI runs
+test: setup check ## Run everything that CI runs
 	@$(RUN) -m pytest
 
-unit: $(READY) ## The fast tests alone
+unit: $(READY) ## Run the fast tests alone
 	@$(RUN) -m pytest -q tests/unit
 
-soak: $(READY) ## The seeded simulation, long (SEEDS, default 5000; FROM, default 1000)
+soak: $(READY) ## Run the seeded simulation for long (SEEDS, default 5000; FROM, default 1000)
 	@SOAK_FROM=$(or $(FROM),1000) SOAK_TO=$$(( $(or $(FROM),1000) + $(or $(SEEDS),5000) )) \
 	  $(RUN) -m pytest -q tests/crash/test_many_at_once.py -k interleaved
 
-month: $(READY) ## A simulated month of fifty targets (TARGETS, DAYS, SEED)
+month: $(READY) ## Simulate a month of fifty targets (TARGETS, DAYS, SEED)
 	@MONTH_TARGETS=$(or $(TARGETS),50) MONTH_DAYS=$(or $(DAYS),30) MONTH_SEED=$(or $(SEED),1) \
 	  $(RUN) -m pytest -q tests/month
 
-demo: setup ## The main job for real: a request in, a Full restart, the result in Table Storage
+demo: setup ## Show the main job here: a request, a full restart, the rows in Table Storage
 	@$(RUN) -m local.demo
 
-host: setup ## The development host alone (PORT, default 7071; APP_DIR, default this project)
+host: setup ## Start the development host alone (PORT, default 7071; APP_DIR, default this project)
 	@$(RUN) -m local.host
 
-azurite: $(AZURITE_READY) ## The storage emulator alone (127.0.0.1, ports 10000 to 10002)
+azurite: $(AZURITE_READY) ## Start the storage emulator alone (127.0.0.1, ports 10000 to 10002)
 	@exec local/node_modules/.bin/azurite --location .local/azurite \
 	  --blobHost 127.0.0.1 --queueHost 127.0.0.1 --tableHost 127.0.0.1 \
 	  --disableTelemetry --skipApiVersionCheck
 
-emulator: $(READY) ## The Graph emulator alone (GRAPH_EMULATOR_PORT, default 7072)
+emulator: $(READY) ## Start the Graph emulator alone (GRAPH_EMULATOR_PORT, default 7072)
 	@$(RUN) -m local.emulator
 
 request: $(READY) ## Put a request on the queue (TARGET, REASON, BY, REQUEST_ID, DRY_RUN=1)
 	@$(RUN) -m local.request
 
-targets: $(READY) ## Every service principal with provisioning jobs, and entries for RESET_TARGETS (JSON=1)
+targets: $(READY) ## List every provisioning job, with entries for RESET_TARGETS (JSON=1)
 	@$(RUN) -m local.targets
 
-plan: $(READY) ## What would be done now for every target, and why; sends nothing (JSON=1)
+plan: $(READY) ## Say what would happen now to every target, and why; sends nothing (JSON=1)
 	@$(RUN) -m local.plan
 
-package: $(READY) ## dist/functionapp.zip: what is deployed without a remote build
+package: $(READY) ## Build dist/functionapp.zip, which deploys without a remote build
 	@$(RUN) -m local.package
 
-lock: $(READY) ## Ask the registry anew for the wheels of the package
+lock: $(READY) ## Resolve the wheels of the package again and write the lock file
 	@$(RUN) -m local.package.lock
 
-bench: $(READY) ## Measure starting and the package, beside a baseline (ROUNDS, default 5)
+bench: $(READY) ## Measure start and package beside a baseline (ROUNDS, default 5)
 	@$(RUN) -m bench
 
-docs: $(READY) ## Write what the documentation takes from the code (schema, state diagram)
+docs: $(READY) ## Write what the documents take from the code (schemas, diagram, tables)
 	@$(RUN) -m local.documents
 
-bicep: $(READY) ## Format infra/, write what is compiled from it (BICEP, or a compiler on the PATH)
+bicep: $(READY) ## Format infra/ and write what is compiled from it (BICEP, or a compiler on the PATH)
 	@$(RUN) -m local.bicep
 
-clean: ## Remove what setup and runs have made
+clean: ## Remove what setup and runs have created
 	@rm -rf $(VENV) local/node_modules .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

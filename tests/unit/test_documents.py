@@ -1,6 +1,7 @@
 """What the documentation takes from the code is current, and the list of events is closed."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,31 @@ def test_a_table_takes_its_rows_from_the_code_and_keeps_what_people_wrote() -> N
 def test_a_table_that_is_not_there_is_an_error() -> None:
     with pytest.raises(ValueError, match="no table <!-- make docs: u -->"):
         table(f"{HEAD}<!-- end -->\n", "u", {})
+
+
+PAPERS = [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "local").glob("*/README.md")]
+
+
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: str(paper.relative_to(ROOT)))
+def test_every_link_and_every_path_in_a_document_leads_somewhere(paper: Path) -> None:
+    text = paper.read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!http|#)([^)#]+)", text)
+    folders = "docs|infra|local|shared|tests"
+    paths = re.findall(rf"(?<![\w/.@-])((?:{folders})/[\w./-]*\w/?)(?![\w*{{])", text)
+
+    assert [link for link in links if not (paper.parent / link).exists()] == []
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_every_name_that_the_glossary_gives_is_in_the_code() -> None:
+    text = (DOCS / "design" / "glossary.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\|.*\| (.*) \|$", re.sub(r"\(.*?\)", "", text), re.MULTILINE)
+    names = {name for cell in cells for name in re.findall(r"`([A-Za-z_]+)`", cell)}
+    code = "\n".join(p.read_text(encoding="utf-8") for p in (ROOT / "shared").rglob("*.py"))
+    modules = {path.stem for path in (ROOT / "shared").rglob("*.py")}
+
+    assert names
+    assert [n for n in names if n not in modules and not re.search(rf"\b{n}\b", code)] == []
 
 
 def test_every_event_that_is_logged_is_in_the_list() -> None:
