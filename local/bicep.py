@@ -1,7 +1,7 @@
 """
-`make bicep`: write what is compiled from infra/, and hold it against its sources.
+`make bicep`: write what is compiled from infra/, and check it against its sources.
 
-The compiler is no part of this project: it is looked for in BICEP, on the PATH, and in
+The compiler is not part of this project. It is looked for in BICEP, on the PATH, and in
 ../shared/tools.
 """
 

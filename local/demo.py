@@ -230,7 +230,7 @@ async def _story(
     terminal.title("The ticket system's webhook, signed")
     request = {
         "target": TARGET,
-        "reason": "Adele's Salesforce user was made anew; Entra keeps the deactivated one",
+        "reason": "Adele's Salesforce user was replaced; Entra keeps the deactivated one",
         "requestedBy": "helpdesk@contoso.com",
         "ticket": {"system": SENDER, "id": TICKET},
         "subjects": [SUBJECT],
@@ -359,7 +359,7 @@ def _verdict(terminal: Terminal, problems: list[str]) -> int:
         terminal.line(f"  NOT as it should be: {problem}")
     if not problems:
         terminal.line("  One Full restart was sent, its initial cycle was watched to its end, and")
-        terminal.line("  the link was made anew. All that was started has been stopped.")
+        terminal.line("  the link was replaced. All that was started has been stopped.")
     return 1 if problems else 0
 
 

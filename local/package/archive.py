@@ -1,4 +1,4 @@
-"""The zip: the same bytes for the same contents, whoever writes it and when."""
+"""The zip: the same bytes for the same contents, on every machine and at any time."""
 
 import hashlib
 import stat

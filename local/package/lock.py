@@ -2,7 +2,7 @@
 The exact wheels of the package, by version and hash.
 
 `requirements.txt` pins what the app imports; `requirements.lock` adds what those bring, so that a
-build tomorrow is the build of today. `python -m local.package.lock` writes it anew.
+build tomorrow is the build of today. `python -m local.package.lock` writes it again.
 """
 
 import json
@@ -67,7 +67,7 @@ def read(text: str) -> tuple[Locked, ...]:
             continue
         found = _LINE.fullmatch(line)
         if found is None:
-            raise PackageError(f"{LOCK}: {line!r} is no locked wheel; run `make lock`")
+            raise PackageError(f"{LOCK}: {line!r} is not a locked wheel; run `make lock`")
         wheels.append(Locked(name=found["name"], version=found["version"], sha256=found["hash"]))
     return tuple(wheels)
 

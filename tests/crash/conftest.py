@@ -12,7 +12,7 @@ POOL = pytest.StashKey[ProcessPoolExecutor]()
 
 
 def _give_way() -> None:
-    """Whoever measures time beside these lives goes first."""
+    """Tests that measure time run before these lives."""
     os.nice(10)
 
 

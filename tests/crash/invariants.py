@@ -64,7 +64,7 @@ def _ends_tell_the_truth(world: World) -> None:
             leader = by_id[x.leader]
             assert leader.sent_at is not None
             # SentAt is taken before the intent is written; a write held up for longer than the
-            # POST may wait is no restart, and its number was not there yet for x to see.
+            # POST may wait is not a restart, and its number was not there yet for x to see.
             if leader.state is State.COMPLETED:
                 begun_by = leader.sent_at + POST_BEGINS_WITHIN + SKEW
                 assert begun_by >= x.requested_at, f"{x.id} joined an older restart"

@@ -95,7 +95,7 @@ class DropsTheFence(TableStore):
         given_up: Stored[Notification] | None = None,
     ) -> Stored[Reset]:
         if job is not None:
-            # Whatever the job row says by now: ours.
+            # The lock is ours, even where the job row now says otherwise.
             job = (await self.read_job(after.target), job[1])
         return await super().commit(
             before, after, job=job, event=event, answers=answers, given_up=given_up

@@ -29,7 +29,11 @@ async def api(**changes: str) -> AsyncIterator[tuple[Stack, httpx.AsyncClient]]:
 
 
 async def test_a_request_goes_in_by_http_and_its_whole_life_can_be_read() -> None:
-    body = {"target": "salesforce-prod", "reason": "made anew", "subjects": ["adele@contoso.com"]}
+    body = {
+        "target": "salesforce-prod",
+        "reason": "account replaced",
+        "subjects": ["adele@contoso.com"],
+    }
     async with api() as (stack, client):
         taken = await client.post("/api/resets", json=body)
         where = taken.headers["location"]
@@ -51,7 +55,11 @@ async def test_a_request_goes_in_by_http_and_its_whole_life_can_be_read() -> Non
     assert (taken.status_code, taken.json()["state"]) == (202, "accepted")
     assert [each["id"] for each in open_ones] == [ended.id]
     shown = read.json()
-    assert (shown["state"], shown["via"], shown["reason"]) == ("completed", "api", "made anew")
+    assert (shown["state"], shown["via"], shown["reason"]) == (
+        "completed",
+        "api",
+        "account replaced",
+    )
     assert [e["state"] for e in shown["events"]] == [
         "accepted",
         "sending",

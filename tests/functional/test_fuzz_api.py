@@ -23,7 +23,7 @@ TARGETS = {
 
 SENDER = {"scheme": "header", "header": "x-secret", "format": "relink", "targets": ["0", "a"]}
 
-# The schema cannot say which targets are listed, or which year is no change window.
+# The schema cannot say which targets are listed, or which year cannot be a change window.
 LEFT_OUT = "positive_data_acceptance"
 
 

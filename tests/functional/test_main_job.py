@@ -27,7 +27,7 @@ async def link(stack: Stack) -> str:
     return str(principal["jobs"][0]["links"].get(ADELE, ""))
 
 
-async def test_a_request_restarts_the_job_in_full_once_and_the_link_is_made_anew(
+async def test_a_request_restarts_the_job_in_full_once_and_the_link_is_replaced(
     stack: Stack,
 ) -> None:
     before = await link(stack)

@@ -47,7 +47,7 @@ def reset(**changes: object) -> Reset:
         ticket_system="servicenow",
         ticket_id="INC0012345",
         ticket_url="https://contoso.service-now.com/INC0012345",
-        reason="Adele's Salesforce user was made anew",
+        reason="Adele's Salesforce user was replaced",
         subjects=("adele.vance@contoso.com",),
         restarted_at=START + timedelta(minutes=2),
         due_at=START + timedelta(minutes=7),

@@ -64,7 +64,7 @@ def catalogue() -> str:
 
 @asynccontextmanager
 async def killed_again_and_again(environ: Mapping[str, str]) -> AsyncIterator[None]:
-    """A host that is killed and started anew, KILLS times, and then lives on."""
+    """A host that is killed and started again KILLS times, and then lives on."""
     dice = random.Random(1)
 
     async def kill(stack: AsyncExitStack) -> None:

@@ -162,7 +162,7 @@ def test_the_lock_holds_what_requirements_pin_and_all_that_it_needs() -> None:
     assert lock.stale(requirements, locked) == []
     assert lock.stale(requirements + "\nhttpx==9.9.9\n", locked) == ["httpx==9.9.9"]
     assert lock.pins(requirements)
-    with pytest.raises(PackageError, match="is no locked wheel"):
+    with pytest.raises(PackageError, match="is not a locked wheel"):
         lock.read("httpx==0.28.1\n")
 
 

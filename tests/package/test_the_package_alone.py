@@ -16,7 +16,7 @@ from shared.domain.reset import State
 from tests.functional.stack import SALESFORCE, Stack, storage_and_graph
 from tests.functional.test_main_job import (
     test_a_missing_permission_is_refused_and_named,
-    test_a_request_restarts_the_job_in_full_once_and_the_link_is_made_anew,
+    test_a_request_restarts_the_job_in_full_once_and_the_link_is_replaced,
     test_a_restart_whose_answer_is_lost_is_found_by_looking_and_not_sent_again,
     test_several_jobs_are_refused_with_their_ids,
 )
@@ -25,7 +25,7 @@ from tests.package.support import run, strangers, venv
 
 __all__ = [
     "test_a_missing_permission_is_refused_and_named",
-    "test_a_request_restarts_the_job_in_full_once_and_the_link_is_made_anew",
+    "test_a_request_restarts_the_job_in_full_once_and_the_link_is_replaced",
     "test_a_restart_whose_answer_is_lost_is_found_by_looking_and_not_sent_again",
     "test_several_jobs_are_refused_with_their_ids",
 ]
@@ -140,7 +140,7 @@ RUNNER = (
 
 
 def runner() -> dict[str, Path]:
-    """The test runner, which is no part of any package."""
+    """The test runner, which is not part of any package."""
     asyncio_plugin = distribution("pytest-asyncio")
     metadata = f"pytest_asyncio-{asyncio_plugin.version}.dist-info"
     found = {venv(name).name: venv(name) for name in RUNNER}

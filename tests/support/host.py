@@ -86,7 +86,7 @@ class Host:
             message.visible_at = self.world.clock() + RETRY
 
     async def decide(self, decision: str, request_id: str) -> int:
-        """A person who tries again where there is no answer; the last status."""
+        """Try again where there is no response; return the last status."""
         for _ in range(4):
             try:
                 status = await self.world.decide(decision, request_id=request_id)

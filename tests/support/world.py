@@ -91,7 +91,7 @@ class RecordingNotifier:
 
 @dataclass
 class World:
-    """Everything; `rebuild` starts the app's process anew."""
+    """Everything; `rebuild` starts the app's process again."""
 
     environ: dict[str, str] = field(default_factory=lambda: dict(ENVIRON))
     clock: Clock = field(default_factory=Clock)

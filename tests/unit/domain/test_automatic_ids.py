@@ -26,7 +26,7 @@ async def test_an_id_that_only_looks_a_little_like_one_is_anybodys(reset_id: str
     assert not (await World().accept(reset_id)).known
 
 
-async def test_whoever_completes_what_the_timer_began_does_it_in_the_timers_name() -> None:
+async def test_a_caller_who_completes_what_the_timer_began_does_it_in_the_timers_name() -> None:
     world = World()
     store = world.storage.store()
     await store.claim(

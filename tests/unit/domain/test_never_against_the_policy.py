@@ -1,9 +1,9 @@
 """
 No sequence of requests, ticks, faults and states of the job sends what the policy refuses.
 
-At the moment of each POST the policy is asked anew, with the rows and the job as they are then, and
-must say go. A few rules are checked beside it by hand, so that a policy that forgot them is noticed
-as well. Drawn by hypothesis: it shrinks a breach to the fewest steps.
+At the moment of each POST the policy is asked again, with the rows and the job as they are then,
+and must say go. A few rules are checked beside it by hand, so that a policy that forgot them is
+noticed as well. Hypothesis draws the sequences and shrinks a breach to the fewest steps.
 """
 
 import asyncio

@@ -209,7 +209,7 @@ NOT_OURS = "somebody restarted the job outside this tool"
         ({"snapshot": job(schedule_state="")}, Ask, "does not know"),
         ({"snapshot": job(code=""), "x": APPROVED}, Go, ""),
         ({"snapshot": job(code=""), "x": TIMER}, Ask, "does not know"),
-        # a cycle that runs is no obstacle
+        # a cycle that runs is not an obstacle
         ({"snapshot": job(completed_units=3, total_units=50)}, Go, ""),
         # restarts made elsewhere
         ({"snapshot": job(steady_state_first=START - DAY + SECOND)}, Wait, NOT_OURS),
@@ -378,7 +378,7 @@ def test_an_approval_opens_nothing_that_began_after_it(reason: str) -> None:
     assert type(second(shown, x=before)) is Ask
     assert type(first(relapsed_at=START, x=SIGNED_IN)) is Go
     assert type(first(relapsed_at=START, x=before)) is Ask
-    # A retry of the same quarantine is no new one.
+    # A retry of the same quarantine is not a new one.
     again = Quarantine(reason=reason, began=START, series_began=START - DAY)
     assert type(second(job(quarantine=again, code="Quarantine"), x=before)) is Go
 

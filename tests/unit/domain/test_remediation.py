@@ -83,7 +83,7 @@ def test_a_mark_stays_while_the_job_shows_the_same() -> None:
     "next_seen",
     [healthy(START), quarantined("TooManyDeletes"), replace(quarantined(), code="Active")],
 )
-def test_a_mark_begins_anew_where_the_job_shows_something_else(next_seen: SyncJob) -> None:
+def test_a_mark_begins_again_where_the_job_shows_something_else(next_seen: SyncJob) -> None:
     first = look(JobObservation(target=TARGET), JOB, quarantined(), entry(), now=START)
 
     assert look(first, JOB, next_seen, entry(), now=START + HOUR).since == START + HOUR

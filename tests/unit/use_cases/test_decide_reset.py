@@ -93,7 +93,7 @@ async def test_nobody_approves_what_they_asked_for(decision: str, by: str) -> No
 
 
 @pytest.mark.parametrize("decision", ["reject", "cancel"])
-async def test_whoever_asked_may_stop_it(decision: str) -> None:
+async def test_the_requester_may_stop_it(decision: str) -> None:
     world = asking()
     await world.ask(requested_by="ann")
 

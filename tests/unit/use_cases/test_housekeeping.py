@@ -164,7 +164,7 @@ async def test_what_ended_lately_is_kept_however_long_ago_it_was_asked_for() -> 
     assert (await world.row("late")).state is State.COMPLETED
 
 
-async def test_an_id_that_was_asked_for_anew_keeps_its_younger_reset() -> None:
+async def test_an_id_that_was_asked_for_again_keeps_its_younger_reset() -> None:
     """A crash after the ids row was deleted; then the same id comes again."""
     world = World()
     await ended(world, "r1")

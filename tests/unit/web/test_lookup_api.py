@@ -71,7 +71,7 @@ async def test_a_reset_is_shown_with_its_whole_history() -> None:
     world = World()
     await world.ask(
         requested_by="ann@contoso.com",
-        reason="made anew",
+        reason="account replaced",
         subjects=("adele@contoso.com",),
     )
     world.clock.forward(minutes=10)
@@ -87,7 +87,7 @@ async def test_a_reset_is_shown_with_its_whole_history() -> None:
         "state": "completed",
         "target": TARGET,
         "scope": "full",
-        "reason": "made anew",
+        "reason": "account replaced",
         "requestedBy": "ann@contoso.com",
         "via": "queue",
         "ticket": None,

@@ -64,7 +64,7 @@ def everything() -> Reset:
         state=State.COMPLETED,
         requested_by="ann@contoso.com",
         via="webhook:desk",
-        reason="made anew",
+        reason="account replaced",
         ticket_system="servicenow",
         ticket_id="INC1",
         ticket_url="https://contoso.service-now.com/INC1",

@@ -13,7 +13,7 @@ from tests.support.calls import call, principal
 from tests.support.faults import KINDS
 from tests.support.world import TARGET, World
 
-BARE: dict[str, object] = {"target": TARGET, "reason": "Adele's account was made anew"}
+BARE: dict[str, object] = {"target": TARGET, "reason": "Adele's account was replaced"}
 EVENT: dict[str, object] = {
     "specversion": "1.0",
     "id": "e1",

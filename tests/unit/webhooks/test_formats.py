@@ -1,4 +1,4 @@
-"""What each format's bodies ask for, what they do not, and what is no body at all."""
+"""What each format's bodies ask for, what they do not, and what is not a body at all."""
 
 import json
 from typing import Any
@@ -242,7 +242,7 @@ salesforce-prod
 
 ### Reason
 
-Adele's user was made anew
+Adele's user was replaced
 
 ### Users
 
@@ -275,7 +275,7 @@ def test_an_issue_form_of_a_member_asks(newline: str) -> None:
     form = {"body": FORM.replace("\n", newline), "author_association": "MEMBER"}
     found = asked("github", issue("opened", issue=form))
 
-    assert (found.target, found.reason) == (TARGET, "Adele's user was made anew")
+    assert (found.target, found.reason) == (TARGET, "Adele's user was replaced")
     assert found.subjects == (
         "adele.vance@contoso.com",
         "lee.gu@contoso.com",
