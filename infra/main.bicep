@@ -1,15 +1,15 @@
-metadata description = 'Relink on Azure: one resource group, no secret in it that anybody typed. docs/operate/deploy.md says how to use it.'
+metadata description = 'Relink on Azure: one resource group, and no secret that a person typed. docs/operate/deploy.md says how to use it.'
 
 targetScope = 'subscription'
 
 import { chosenSettings, signIn } from 'modules/types.bicep'
 
-@description('Short name of this environment, for example prod. It goes into names, so that two do not meet.')
+@description('Short name of this environment, for example prod. It is part of the names, so that two environments do not collide.')
 @minLength(1)
 @maxLength(32)
 param environmentName string
 
-@description('Region; Flex Consumption must be offered there.')
+@description('Region; it must offer Flex Consumption.')
 @metadata({
   azd: {
     type: 'location'
@@ -20,21 +20,21 @@ param location string
 @description('Name of the resource group.')
 param resourceGroupName string = 'rg-relink-${environmentName}'
 
-@description('Object id of the person or pipeline that deploys: may send the smoke test and put in secrets. Empty: nobody.')
+@description('Object id of the person or pipeline that deploys, which may send the smoke test and write secrets. Empty: nobody.')
 param principalId string = ''
 
 @description('What the deployer is.')
 @allowed(['User', 'Group', 'ServicePrincipal'])
 param principalType string = 'User'
 
-@description('Who is told by e-mail when something needs a person.')
+@description('E-mail addresses that are told when something needs a person.')
 @minLength(1)
 param alertEmails string[]
 
 @description('Whether the alerts fire.')
 param alertsOn bool = true
 
-@description('Where the runbook is read; alerts link to its sections.')
+@description('Address of the runbook; alerts link to its sections.')
 param runbookUrl string = 'docs/operate/runbook.md'
 
 @description('How long scheduled remediation may be silent before an alert; longer than its schedule.')
@@ -44,7 +44,7 @@ param remediationMayBeSilent string = 'PT1H'
 @description('The settings that a deployer chooses.')
 param settings chosenSettings
 
-@description('The address that links in tickets begin with; empty: the app\'s own.')
+@description('Base address of links in tickets; empty: the app\'s own.')
 param publicUrl string = ''
 
 @description('Sign-in by Microsoft Entra in front of the operator endpoints; an empty clientId leaves it off.')
@@ -70,7 +70,7 @@ param lockStorage bool = false
 @maxValue(4096)
 param instanceMemoryMB int = 2048
 
-@description('Most instances of each function.')
+@description('Maximum number of instances of each function.')
 @minValue(1)
 @maxValue(1000)
 param maximumInstanceCount int = 40
@@ -82,10 +82,10 @@ param alwaysReadyHttp int = 0
 @description('How long logs are kept, in days.')
 param logRetentionInDays int = 90
 
-@description('Most gigabytes of logs a day.')
+@description('Maximum gigabytes of logs a day.')
 param logDailyQuotaGb int = 1
 
-@description('Whether it is logged who writes to storage and who reads secrets.')
+@description('Whether writes to storage and reads of secrets are logged with their caller.')
 param auditAccess bool = true
 
 @description('Budget of the resource group a month, in the currency of the bill; it warns, and stops nothing.')
@@ -94,7 +94,7 @@ param monthlyBudget int = 30
 @description('First day of the month from which the budget counts.')
 param budgetStartsOn string = '${utcNow('yyyy-MM')}-01'
 
-@description('First value of the key that shows the detail of the health report. Left alone once it exists.')
+@description('First value of the key that shows the detail of the health report. An existing key is kept.')
 @secure()
 param firstHealthKey string = newGuid()
 

@@ -1,4 +1,4 @@
-metadata description = 'What the app may do in Microsoft Graph. Apart from main.bicep, because it takes rights in Entra that few deployers hold.'
+metadata description = 'What the app may do in Microsoft Graph. It is separate from main.bicep, because it needs rights in Entra that few deployers hold.'
 
 extension microsoftGraphV1
 
@@ -17,7 +17,7 @@ param ownedApplicationIds string[] = []
 @description('ProvisioningLog.Read.All: lets the timer see links to accounts that no longer exist (remediate.staleLinks).')
 param readProvisioningLogs bool = false
 
-@description('AuditLog.Read.All: settles whether a restart happened whose answer was lost, so that no person needs to.')
+@description('AuditLog.Read.All: shows whether a restart happened whose answer was lost, so that no person has to decide.')
 param readAuditLogs bool = false
 
 @description('User.Read.All: used by nothing yet; for links shown by user principal name.')

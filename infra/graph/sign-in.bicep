@@ -1,4 +1,4 @@
-metadata description = 'The app registration for sign-in in front of the operator endpoints. No client secret: the app\'s identity vouches for it.'
+metadata description = 'The app registration for sign-in in front of the operator endpoints. It needs no client secret: the app\'s identity takes its place.'
 
 extension microsoftGraphV1
 

@@ -1,4 +1,4 @@
-metadata description = 'Who may do what: one assignment a role and a thing, each as narrow as works (docs/operate/threat-model.md).'
+metadata description = 'Who may do what: one assignment for each role and resource, each as narrow as possible (docs/operate/threat-model.md).'
 
 @description('Name of the app\'s identity. It goes into the names of the assignments; its object id is only known once it exists.')
 param identityName string
@@ -12,7 +12,7 @@ param storageName string
 @description('Queues that the app reads and writes.')
 param queueNames string[]
 
-@description('The one queue that requests come in by.')
+@description('The queue on which requests arrive.')
 param requestQueueName string
 
 @description('Tables that the app reads and writes.')

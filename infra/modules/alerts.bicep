@@ -1,4 +1,4 @@
-metadata description = 'Who is told when something needs a person: one section of docs/operate/runbook.md an alert.'
+metadata description = 'Alerts for everything that needs a person; each has a section in docs/operate/runbook.md.'
 
 import { tagMap, alertRule } from 'types.bicep'
 
@@ -11,16 +11,16 @@ param location string
 @description('Tags of every resource.')
 param tags tagMap
 
-@description('Name of the workspace that is asked.')
+@description('Name of the workspace that is queried.')
 param workspaceName string
 
 @description('Name of the Application Insights component.')
 param componentName string
 
-@description('Who is told by e-mail.')
+@description('E-mail addresses that are told.')
 param emails string[]
 
-@description('Where the runbook is read.')
+@description('Address of the runbook.')
 param runbookUrl string
 
 @description('How long scheduled remediation may be silent; longer than its schedule. ISO 8601 duration.')

@@ -1,4 +1,4 @@
-metadata description = 'The function app on Flex Consumption, its settings, and sign-in in front of it where that is wanted.'
+metadata description = 'The function app on Flex Consumption, its settings, and optional sign-in in front of it.'
 
 import { tagMap, chosenSettings, signIn } from 'types.bicep'
 
@@ -50,7 +50,7 @@ param healthItem string
 @description('What the deployer chose.')
 param settings chosenSettings
 
-@description('The address that links in tickets begin with; empty: the app\'s own.')
+@description('Base address of links in tickets; empty: the app\'s own.')
 param publicUrl string
 
 @description('Sign-in in front of the operator endpoints.')
@@ -65,7 +65,7 @@ param zoneRedundant bool
 @description('Memory of an instance in megabytes: 512, 2048 or 4096.')
 param instanceMemoryMB int
 
-@description('Most instances of each function; keep it low, because what is behind it is one throttled API.')
+@description('Maximum number of instances of each function; keep it low, because all of them call one throttled API.')
 param maximumInstanceCount int
 
 @description('Instances that always wait for webhooks and the API, so that no sender meets a cold start.')

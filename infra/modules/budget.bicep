@@ -1,4 +1,4 @@
-metadata description = 'A monthly budget for the resource group: it warns, and stops nothing.'
+metadata description = 'A monthly budget for the resource group; it warns and stops nothing.'
 
 @description('Name of the budget.')
 param name string

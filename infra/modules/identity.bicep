@@ -1,4 +1,4 @@
-metadata description = 'The identity that the app runs as. It outlives the app, so that what was granted to it does too.'
+metadata description = 'The identity that the app runs as. It outlives the app, and so do its permissions.'
 
 import { tagMap } from 'types.bicep'
 

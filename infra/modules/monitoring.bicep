@@ -19,7 +19,7 @@ param tags tagMap
 @maxValue(730)
 param retentionInDays int
 
-@description('Most gigabytes a day; beyond them logs are dropped until the next day, and the heartbeat alert fires.')
+@description('Maximum gigabytes a day; beyond that, logs are dropped until the next day, and the heartbeat alert fires.')
 @minValue(1)
 param dailyQuotaGb int
 

@@ -1,4 +1,4 @@
-metadata description = 'Private endpoints for storage and vault, with the names that lead to them.'
+metadata description = 'Private endpoints for storage and vault, with their DNS zones.'
 
 import { tagMap } from 'types.bicep'
 

@@ -1,4 +1,4 @@
-metadata description = 'The storage account: queues, tables, the deployment package, the host\'s own blobs. No key opens it.'
+metadata description = 'The storage account: queues, tables, the deployment package, the host\'s own blobs. Account keys are off.'
 
 import { tagMap } from 'types.bicep'
 

@@ -10,10 +10,10 @@ type tagMap = {
 @export()
 @description('The app settings that a deployer chooses, by the names under which the app reads them (docs/use/settings.md).')
 type chosenSettings = {
-  @description('The catalogue: what may be reset, and nothing else. JSON, or @file.json beside host.json.')
+  @description('The catalogue: the only jobs that may be reset. JSON, or @file.json beside host.json.')
   RESET_TARGETS: string
 
-  @description('The kill switch: anything but true means that no restart is sent.')
+  @description('The kill switch: unless it is true, no restart is sent.')
   RESETS_ENABLED: 'true' | 'false'
 
   @description('Restarts a UTC day over all targets.')
@@ -22,10 +22,10 @@ type chosenSettings = {
   @description('Older requests expire. ISO 8601 duration.')
   RESET_MAX_AGE: string
 
-  @description('How long a person is waited for. ISO 8601 duration.')
+  @description('How long a question to a person stays open. ISO 8601 duration.')
   APPROVAL_EXPIRY: string
 
-  @description('How often a running cycle is looked at. ISO 8601 duration.')
+  @description('How often a running cycle is checked. ISO 8601 duration.')
   FOLLOW_UP_INTERVAL: string
 
   @description('How long ended resets are kept. ISO 8601 duration.')
@@ -55,7 +55,7 @@ type signIn = {
 }
 
 @export()
-@description('What a log alert asks, and what it says.')
+@description('The query and the wording of a log alert.')
 type alertRule = {
   @description('Short name; also the section of docs/operate/runbook.md.')
   name: string
@@ -69,7 +69,7 @@ type alertRule = {
   @description('The query, from infra/queries.')
   query: string
 
-  @description('How often it is asked. ISO 8601 duration.')
+  @description('How often it is evaluated. ISO 8601 duration.')
   every: string
 
   @description('How far it looks back. ISO 8601 duration.')

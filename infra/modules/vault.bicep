@@ -23,7 +23,7 @@ param notifiersItem string
 @description('Name under which the vault keeps the key of the health report.')
 param healthItem string
 
-@description('First value of the health key; a secret that is there already is left alone.')
+@description('First value of the health key; an existing secret is kept.')
 @secure()
 param firstHealthKey string
 

@@ -1,8 +1,8 @@
-metadata description = 'The operators\' workbook: what waits for a person, what happened, and how the app is.'
+metadata description = 'The operators\' workbook: what waits for a person, what happened, and the state of the app.'
 
 import { tagMap } from 'types.bicep'
 
-@description('What the workbook is called in the portal.')
+@description('Name of the workbook in the portal.')
 param displayName string
 
 @description('Region.')
@@ -11,10 +11,10 @@ param location string
 @description('Tags of every resource.')
 param tags tagMap
 
-@description('Name of the workspace that is asked.')
+@description('Name of the workspace that is queried.')
 param workspaceName string
 
-@description('Where the runbook is read.')
+@description('Address of the runbook.')
 param runbookUrl string
 
 var parts = [
@@ -80,7 +80,7 @@ resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
   properties: {
     category: 'workbook'
     displayName: displayName
-    description: 'What waits for a person, what happened, and how the app is.'
+    description: 'What waits for a person, what happened, and the state of the app.'
     sourceId: workspace.id
     version: 'Notebook/1.0'
     serializedData: string({
