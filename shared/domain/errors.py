@@ -18,8 +18,9 @@ Everything that can go wrong, by what the engine does about it.
   * GraphError
     * NotSent             -- Graph did nothing: no connection, no token
       * Throttled         -- Graph did nothing and says so: 429
+      * RefusedForNow     -- Graph did nothing, for a cause that may pass: 401, 403, 409, 423
     * FateUnknown         -- the answer was lost or says nothing: it may have happened
-    * Rejected            -- Graph understood and said no (4xx)
+    * Rejected            -- Graph understood and said no (any other 4xx)
 """
 
 from datetime import timedelta
@@ -104,6 +105,27 @@ class NotSent(GraphError):
 
 class Throttled(NotSent):
     """Graph has had too much of us (429)."""
+
+
+class RefusedForNow(NotSent):
+    """
+    Graph refused, for a cause that may pass: a token, a permission that spreads for up to a day,
+    a concurrent write. `permission` says whether granting one may remove the cause.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        status: int,
+        code: str = "",
+        permission: bool = False,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        super().__init__(reason, retry_after=retry_after)
+        self.status = status
+        self.code = code
+        self.permission = permission
 
 
 class FateUnknown(GraphError):

@@ -8,19 +8,26 @@ from enum import StrEnum
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Execution:
-    """A cycle of the job. A never-run job shows state Failed and year-1 dates: both None here."""
+    """
+    A cycle of the job. A never-run job shows state Failed and year-1 dates: both None here.
+
+    `escrowed`: entries that failed and are kept to be tried again; None where Graph gave no count.
+    """
 
     state: str = ""
     began: datetime | None = None
     ended: datetime | None = None
     error: str = ""
+    escrowed: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Quarantine:
     """
-    `reason` is empty where Graph's value is unknown to the SDK. `began` is when it was last
-    imposed, which each retry that fails does anew; `series_began` when it first was.
+    `reason` is as Graph wrote it, several with commas, and empty where it cannot be read.
+
+    `began` is when it was last imposed, which a retry that fails may do anew or not;
+    `series_began` is when it first was.
     """
 
     reason: str = ""
@@ -35,8 +42,9 @@ class SyncJob:
     A synchronization job at one moment of Graph's clock.
 
     `steady_state_first` is when the last initial cycle ended: a restart takes it away.
-    `code` and `schedule_state` are empty where Graph sent a value that the SDK does not know:
-    never to be taken for healthy. Year-1 dates are None ("never").
+    Words that this version does not know stand as Graph wrote them, and an empty one could not be
+    read: neither is ever to be taken for healthy. Year-1 dates are None ("never"), and so is a
+    date that cannot be read; the names of such fields are in `unknown`.
     https://learn.microsoft.com/graph/api/resources/synchronization-synchronizationstatus
     """
 
@@ -54,11 +62,18 @@ class SyncJob:
     counts: Mapping[str, int] = field(default_factory=dict)
     completed_units: int | None = None
     total_units: int | None = None
+    unknown: tuple[str, ...] = ()
 
     @property
     def size(self) -> int | None:
-        """Entries that the job keeps; None where Graph gave no count."""
-        return sum(self.counts.values()) if self.counts else None
+        """Entries that the job keeps; None where Graph gave no count, or one cannot be read."""
+        if not self.counts or "counts" in self.unknown:
+            return None
+        return sum(self.counts.values())
+
+    def knows(self, *names: str) -> bool:
+        """Whether Graph showed these fields in a way that could be read."""
+        return not any(name in self.unknown for name in names)
 
 
 class GraphStatus(StrEnum):
@@ -84,18 +99,37 @@ class GraphObservation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RestartSeen:
-    """An audit-log row `Enable/restart provisioning configuration`."""
+    """
+    An audit-log row `Enable/restart provisioning configuration` of the job's service principal.
+
+    `ours` only where the row names this app's own identity as its initiator; `by` is who it names.
+    """
 
     at: datetime
+    ours: bool = False
+    by: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditTrail:
-    """Restarts that the directory audit log shows; not readable without AuditLog.Read.All."""
+    """
+    Restarts that the directory audit log shows; not readable without AuditLog.Read.All.
+
+    `unplaced` counts rows of which it cannot be said whose restart they show, or of which job.
+    Not `whole` where there was more than was read. `why` says why it was not readable.
+    """
 
     readable: bool
     restarts: tuple[RestartSeen, ...] = ()
+    unplaced: int = 0
+    whole: bool = True
     retry_after: timedelta = timedelta(0)
+    why: str = ""
+
+    @property
+    def silent(self) -> bool:
+        """Whether the log was read to its end and shows no restart, nor one that may be."""
+        return self.readable and self.whole and not self.restarts and not self.unplaced
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,13 +143,14 @@ class StaleLink:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StaleLinks:
     """
-    One link a user, newest first. Not `readable` without ProvisioningLog.Read.All; not `whole`
-    where the logs held more than was read: then there may be more of them, never fewer.
+    One link a user, newest first. Not `whole` where the logs held more than was read: then there
+    may be more of them, never fewer. `why` says why the logs were not `readable`.
     """
 
     readable: bool
     links: tuple[StaleLink, ...] = ()
     whole: bool = True
+    why: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,98 +1,130 @@
-"""What the Graph SDK raises, as the errors of ours that mean something to the engine."""
+"""
+What went wrong with a call to Graph, as the errors of ours that mean something to the engine.
+
+Status and code decide together, and the words name each cause that is known for them: the same
+401 says that a permission is missing, that nobody has the id asked for, or that the token is bad.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Final
 
 import httpx
-from kiota_abstractions.api_error import APIError
-from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 
-from shared.domain.errors import FateUnknown, NotSent, Rejected, Throttled
-
-LONGEST_WORDS: Final = 500
-LONGEST_RETRY_AFTER: Final = timedelta(days=1)
+from shared.adapters.graph import json_reader as read
+from shared.adapters.graph.answers import Answer
+from shared.adapters.graph.words import in_own_words, of_exception
+from shared.domain.errors import FateUnknown, GraphError, NotSent, Rejected, RefusedForNow, Throttled
 
 RESTARTING: Final = "Synchronization.ReadWrite.All"
+READING_AUDITS: Final = "AuditLog.Read.All"
+READING_LOGS: Final = "ProvisioningLog.Read.All"
 
-_THROTTLED: Final = 429
+_UNAUTHENTICATED: Final = 401
+_FORBIDDEN: Final = 403
+_NOT_FOUND: Final = 404
 _TIMED_OUT: Final = 408
+_CONFLICT: Final = 409
+_LOCKED: Final = 423
+_THROTTLED: Final = 429
+
+_BAD_TOKEN: Final = ("InvalidAuthenticationToken", "CompactToken", "Token", "Lifetime", "audience")
+
+_MAY_PASS: Final = "this may pass by itself"
+_PERMISSION: Final = (
+    "the app's identity needs {needs} on Microsoft Graph (a permission granted just now shows "
+    "only with the next token, on some instances after a day)"
+)
+_NOBODYS_ID: Final = (
+    "or nobody has this servicePrincipalId: it is the object id of the enterprise application, "
+    "not its application id, nor that of a template"
+)
+_TOKEN: Final = (
+    "Graph does not take the app's token: another is fetched; if this lasts, check this machine's "
+    "clock, and that GRAPH_ENDPOINT is the cloud that the identity belongs to (the token's "
+    "audience)"
+)
+_MISSING: Final = (
+    "check servicePrincipalId (the object id of the enterprise application, not its application "
+    "id) and jobId in RESET_TARGETS; a job that was made just now may take some minutes to show"
+)
+_CONCURRENT: Final = "something else changes the same object at this moment, and nothing was done"
 
 
 @asynccontextmanager
-async def translated(limit: timedelta, *, needs: str = RESTARTING) -> AsyncIterator[None]:
-    """
-    Every vendor error becomes NotSent, FateUnknown or Rejected; nothing else gets through.
-
-    *needs* is the permission that is named where Graph refuses.
-    """
+async def translated(limit: timedelta) -> AsyncIterator[None]:
+    """Whatever is raised inside becomes NotSent or FateUnknown, or is one of ours already."""
     try:
         async with asyncio.timeout(limit.total_seconds()):
             yield
-    except (NotSent, FateUnknown, Rejected):
+    except GraphError:
         raise
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-        raise NotSent(f"no connection to Microsoft Graph: {words(error)}") from error
+        raise NotSent(f"no connection to Microsoft Graph: {of_exception(error)}") from error
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-        raise FateUnknown(f"the answer of Microsoft Graph was lost: {words(error)}") from error
-    except APIError as error:
-        raise _by_status(error, needs) from error
+        raise FateUnknown(
+            f"the answer of Microsoft Graph was lost: {of_exception(error)}"
+        ) from error
     except Exception as error:
-        # The SDK could not read what came (garbage in the body): it may have happened.
-        raise FateUnknown(f"the answer of Microsoft Graph is unreadable: {words(error)}") from error
+        # What came could not be read (garbage in the body): it may have happened.
+        raise FateUnknown(
+            f"the answer of Microsoft Graph is unreadable: {of_exception(error)}"
+        ) from error
 
 
-def _by_status(error: APIError, needs: str) -> NotSent | FateUnknown | Rejected:
-    status = error.response_status_code or 0
-    headers = {k.lower(): v for k, v in (error.response_headers or {}).items()}
-    code, message = "", ""
-    if isinstance(error, ODataError) and error.error is not None:
-        code, message = error.error.code or "", error.error.message or ""
-    said = f"Microsoft Graph answered {status}" + (f" {code}" if code else "")
-    if status == _THROTTLED:
-        return Throttled(f"{said} (throttled)", retry_after=_retry_after(headers))
-    if status == _TIMED_OUT or not 400 <= status < 500:
-        return FateUnknown(said, retry_after=_retry_after(headers))
-    remedy = _REMEDIES.get(status, "").format(needs=needs)
-    reason = f"{said}{': ' if message else ''}{message[:LONGEST_WORDS]}{remedy}"
-    return Rejected(reason, status=status, code=code, request_id=plain(headers.get("request-id")))
+def fault(answer: Answer, *, needs: str = RESTARTING) -> GraphError:
+    """What an answer other than success means; *needs* is the permission of the call."""
+    code, message = _said(answer)
+    words = f"Microsoft Graph answered {answer.status}" + (f" {code}" if code else "")
+    if answer.status == _THROTTLED:
+        return Throttled(f"{words} (throttled)", retry_after=answer.retry_after)
+    if answer.status == _TIMED_OUT or not 400 <= answer.status < 500:
+        return FateUnknown(words, retry_after=answer.retry_after)
+    remedy = _remedy(answer.status, code, message).format(needs=needs)
+    reason = "; ".join(filter(None, (": ".join(filter(None, (words, message))), remedy)))
+    if answer.status in {_UNAUTHENTICATED, _FORBIDDEN, _CONFLICT, _LOCKED}:
+        return RefusedForNow(
+            reason,
+            status=answer.status,
+            code=code,
+            permission=answer.status in {_UNAUTHENTICATED, _FORBIDDEN}
+            and not _is_about_the_token(code, message),
+            retry_after=answer.retry_after,
+        )
+    return Rejected(reason, status=answer.status, code=code, request_id=answer.request_id)
 
 
-_PERMISSION: Final = (
-    "; the app's identity needs {needs} on Microsoft Graph "
-    "(a permission granted just now shows only with the next token)"
-)
-_REMEDIES: Final[Mapping[int, str]] = {
-    401: _PERMISSION,
-    403: _PERMISSION,
-    404: "; check servicePrincipalId (the object id of the enterprise application, not its "
-    "application id) and jobId in RESET_TARGETS",
-}
+def _is_about_the_token(code: str, message: str) -> bool:
+    """Known by the code, and where that is UnknownError by what the message speaks of."""
+    if code == _BAD_TOKEN[0]:
+        return True
+    return any(word in message for word in _BAD_TOKEN[1:]) and code in {"", "UnknownError"}
 
 
-def _retry_after(headers: Mapping[str, Any]) -> timedelta | None:
-    """Seconds or an HTTP date, as RFC 9110 allows; anything else is no hint."""
-    value = plain(headers.get("retry-after")).strip()
-    if value.isascii() and value.isdigit():
-        return min(timedelta(seconds=int(value[:9])), LONGEST_RETRY_AFTER)
+def _remedy(status: int, code: str, message: str) -> str:
+    match status:
+        case 401 if _is_about_the_token(code, message):
+            return f"{_TOKEN}; {_MAY_PASS}"
+        case 401:
+            return f"{_PERMISSION}, {_NOBODYS_ID}; {_MAY_PASS}"
+        case 403 if not _is_about_the_token(code, message):
+            return f"{_PERMISSION}; {_MAY_PASS}"
+        case 403:
+            return f"{_TOKEN}; {_MAY_PASS}"
+        case 404:
+            return _MISSING
+        case 409 | 423:
+            return f"{_CONCURRENT}; {_MAY_PASS}"
+        case _:
+            return ""
+
+
+def _said(answer: Answer) -> tuple[str, str]:
+    """Code and message of the error, fit to be shown; empty where the body is not one of Graph's."""
     try:
-        wait = parsedate_to_datetime(value) - parsedate_to_datetime(plain(headers.get("date")))
-    except (ValueError, TypeError):
-        # TypeError: one of the two says that its zone is unknown (-0000).
-        return None
-    return min(max(timedelta(0), wait), LONGEST_RETRY_AFTER)
-
-
-def plain(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else next(iter(value), "")
-
-
-def words(error: BaseException) -> str:
-    return (
-        f"{type(error).__name__}: {error}"[:LONGEST_WORDS] if str(error) else type(error).__name__
-    )
+        error = read.members(read.members(read.decoded(answer.body)).get("error"))
+    except ValueError:
+        return "", ""
+    return in_own_words(read.word(error.get("code"))), in_own_words(read.text(error.get("message")))

@@ -1,86 +1,86 @@
 """
-Microsoft Graph through msgraph-sdk; with graph_values and graph_errors all that knows it.
+Microsoft Graph through msgraph-sdk, behind the `Graph` port.
 
 Importing this module imports the SDK; the composition root does so on first use only, because a
-webhook needs none of it and a cold instance pays seconds for it.
+webhook needs none of it and a cold instance pays for it.
 """
 
 import asyncio
-import ssl
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import httpx
-from kiota_abstractions.authentication import AnonymousAuthenticationProvider
 from kiota_abstractions.base_request_configuration import RequestConfiguration
-from kiota_abstractions.request_information import RequestInformation
-from kiota_authentication_azure.azure_identity_authentication_provider import (
-    AzureIdentityAuthenticationProvider,
+from msgraph.generated.models.synchronization_job_restart_criteria import (
+    SynchronizationJobRestartCriteria,
 )
-from kiota_http.middleware import HeadersInspectionHandler, ParametersNameDecodingHandler
-from kiota_http.middleware.options import HeadersInspectionHandlerOption
-from msgraph.generated.audit_logs.directory_audits.directory_audits_request_builder import (
-    DirectoryAuditsRequestBuilder,
+from msgraph.generated.models.synchronization_job_restart_scope import (
+    SynchronizationJobRestartScope,
 )
-from msgraph.generated.audit_logs.provisioning.provisioning_request_builder import (
-    ProvisioningRequestBuilder,
-)
-from msgraph.generated.models.o_data_errors.o_data_error import ODataError
-from msgraph.generated.models.service_principal import ServicePrincipal
 from msgraph.generated.service_principals.item.synchronization.jobs.item.restart.restart_post_request_body import (  # noqa: E501 -- generated path
     RestartPostRequestBody,
 )
-from msgraph.generated.service_principals.service_principals_request_builder import (
-    ServicePrincipalsRequestBuilder,
+from msgraph.generated.service_principals.item.synchronization.jobs.item.restart.restart_request_builder import (  # noqa: E501 -- generated path
+    RestartRequestBuilder,
 )
-from msgraph.graph_request_adapter import GraphRequestAdapter
-from msgraph.graph_service_client import GraphServiceClient
-from msgraph_core import GraphClientFactory
 
-from shared.adapters.graph.errors import plain, translated, words
-from shared.adapters.graph.values import (
-    LogPage,
-    criteria_of,
-    job_of,
-    log_page,
-    newest_are_stale,
-    only_job,
-)
-from shared.domain.errors import FateUnknown, GraphError, NotSent, Rejected
+from shared.adapters.graph import json_reader as read
+from shared.adapters.graph.answers import Answer
+from shared.adapters.graph.audit import RESTART_ACTIVITY, restarts_of
+from shared.adapters.graph.client import Credential, GraphClient
+from shared.adapters.graph.errors import READING_AUDITS, READING_LOGS, RESTARTING, fault
+from shared.adapters.graph.jobs import job_of, only_job
+from shared.adapters.graph.provisioning_log import newest_are_stale
+from shared.domain.errors import FateUnknown, GraphError, NotSent, RefusedForNow, Rejected, Throttled
 from shared.domain.reset import Scope
 from shared.domain.sync_job import (
     AuditTrail,
+    GraphStatus,
     JobsFound,
-    RestartSeen,
     ServicePrincipalJobs,
     StaleLinks,
     SyncJob,
 )
 
-READ_TAKES_AT_MOST: Final = timedelta(seconds=30)
 RESTART_TAKES_AT_MOST: Final = timedelta(seconds=30)
-TOKEN_TAKES_AT_MOST: Final = timedelta(seconds=20)
 LOG_PAGE: Final = 500
 # Both logs give an app 5 requests in 10 s, of which one target must not take all.
 LOG_PAGES: Final = 4
+AUDIT_PAGE: Final = 200
+AUDIT_PAGES: Final = 4
+JOBS_PAGES: Final = 20
 PRINCIPALS_PAGE: Final = 999
 PRINCIPALS_PAGES: Final = 100
 AT_ONCE: Final = 8
 
-RESTART_ACTIVITY: Final = "Enable/restart provisioning configuration"
-"""https://learn.microsoft.com/entra/identity/monitoring-health/reference-audit-activities"""
-
-_READING_LOGS: Final = "ProvisioningLog.Read.All"
 _READING_PRINCIPALS: Final = "Application.Read.All"
 
+_JOBS: Final = "{+baseurl}/servicePrincipals/{service_principal}/synchronization/jobs"
+_JOB: Final = f"{_JOBS}/{{job}}"
+_AUDITS: Final = "{+baseurl}/auditLogs/directoryAudits{?%24filter,%24top}"
+_PROVISIONING: Final = "{+baseurl}/auditLogs/provisioning{?%24filter,%24orderby,%24top}"
+_PRINCIPALS: Final = "{+baseurl}/servicePrincipals{?%24select,%24top}"
 
-class Credential(Protocol):
-    """What azure-identity's asynchronous credentials offer."""
+OnCall = Callable[[GraphStatus, str, str], None]
+"""Hears of every call: how Graph was met, the call's name, and Graph's words where it failed."""
 
-    async def get_token(self, *scopes: str, **kwargs: Any) -> Any: ...
+
+def criteria_of(scope: Scope) -> SynchronizationJobRestartCriteria:
+    """
+    Only an enum member reaches the wire: the SDK drops a string or a list without a word, and an
+    empty criteria is the portal's restart, which breaks no link.
+    """
+    if scope is Scope.FULL:
+        return SynchronizationJobRestartCriteria(reset_scope=SynchronizationJobRestartScope.Full)
+    if scope is Scope.QUARANTINE:
+        # Flags cannot be combined in the SDK's enum.
+        return SynchronizationJobRestartCriteria(
+            additional_data={"resetScope": "Watermark, Escrows, QuarantineState"}
+        )
+    raise ValueError(f"scope {scope!r} is never sent")
 
 
 class GraphGateway:
@@ -90,60 +90,31 @@ class GraphGateway:
     Without a credential (the emulator on loopback) no Authorization header is ever sent.
     """
 
-    def __init__(self, endpoint: str, credential: Credential | None) -> None:
-        self._credential = credential
-        self._scope = f"{endpoint}/.default"
-        # Ours, because closing the SDK's client does not close the pool beneath it.
-        self._transport = httpx.AsyncHTTPTransport(
-            http2=False, verify=ssl.create_default_context(), retries=0
-        )
-        client = GraphClientFactory.create_with_custom_middleware(
-            # Neither the retry nor the redirect handler: both would repeat a POST.
-            middleware=[ParametersNameDecodingHandler(), HeadersInspectionHandler()],
-            client=httpx.AsyncClient(
-                transport=self._transport,
-                timeout=httpx.Timeout(READ_TAKES_AT_MOST.total_seconds(), connect=10),
-                trust_env=False,
-            ),
-        )
-        provider = (
-            AnonymousAuthenticationProvider()
-            if credential is None
-            else AzureIdentityAuthenticationProvider(
-                credential,  # type: ignore[arg-type]  # typed for synchronous ones, awaits both
-                scopes=[self._scope],
-                allowed_hosts=[httpx.URL(endpoint).host],
-            )
-        )
-        self._adapter = GraphRequestAdapter(provider, client=client)
-        self._adapter.base_url = f"{endpoint}/v1.0"
-        self._client = GraphServiceClient(request_adapter=self._adapter)
+    def __init__(
+        self, endpoint: str, credential: Credential | None, *, on_call: OnCall | None = None
+    ) -> None:
+        self._client = GraphClient(endpoint, credential)
+        self._on_call = on_call
 
     async def close(self) -> None:
-        await self._transport.aclose()
+        await self._client.close()
 
     async def fetch_token(self) -> None:
-        if self._credential is None:
-            return
         try:
-            async with asyncio.timeout(TOKEN_TAKES_AT_MOST.total_seconds()):
-                await self._credential.get_token(self._scope)
-        except Exception as error:
-            # Whatever it was (no identity, endpoint busy, timeout): nothing was sent.
-            raise NotSent(f"no token for Microsoft Graph: {words(error)}") from error
+            await self._client.fetch_token()
+        except NotSent as error:
+            self._tell(GraphStatus.FAILED, "fetch_token", error.reason)
+            raise
 
     async def read_job(self, service_principal_id: str, job_id: str) -> SyncJob:
-        await self.fetch_token()
-        jobs = self._jobs(service_principal_id)
-        seen = HeadersInspectionHandlerOption(inspect_request_headers=False)
-        asked = RequestConfiguration[Any](options=[seen])
-        async with translated(READ_TAKES_AT_MOST):
+        async with self._told("read_job"):
             if job_id:
-                job = await jobs.by_synchronization_job_id(job_id).get(asked)
-            else:
-                listed = await jobs.get(asked)
-                job = only_job(service_principal_id, (listed.value if listed else None) or [])
-        return job_of(job, read_at=_date(seen))
+                answer = await self._client.get(
+                    _JOB, service_principal=service_principal_id, job=job_id
+                )
+                return job_of(_value(answer, RESTARTING), read_at=_date(answer))
+            jobs, answer = await self._all_jobs(service_principal_id)
+            return job_of(only_job(service_principal_id, jobs), read_at=_date(answer))
 
     async def restart(
         self,
@@ -156,47 +127,49 @@ class GraphGateway:
     ) -> str:
         """https://learn.microsoft.com/graph/api/synchronization-synchronizationjob-restart."""
         body = RestartPostRequestBody(criteria=criteria_of(scope))
-        seen = HeadersInspectionHandlerOption(inspect_request_headers=False)
-        asked = RequestConfiguration[Any](options=[seen])
+        asked = RequestConfiguration[Any]()
         asked.headers.add("client-request-id", client_request_id)
-        job = self._jobs(service_principal_id).by_synchronization_job_id(job_id)
-        # A token refused here, after the one at hand, means as well that nothing was sent.
-        await self.fetch_token()
-        if not may_begin():
-            raise NotSent("too late to begin: it is decided anew")
-        async with translated(RESTART_TAKES_AT_MOST):
-            await job.restart.post(body, asked)
-        return _header(seen, "request-id")
+        ids = {"servicePrincipal%2Did": service_principal_id, "synchronizationJob%2Did": job_id}
+        builder = RestartRequestBuilder(self._client.adapter, ids)
+        async with self._told("restart"):
+            # A token refused here, after the one at hand, means as well that nothing was sent.
+            await self._client.fetch_token()
+            if not may_begin():
+                raise NotSent("too late to begin: it is decided again")
+            answer = await self._client.send(
+                builder.to_post_request_information(body, asked), within=RESTART_TAKES_AT_MOST
+            )
+            if answer.status == httpx.codes.UNAUTHORIZED:
+                # Not here: of one intent there is one POST.
+                self._client.token_was_refused()
+            if not answer.succeeded:
+                raise fault(answer)
+        return answer.request_id
 
     async def audit_trail(self, service_principal_id: str, *, since: datetime) -> AuditTrail:
         """https://learn.microsoft.com/graph/api/directoryaudit-list (AuditLog.Read.All)."""
-        query = DirectoryAuditsRequestBuilder.DirectoryAuditsRequestBuilderGetQueryParameters(
-            filter=f"activityDisplayName eq '{RESTART_ACTIVITY}' and "
-            f"activityDateTime ge {since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
-            top=200,
+        log = await self._log(
+            "audit_trail",
+            _AUDITS,
+            most=AUDIT_PAGES,
+            needs=READING_AUDITS,
+            _filter=f"activityDisplayName eq '{RESTART_ACTIVITY}' and "
+            f"activityDateTime ge {_z(since)}",
+            _top=AUDIT_PAGE,
         )
-        await self.fetch_token()
-        try:
-            async with translated(READ_TAKES_AT_MOST):
-                found = await self._client.audit_logs.directory_audits.get(
-                    RequestConfiguration(query_parameters=query)
-                )
-        except Rejected:
-            return AuditTrail(readable=False)
-        # A full page may hide ours behind other applications' restarts: then the log shows nothing
-        # either way.
-        rows = (found.value if found else None) or []
-        whole = found is not None and not found.odata_next_link
-        ours = tuple(
-            RestartSeen(at=row.activity_date_time)
-            for row in rows
-            if row.activity_date_time is not None
-            and any(
-                (resource.id or "").lower() == service_principal_id.lower()
-                for resource in row.target_resources or []
-            )
+        restarts, unplaced = restarts_of(
+            log.rows, service_principal_id, since=since, own_ids=self._client.own_ids
         )
-        return AuditTrail(readable=whole or bool(ours), restarts=ours)
+        if log.problem:
+            # A part of the log is not silent, whatever stands in it.
+            self._tell(GraphStatus.AUDIT_LOG_UNREADABLE, "audit_trail", log.problem)
+        return AuditTrail(
+            readable=not log.refused,
+            restarts=tuple(restarts),
+            unplaced=unplaced,
+            whole=not log.problem,
+            why=log.problem,
+        )
 
     async def stale_links(
         self, service_principal_id: str, job_id: str, *, since: datetime
@@ -206,118 +179,176 @@ class GraphGateway:
         if not job_id:
             raise ValueError("the provisioning logs are asked for the job's own id")
         quoted = job_id.replace("'", "''")
-        since = since.astimezone(UTC)
-        # Neither the error nor its code can stand in a filter, and only gt is there, no ge.
-        query = ProvisioningRequestBuilder.ProvisioningRequestBuilderGetQueryParameters(
-            filter=f"jobId eq '{quoted}' and activityDateTime gt {since:%Y-%m-%dT%H:%M:%SZ}",
-            orderby=["activityDateTime desc"],
-            top=LOG_PAGE,
+        log = await self._log(
+            "stale_links",
+            _PROVISIONING,
+            most=LOG_PAGES,
+            needs=READING_LOGS,
+            # Neither the error nor its code can stand in a filter, and only gt is there, no ge.
+            _filter=f"jobId eq '{quoted}' and activityDateTime gt {_z(since)}",
+            _orderby="activityDateTime desc",
+            _top=LOG_PAGE,
         )
-        await self.fetch_token()
-        log = self._client.audit_logs.provisioning
-        try:
-            page = await self._log_page(
-                log.to_get_request_information(RequestConfiguration(query_parameters=query))
-            )
-        except Rejected:
-            return StaleLinks(readable=False)
-        rows, more = page.value, page.next_link
-        for _ in range(LOG_PAGES - 1):
-            if not more:
-                break
-            try:
-                page = await self._log_page(log.with_url(more).to_get_request_information())
-            except GraphError:
-                # What has been read stands: the rows come newest first.
-                break
-            rows, more = rows + page.value, page.next_link
-        return StaleLinks(readable=True, links=newest_are_stale(rows, since=since), whole=not more)
+        if log.refused:
+            self._tell(GraphStatus.PROVISIONING_LOG_UNREADABLE, "stale_links", log.problem)
+            return StaleLinks(readable=False, why=log.problem)
+        links = newest_are_stale(log.rows, since=since.astimezone(UTC))
+        return StaleLinks(readable=True, links=links, whole=not log.problem)
 
-    async def _log_page(self, asked: RequestInformation) -> LogPage:
-        """
-        As bytes, decoded by msgspec: the SDK takes seconds of a processor for one page of these
-        rows, during which nothing else of the app would run.
-        """
-        async with translated(READ_TAKES_AT_MOST, needs=_READING_LOGS):
-            body = await self._adapter.send_primitive_async(asked, "bytes", {"XXX": ODataError})
-            return log_page(body if isinstance(body, bytes) else b"")
+    async def _log(
+        self, call: str, template: str, *, most: int, needs: str, **query: Any
+    ) -> "_Listed":
+        """Read a log that the app need not be allowed to read: a refusal is an answer here."""
+        async with self._told(call):
+            try:
+                answer = await self._client.get(template, **query)
+                return await self._pages(answer, most=most, needs=needs)
+            except RefusedForNow as error:
+                if not error.permission:
+                    raise
+                return _Listed(problem=error.reason, refused=True)
+            except Rejected as error:
+                return _Listed(problem=error.reason, refused=True)
 
     async def service_principals_with_jobs(
         self, *, progress: Callable[[int, int], None]
     ) -> JobsFound:
         """https://learn.microsoft.com/graph/api/synchronization-synchronization-list-jobs."""
-        await self.fetch_token()
-        principals, problem = await self._principals()
-        places = asyncio.Semaphore(AT_ONCE)
-        done = 0
-        progress(done, len(principals))
+        async with self._told("service_principals_with_jobs"):
+            principals = await self._pages(
+                await self._client.get(
+                    _PRINCIPALS, _select="id,appId,displayName", _top=PRINCIPALS_PAGE
+                ),
+                most=PRINCIPALS_PAGES,
+                needs=_READING_PRINCIPALS,
+            )
+        places, done, of = asyncio.Semaphore(AT_ONCE), 0, len(principals.rows)
+        progress(done, of)
 
-        async def look(principal: ServicePrincipal) -> ServicePrincipalJobs:
+        async def look(row: object) -> ServicePrincipalJobs:
             nonlocal done
             async with places:
-                found = await self._jobs_found(principal)
+                found = await self._jobs_found(row)
             done += 1
-            progress(done, len(principals))
+            progress(done, of)
             return found
 
-        looked = await asyncio.gather(*map(look, principals))
+        looked = await asyncio.gather(*map(look, principals.rows))
         found = sorted(
             (sp for sp in looked if sp.jobs or sp.problem), key=lambda sp: (sp.name, sp.id)
         )
+        broke_off = f"the list of service principals broke off: {principals.problem}"
         return JobsFound(
-            service_principals=tuple(found), looked_at=len(principals), problem=problem
+            service_principals=tuple(found),
+            looked_at=of,
+            problem=broke_off if principals.problem else "",
         )
 
-    async def _principals(self) -> tuple[list[ServicePrincipal], str]:
-        """Every service principal, or those up to the page that failed and why it did."""
-        query = ServicePrincipalsRequestBuilder.ServicePrincipalsRequestBuilderGetQueryParameters(
-            select=["id", "appId", "displayName"], top=PRINCIPALS_PAGE
-        )
-        listed = self._client.service_principals
-        async with translated(READ_TAKES_AT_MOST, needs=_READING_PRINCIPALS):
-            page = await listed.get(RequestConfiguration(query_parameters=query))
-        found: list[ServicePrincipal] = list((page.value if page else None) or [])
-        for _ in range(PRINCIPALS_PAGES):
-            more = page.odata_next_link if page else None
-            if not more:
-                return found, ""
-            try:
-                async with translated(READ_TAKES_AT_MOST, needs=_READING_PRINCIPALS):
-                    page = await listed.with_url(more).get()
-            except GraphError as error:
-                return found, f"the list of service principals broke off: {error.reason}"
-            found += (page.value if page else None) or []
-        return found, f"only the first {len(found)} service principals were looked at"
-
-    async def _jobs_found(self, principal: ServicePrincipal) -> ServicePrincipalJobs:
+    async def _jobs_found(self, row: object) -> ServicePrincipalJobs:
+        names = read.members(row)
         empty = ServicePrincipalJobs(
-            id=principal.id or "", app_id=principal.app_id or "", name=principal.display_name or ""
+            id=read.text(names.get("id")),
+            app_id=read.text(names.get("appId")),
+            name=read.text(names.get("displayName")),
         )
-        seen = HeadersInspectionHandlerOption(inspect_request_headers=False)
         try:
-            async with translated(READ_TAKES_AT_MOST):
-                listed = await self._jobs(empty.id).get(RequestConfiguration[Any](options=[seen]))
-            read_at = _date(seen)
-            jobs = (listed.value if listed else None) or []
+            jobs, answer = await self._all_jobs(empty.id)
+            read_at = _date(answer)
             return replace(empty, jobs=tuple(job_of(job, read_at=read_at) for job in jobs))
         except GraphError as error:
-            if isinstance(error, Rejected) and error.status == 404:
+            if isinstance(error, Rejected) and error.status == httpx.codes.NOT_FOUND:
                 # It has no synchronization at all, or has been deleted meanwhile.
                 return empty
             return replace(empty, problem=error.reason)
 
-    def _jobs(self, service_principal_id: str) -> Any:
-        item = self._client.service_principals.by_service_principal_id(service_principal_id)
-        return item.synchronization.jobs
+    async def _all_jobs(self, service_principal_id: str) -> tuple[Sequence[object], Answer]:
+        """Every job; a list that is not read to its end does not say which is the only one."""
+        answer = await self._client.get(_JOBS, service_principal=service_principal_id)
+        listed = await self._pages(answer, most=JOBS_PAGES, needs=RESTARTING)
+        if listed.problem:
+            raise FateUnknown(f"the list of provisioning jobs broke off: {listed.problem}")
+        return listed.rows, answer
+
+    async def _pages(self, answer: Answer, *, most: int, needs: str) -> "_Listed":
+        """Read a list to its end, or to a bound: then, and where a page fails, it says so."""
+        page = _page(answer, needs)
+        rows = list(page.rows)
+        for number in range(2, most + 1):
+            if not page.next_link:
+                break
+            try:
+                page = _page(await self._client.get_page(page.next_link), needs)
+            except GraphError as error:
+                return _Listed(rows=rows, problem=f"page {number}: {error.reason}")
+            rows += page.rows
+        more = f"only the first {most} pages were read" if page.next_link else ""
+        return _Listed(rows=rows, problem=more)
+
+    @asynccontextmanager
+    async def _told(self, call: str) -> AsyncIterator[None]:
+        try:
+            yield
+        except GraphError as error:
+            self._tell(_status(error), call, error.reason)
+            raise
+        self._tell(GraphStatus.ANSWERED, call, "")
+
+    def _tell(self, status: GraphStatus, call: str, why: str) -> None:
+        if self._on_call is not None:
+            self._on_call(status, call, why)
 
 
-def _header(seen: HeadersInspectionHandlerOption, name: str) -> str:
-    return plain(seen.response_headers.get(name))
+def _status(error: GraphError) -> GraphStatus:
+    match error:
+        case Throttled():
+            return GraphStatus.THROTTLED
+        case RefusedForNow(permission=True):
+            return GraphStatus.REFUSED
+        case RefusedForNow() | Rejected():
+            # A job that is not there, or is being changed, is no matter of permission.
+            return GraphStatus.ANSWERED
+        case _:
+            return GraphStatus.FAILED
 
 
-def _date(seen: HeadersInspectionHandlerOption) -> datetime:
-    """Graph's own clock. An answer without it is none of Graph's."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Page:
+    rows: Sequence[object]
+    next_link: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Listed:
+    """The rows of a list; `problem` says why they are not all, or why there are none."""
+
+    rows: Sequence[object] = ()
+    problem: str = ""
+    refused: bool = False
+
+
+def _value(answer: Answer, needs: str) -> object:
+    if not answer.succeeded:
+        raise fault(answer, needs=needs)
     try:
-        return parsedate_to_datetime(_header(seen, "date")).astimezone(UTC)
+        return read.decoded(answer.body)
     except ValueError as error:
-        raise FateUnknown("the answer of Microsoft Graph has no Date header") from error
+        raise FateUnknown("the answer of Microsoft Graph is unreadable: not JSON") from error
+
+
+def _page(answer: Answer, needs: str) -> _Page:
+    page = read.members(_value(answer, needs))
+    rows = read.items(page.get("value"))
+    if rows is None:
+        raise FateUnknown("the answer of Microsoft Graph is not a list")
+    return _Page(rows=rows, next_link=read.text(page.get("@odata.nextLink")))
+
+
+def _date(answer: Answer) -> datetime:
+    """Graph's own clock. An answer without it does not come from Graph."""
+    if answer.date is None:
+        raise FateUnknown("the answer of Microsoft Graph has no Date header")
+    return answer.date
+
+
+def _z(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
