@@ -22,7 +22,7 @@ IMPORTING = (
 def imported() -> tuple[float, int]:
     """Processor seconds of importing the gateway in a new process (median), and its modules."""
     runs = [
-        subprocess.run(  # noqa: S603 -- this very interpreter
+        subprocess.run(
             [sys.executable, "-c", IMPORTING], capture_output=True, check=True, text=True
         ).stdout.split()
         for _ in range(IMPORTS)

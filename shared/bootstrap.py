@@ -14,7 +14,8 @@ from typing import Any, Final
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
-from shared.adapters.graph.observed import GraphObserver
+from shared.adapters.graph.credential import RenewableCredential
+from shared.adapters.graph.observed import GraphObserver, OnCall
 from shared.adapters.notifiers.webhook import WebhookNotifier
 from shared.adapters.queues import StorageQueues
 from shared.adapters.table_store import TableStore
@@ -71,8 +72,9 @@ def new_id() -> str:
 class LazyGraph:
     """Open the gateway at its first use: an instance for webhooks never imports the SDK."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, on_call: OnCall | None = None) -> None:
         self._settings = settings
+        self._on_call = on_call
         self._gateway: Graph | None = None
         self._opening = asyncio.Lock()
 
@@ -85,7 +87,9 @@ class LazyGraph:
                 # In a thread: several hundred modules would hold up every other invocation.
                 module = await asyncio.to_thread(import_module, "shared.adapters.graph.gateway")
                 gateway: Graph = module.GraphGateway(
-                    self._settings.graph_endpoint, await asyncio.to_thread(self._credential)
+                    self._settings.graph_endpoint,
+                    await asyncio.to_thread(self._credential),
+                    on_call=self._on_call,
                 )
                 self._gateway = gateway
             return self._gateway
@@ -93,7 +97,9 @@ class LazyGraph:
     def _credential(self) -> Any:
         if self._settings.graph_is_local:
             return None
-        return identity_credential(self._settings, self._settings.client_id)
+        return RenewableCredential(
+            lambda: identity_credential(self._settings, self._settings.client_id)
+        )
 
 
 def identity_credential(settings: Settings, client_id: str) -> Any:
@@ -151,11 +157,13 @@ def build(environ: Mapping[str, str], *, app_dir: Path = APP_DIR) -> App | NotCo
     store, queues = storage_adapters(settings, settings.storage)
     entries = settings.notifiers or {}
     notifiers = {name: WebhookNotifier(entry.url) for name, entry in entries.items()}
+    observer = GraphObserver(store=store, clock=utc_now)
     return assemble(
         settings,
         store=store,
         queues=queues,
-        graph=LazyGraph(settings),
+        graph=LazyGraph(settings, on_call=observer.saw),
+        observer=observer,
         notifiers=notifiers,
         clock=utc_now,
         new_id=new_id,
@@ -169,6 +177,7 @@ def assemble(
     store: Store,
     queues: Queues,
     graph: Callable[[], Awaitable[Graph]],
+    observer: GraphObserver,
     notifiers: Mapping[str, Notifier],
     clock: Clock,
     new_id: Callable[[], str],
@@ -187,8 +196,6 @@ def assemble(
         if settings.notifiers is None
         else {name: Listener(on=frozenset(e.on)) for name, e in settings.notifiers.items()}
     )
-    observer = GraphObserver(store=store, clock=clock)
-    watched = observer.watching(graph)
     engine = engine_type(
         store=store,
         writer=TransitionWriter(
@@ -199,7 +206,7 @@ def assemble(
             clock=clock,
             transition=machine,
         ),
-        calls=JobCalls(graph=watched, settings=settings, clock=clock, jitter=jitter),
+        calls=JobCalls(graph=graph, settings=settings, clock=clock, jitter=jitter),
         settings=settings,
         clock=clock,
         new_id=new_id,
@@ -213,7 +220,7 @@ def assemble(
         remediation=Remediation(
             store=store,
             submission=submission,
-            graph=watched,
+            graph=graph,
             settings=settings,
             clock=clock,
         ),

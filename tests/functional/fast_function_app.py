@@ -20,6 +20,7 @@ EPOCH = datetime.fromisoformat(os.environ["FAST_APP_EPOCH"])
 sys.path.insert(0, str(ROOT))
 
 from shared import bootstrap  # noqa: E402 -- the path comes first
+from shared.adapters.graph.observed import GraphObserver  # noqa: E402
 from shared.app import App  # noqa: E402
 from shared.config import Settings  # noqa: E402
 
@@ -34,11 +35,13 @@ def application() -> App:
     settings = Settings.from_environ(os.environ, app_dir=ROOT)
     assert settings.storage is not None, settings.problems
     store, queues = bootstrap.storage_adapters(settings, settings.storage)
+    observer = GraphObserver(store=store, clock=clock)
     return bootstrap.assemble(
         settings,
         store=store,
         queues=queues,
-        graph=bootstrap.LazyGraph(settings),
+        graph=bootstrap.LazyGraph(settings, on_call=observer.saw),
+        observer=observer,
         notifiers={},
         clock=clock,
         new_id=bootstrap.new_id,

@@ -1,15 +1,18 @@
 """A Graph for the engine's unit tests: one job, scripted answers, everything sent is kept."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from shared.adapters.graph.observed import OnCall, status_of
 from shared.domain.errors import FateUnknown, GraphError, NotSent, Rejected
 from shared.domain.reset import Scope
 from shared.domain.states import POST_TAKES_AT_MOST
 from shared.domain.sync_job import (
     AuditTrail,
     Execution,
+    GraphStatus,
     JobsFound,
     Quarantine,
     RestartSeen,
@@ -126,7 +129,7 @@ class FakeGraph:
         now = self.clock()
         self.restarted_at = now
         if self.trail.readable:
-            seen = (*self.trail.restarts, RestartSeen(at=now))
+            seen = (*self.trail.restarts, RestartSeen(at=now, ours=True, by="relink"))
             self.trail = replace(self.trail, restarts=seen)
         self.job = replace(
             self.job,
@@ -211,6 +214,7 @@ class FakeTenant:
 
     main: FakeGraph
     others: dict[str, FakeGraph] = field(default_factory=dict)
+    on_call: OnCall | None = None
 
     def of(self, service_principal_id: str) -> FakeGraph:
         return self.others.get(service_principal_id, self.main)
@@ -219,7 +223,8 @@ class FakeTenant:
         await self.main.fetch_token()
 
     async def read_job(self, service_principal_id: str, job_id: str) -> SyncJob:
-        return await self.of(service_principal_id).read_job(service_principal_id, job_id)
+        async with self._told("read_job"):
+            return await self.of(service_principal_id).read_job(service_principal_id, job_id)
 
     async def restart(
         self,
@@ -230,28 +235,52 @@ class FakeTenant:
         client_request_id: str,
         may_begin: Callable[[], bool],
     ) -> str:
-        return await self.of(service_principal_id).restart(
-            service_principal_id,
-            job_id,
-            scope,
-            client_request_id=client_request_id,
-            may_begin=may_begin,
-        )
+        async with self._told("restart"):
+            return await self.of(service_principal_id).restart(
+                service_principal_id,
+                job_id,
+                scope,
+                client_request_id=client_request_id,
+                may_begin=may_begin,
+            )
 
     async def audit_trail(self, service_principal_id: str, *, since: datetime) -> AuditTrail:
-        return await self.of(service_principal_id).audit_trail(service_principal_id, since=since)
+        async with self._told("audit_trail"):
+            trail = await self.of(service_principal_id).audit_trail(
+                service_principal_id, since=since
+            )
+        if not trail.readable:
+            self._tell(GraphStatus.AUDIT_LOG_UNREADABLE, "audit_trail", trail.why)
+        return trail
 
     async def stale_links(
         self, service_principal_id: str, job_id: str, *, since: datetime
     ) -> StaleLinks:
-        return await self.of(service_principal_id).stale_links(
-            service_principal_id, job_id, since=since
-        )
+        async with self._told("stale_links"):
+            found = await self.of(service_principal_id).stale_links(
+                service_principal_id, job_id, since=since
+            )
+        if not found.readable:
+            self._tell(GraphStatus.PROVISIONING_LOG_UNREADABLE, "stale_links", found.why)
+        return found
 
     async def service_principals_with_jobs(
         self, *, progress: Callable[[int, int], None]
     ) -> JobsFound:
         return await self.main.service_principals_with_jobs(progress=progress)
+
+    @asynccontextmanager
+    async def _told(self, call: str) -> AsyncIterator[None]:
+        try:
+            yield
+        except GraphError as error:
+            self._tell(status_of(error), call, error.reason)
+            raise
+        self._tell(GraphStatus.ANSWERED, call, "")
+
+    def _tell(self, status: GraphStatus, call: str, why: str) -> None:
+        if self.on_call is not None:
+            self.on_call(status, call, why)
 
 
 def broken(kind: str) -> GraphError:

@@ -7,10 +7,11 @@ The clock is set by hand; tests/support/host.py plays the Functions host over it
 import itertools
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from shared.adapters.graph.observed import GraphObserver
 from shared.adapters.table_store import TableStore
 from shared.app import App
 from shared.bootstrap import assemble
@@ -129,15 +130,18 @@ class World:
     ) -> App:
         """One more process of the app, with a clock and clients of its own if need be."""
         seen = storage or self.storage
+        store = seen.store(self.store_type)
+        observer = GraphObserver(store=store, clock=clock or self.clock)
 
         async def graph() -> Graph:
-            return self.tenant
+            return replace(self.tenant, on_call=observer.saw)
 
         return assemble(
             self.settings,
-            store=seen.store(self.store_type),
+            store=store,
             queues=seen.adapter(),
             graph=graph,
+            observer=observer,
             notifiers={"desk": self.desk},
             clock=clock or self.clock,
             new_id=lambda: f"client-{next(self.numbers)}",

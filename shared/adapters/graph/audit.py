@@ -51,9 +51,7 @@ def restarts_of(
             unplaced += 1
         else:
             initiator = read.members(members.get("initiatedBy"))
-            seen.append(
-                RestartSeen(at=at, ours=_is_ours(initiator, own_ids), by=_named(initiator))
-            )
+            seen.append(RestartSeen(at=at, ours=_is_ours(initiator, own_ids), by=_named(initiator)))
     return seen, unplaced
 
 

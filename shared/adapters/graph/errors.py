@@ -16,7 +16,14 @@ import httpx
 from shared.adapters.graph import json_reader as read
 from shared.adapters.graph.answers import Answer
 from shared.adapters.graph.words import in_own_words, of_exception
-from shared.domain.errors import FateUnknown, GraphError, NotSent, Rejected, RefusedForNow, Throttled
+from shared.domain.errors import (
+    FateUnknown,
+    GraphError,
+    NotSent,
+    RefusedForNow,
+    Rejected,
+    Throttled,
+)
 
 RESTARTING: Final = "Synchronization.ReadWrite.All"
 READING_AUDITS: Final = "AuditLog.Read.All"
@@ -30,9 +37,10 @@ _CONFLICT: Final = 409
 _LOCKED: Final = 423
 _THROTTLED: Final = 429
 
-_BAD_TOKEN: Final = ("InvalidAuthenticationToken", "CompactToken", "Token", "Lifetime", "audience")
+_NO_AUTHENTICATION: Final = "InvalidAuthenticationToken"
+_OF_AUTHENTICATION: Final = ("CompactToken", "Token", "Lifetime", "audience")
 
-_MAY_PASS: Final = "this may pass by itself"
+_FOR_NOW: Final = "this may pass by itself"
 _PERMISSION: Final = (
     "the app's identity needs {needs} on Microsoft Graph (a permission granted just now shows "
     "only with the next token, on some instances after a day)"
@@ -41,7 +49,7 @@ _NOBODYS_ID: Final = (
     "or nobody has this servicePrincipalId: it is the object id of the enterprise application, "
     "not its application id, nor that of a template"
 )
-_TOKEN: Final = (
+_IDENTITY: Final = (
     "Graph does not take the app's token: another is fetched; if this lasts, check this machine's "
     "clock, and that GRAPH_ENDPOINT is the cloud that the identity belongs to (the token's "
     "audience)"
@@ -98,31 +106,31 @@ def fault(answer: Answer, *, needs: str = RESTARTING) -> GraphError:
 
 def _is_about_the_token(code: str, message: str) -> bool:
     """Known by the code, and where that is UnknownError by what the message speaks of."""
-    if code == _BAD_TOKEN[0]:
+    if code == _NO_AUTHENTICATION:
         return True
-    return any(word in message for word in _BAD_TOKEN[1:]) and code in {"", "UnknownError"}
+    return any(word in message for word in _OF_AUTHENTICATION) and code in {"", "UnknownError"}
 
 
 def _remedy(status: int, code: str, message: str) -> str:
     match status:
         case 401 if _is_about_the_token(code, message):
-            return f"{_TOKEN}; {_MAY_PASS}"
+            return f"{_IDENTITY}; {_FOR_NOW}"
         case 401:
-            return f"{_PERMISSION}, {_NOBODYS_ID}; {_MAY_PASS}"
+            return f"{_PERMISSION}, {_NOBODYS_ID}; {_FOR_NOW}"
         case 403 if not _is_about_the_token(code, message):
-            return f"{_PERMISSION}; {_MAY_PASS}"
+            return f"{_PERMISSION}; {_FOR_NOW}"
         case 403:
-            return f"{_TOKEN}; {_MAY_PASS}"
+            return f"{_IDENTITY}; {_FOR_NOW}"
         case 404:
             return _MISSING
         case 409 | 423:
-            return f"{_CONCURRENT}; {_MAY_PASS}"
+            return f"{_CONCURRENT}; {_FOR_NOW}"
         case _:
             return ""
 
 
 def _said(answer: Answer) -> tuple[str, str]:
-    """Code and message of the error, fit to be shown; empty where the body is not one of Graph's."""
+    """Code and message of the error, fit to be shown; empty where the body has none."""
     try:
         error = read.members(read.members(read.decoded(answer.body)).get("error"))
     except ValueError:

@@ -33,8 +33,9 @@ from shared.adapters.graph.audit import RESTART_ACTIVITY, restarts_of
 from shared.adapters.graph.client import Credential, GraphClient
 from shared.adapters.graph.errors import READING_AUDITS, READING_LOGS, RESTARTING, fault
 from shared.adapters.graph.jobs import job_of, only_job
+from shared.adapters.graph.observed import OnCall, status_of
 from shared.adapters.graph.provisioning_log import newest_are_stale
-from shared.domain.errors import FateUnknown, GraphError, NotSent, RefusedForNow, Rejected, Throttled
+from shared.domain.errors import FateUnknown, GraphError, NotSent, RefusedForNow, Rejected
 from shared.domain.reset import Scope
 from shared.domain.sync_job import (
     AuditTrail,
@@ -63,9 +64,6 @@ _JOB: Final = f"{_JOBS}/{{job}}"
 _AUDITS: Final = "{+baseurl}/auditLogs/directoryAudits{?%24filter,%24top}"
 _PROVISIONING: Final = "{+baseurl}/auditLogs/provisioning{?%24filter,%24orderby,%24top}"
 _PRINCIPALS: Final = "{+baseurl}/servicePrincipals{?%24select,%24top}"
-
-OnCall = Callable[[GraphStatus, str, str], None]
-"""Hears of every call: how Graph was met, the call's name, and Graph's words where it failed."""
 
 
 def criteria_of(scope: Scope) -> SynchronizationJobRestartCriteria:
@@ -203,11 +201,9 @@ class GraphGateway:
             try:
                 answer = await self._client.get(template, **query)
                 return await self._pages(answer, most=most, needs=needs)
-            except RefusedForNow as error:
-                if not error.permission:
+            except (RefusedForNow, Rejected) as error:
+                if error.status in {httpx.codes.CONFLICT, httpx.codes.LOCKED}:
                     raise
-                return _Listed(problem=error.reason, refused=True)
-            except Rejected as error:
                 return _Listed(problem=error.reason, refused=True)
 
     async def service_principals_with_jobs(
@@ -289,26 +285,13 @@ class GraphGateway:
         try:
             yield
         except GraphError as error:
-            self._tell(_status(error), call, error.reason)
+            self._tell(status_of(error), call, error.reason)
             raise
         self._tell(GraphStatus.ANSWERED, call, "")
 
     def _tell(self, status: GraphStatus, call: str, why: str) -> None:
         if self._on_call is not None:
             self._on_call(status, call, why)
-
-
-def _status(error: GraphError) -> GraphStatus:
-    match error:
-        case Throttled():
-            return GraphStatus.THROTTLED
-        case RefusedForNow(permission=True):
-            return GraphStatus.REFUSED
-        case RefusedForNow() | Rejected():
-            # A job that is not there, or is being changed, is no matter of permission.
-            return GraphStatus.ANSWERED
-        case _:
-            return GraphStatus.FAILED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

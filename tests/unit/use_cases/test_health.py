@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from shared.bootstrap import build
-from shared.domain.errors import FateUnknown, NotSent, Rejected, SettingsError, Throttled
+from shared.domain.errors import (
+    FateUnknown,
+    NotSent,
+    RefusedForNow,
+    Rejected,
+    SettingsError,
+    Throttled,
+)
 from shared.domain.sync_job import AuditTrail
 from shared.use_cases.health import Health, longest_gap
 from shared.web.respond import respond
@@ -185,7 +192,7 @@ async def test_how_graph_was_last_seen_is_shown_without_asking_it() -> None:
     ("error", "mood"),
     [
         (Throttled("Microsoft Graph answered 429"), "throttled"),
-        (Rejected("Microsoft Graph answered 403", status=403), "refused"),
+        (RefusedForNow("Microsoft Graph answered 403", status=403, permission=True), "refused"),
         (Rejected("Microsoft Graph answered 404", status=404), "answered"),
         (NotSent("no connection"), "failed"),
     ],

@@ -6,7 +6,14 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.errors import FateUnknown, IdReused, InvalidRequest, NotSent, Rejected
+from shared.domain.errors import (
+    FateUnknown,
+    IdReused,
+    InvalidRequest,
+    NotSent,
+    RefusedForNow,
+    Rejected,
+)
 from shared.domain.requests import Ticket
 from shared.domain.reset import Scope, State
 from shared.domain.sync_job import AuditTrail, Quarantine, RestartSeen
@@ -131,7 +138,8 @@ async def test_scope_quarantine_is_not_for_callers() -> None:
     ("failure", "state"),
     [
         pytest.param(NotSent("429", retry_after=timedelta(seconds=90)), State.WAITING, id="429"),
-        pytest.param(Rejected("403", status=403), State.FAILED, id="403"),
+        pytest.param(RefusedForNow("403", status=403), State.WAITING, id="403"),
+        pytest.param(Rejected("400", status=400), State.FAILED, id="400"),
         pytest.param(FateUnknown("504"), State.UNKNOWN, id="504"),
     ],
 )
