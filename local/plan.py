@@ -16,12 +16,12 @@ from local.cli import (
     state_of,
     table,
 )
+from local.planning import Planner, Plans, TargetPlan
 from shared.bootstrap import utc_now
 from shared.config import Settings
 from shared.domain.errors import Rejected
 from shared.domain.policy import Ask, Go, Refuse, Ruling, Wait
 from shared.domain.remediation import Skipped, Submit
-from shared.use_cases.plan import Planner, Plans, TargetPlan
 
 HEADER: Final = ("TARGET", "JOB", "ENTRIES", "ASKED BY", "WOULD", "WHY")
 

@@ -23,7 +23,7 @@ from shared.app import App, NotConfigured
 from shared.config import Settings, Storage
 from shared.domain.errors import NotSent
 from shared.domain.notifications import Listener
-from shared.domain.ports import Clock, Graph, Notifier, Queues, Store
+from shared.domain.ports import Clock, Graph, Notifier, Store
 from shared.domain.states import StateMachine, transition
 from shared.names import (
     FOLLOW_UPS_QUEUE,
@@ -150,7 +150,7 @@ def build(environ: Mapping[str, str], *, app_dir: Path = APP_DIR) -> App | NotCo
     for why in settings.problems:
         emit("settings.bad", why=why)
     if settings.storage is None:
-        reporter = Health(store=None, queues=None, settings=settings, clock=utc_now)
+        reporter = Health(vitals=None, queues=None, settings=settings, clock=utc_now)
         return NotConfigured(
             settings=settings, api=NotConfiguredApi(settings=settings, reporter=reporter)
         )
@@ -175,7 +175,7 @@ def assemble(
     settings: Settings,
     *,
     store: Store,
-    queues: Queues,
+    queues: StorageQueues,
     graph: Callable[[], Awaitable[Graph]],
     observer: GraphObserver,
     notifiers: Mapping[str, Notifier],
@@ -216,29 +216,36 @@ def assemble(
     return App(
         settings=settings,
         runs=RunReset(store=store, acceptance=acceptance, engine=engine, clock=clock),
-        sweeper=Sweep(store=store, queues=queues, clock=clock),
+        sweeper=Sweep(schedule=store, heartbeats=store, queues=queues, clock=clock),
         remediation=Remediation(
-            store=store,
+            observations=store,
+            resets=store,
+            limits=store,
+            heartbeats=store,
             submission=submission,
             graph=graph,
             settings=settings,
             clock=clock,
         ),
         housekeeping=Housekeeping(
-            store=store,
-            queues=queues,
+            archive=store,
+            dead_letters=store,
+            heartbeats=store,
+            poison=queues,
             acceptance=acceptance,
             retention=settings.retention,
             clock=clock,
         ),
-        notifications=Notify(store=store, notifiers=notifiers, clock=clock, jitter=jitter),
+        notifications=Notify(
+            outbox=store, resets=store, notifiers=notifiers, clock=clock, jitter=jitter
+        ),
         api=Api(
             settings=settings,
             submission=submission,
             webhooks=ReceiveWebhook(submission=submission, settings=settings, clock=clock),
             decisions=DecideReset(store=store, engine=engine),
-            lookup=Lookup(store=store),
-            reporter=Health(store=store, queues=queues, settings=settings, clock=clock),
+            lookup=Lookup(resets=store),
+            reporter=Health(vitals=store, queues=queues, settings=settings, clock=clock),
             new_id=lambda: uuid.uuid4().hex,
         ),
         observer=observer,

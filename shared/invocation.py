@@ -26,3 +26,9 @@ async def shielded[T](work: Awaitable[T]) -> T:
     except StorageUnavailable as error:
         emit("storage.failed", why=str(error))
         raise
+    except ExceptionGroup as group:
+        # A timer's failures, one for each target: storage that is down fails all of them alike.
+        down = [error for error in group.exceptions if isinstance(error, StorageUnavailable)]
+        for why in dict.fromkeys(map(str, down)):
+            emit("storage.failed", why=why)
+        raise

@@ -69,7 +69,7 @@ class StorageQueues:
                 if len(found) < PAGE:
                     break
 
-    async def forget(self, message: PoisonMessage) -> None:
+    async def delete(self, message: PoisonMessage) -> None:
         queue = self._poison[message.queue]
         try:
             async with asyncio.timeout(TAKES_AT_MOST):

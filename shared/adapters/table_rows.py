@@ -1,4 +1,4 @@
-"""How the engine's values look as table entities: a field a column, CamelCase. Pure."""
+"""Turn the engine's values into table entities and back: a field a column, CamelCase. Pure."""
 
 import typing
 from collections.abc import Mapping
@@ -125,12 +125,12 @@ def job_from(entity: Mapping[str, Any]) -> JobRow:
     )
 
 
-def watch_entity(row: JobObservation) -> Entity:
+def observation_entity(row: JobObservation) -> Entity:
     entity = _columns(row, leave_out={"target"})
     return {"PartitionKey": row.target, "RowKey": "watch", **entity}
 
 
-def watch_from(entity: Mapping[str, Any]) -> JobObservation:
+def observation_from(entity: Mapping[str, Any]) -> JobObservation:
     _check_version(entity)
     return JobObservation(
         target=entity["PartitionKey"], **_values(JobObservation, entity, leave_out={"target"})
@@ -157,12 +157,12 @@ def claim_from(entity: Mapping[str, Any]) -> Claim:
     )
 
 
-def sighting_columns(seen: GraphObservation) -> Entity:
+def graph_columns(seen: GraphObservation) -> Entity:
     mood = seen.mood[0].upper() + seen.mood[1:]
     return {f"{mood}At": seen.at, f"{mood}Call": seen.call, f"{mood}Why": seen.why}
 
 
-def sightings_from(entity: Mapping[str, Any]) -> list[GraphObservation]:
+def graph_from(entity: Mapping[str, Any]) -> list[GraphObservation]:
     found = []
     for mood in GraphStatus:
         column = mood[0].upper() + mood[1:]

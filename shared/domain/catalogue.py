@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from shared.domain.errors import SettingsError
 from shared.domain.quarantine import RESTART_HELPS
-from shared.domain.requests import ALIAS_PATTERN, RESERVED
+from shared.domain.requests import ALIAS, RESERVED
 
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 LONGEST: Final = timedelta(days=400)
@@ -73,7 +73,7 @@ def parse_catalogue(text: str) -> Catalogue:
 
 
 def _check(alias: str, target: Target) -> None:
-    if not re.fullmatch(ALIAS_PATTERN[1:-1], alias) or alias in RESERVED:
+    if not ALIAS.fullmatch(alias) or alias in RESERVED:
         raise SettingsError(
             f"RESET_TARGETS: alias {alias[:64]!r} is not allowed; use 1 to 63 of a-z 0-9 -, "
             f"and none of {', '.join(sorted(RESERVED))}"

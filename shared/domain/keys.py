@@ -1,14 +1,20 @@
 """Build row keys: newest resets first, and each row beside the reset that it belongs to."""
 
+import re
 from datetime import UTC, datetime
 from typing import Final
 
 _LAST_MS: Final = 10**13 - 1
+_RESET_KEY: Final = re.compile("reset:[0-9]{13}:[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 def reset_key(requested_at: datetime, reset_id: str) -> str:
     """Newest first: the key falls as time rises."""
     return f"reset:{_LAST_MS - _milliseconds(requested_at):013d}:{reset_id}"
+
+
+def is_reset_key(key: str) -> bool:
+    return _RESET_KEY.fullmatch(key) is not None
 
 
 def event_key(reset_id: str, sequence: int) -> str:

@@ -1,4 +1,8 @@
-"""What the engine needs of the world, and what each part promises."""
+"""
+Declare what the use cases need of the world: one port for each role.
+
+A use case may touch what it is handed, and nothing else.
+"""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
@@ -28,13 +32,8 @@ class Clock(Protocol):
         """Now, aware, in UTC."""
 
 
-class Store(Protocol):
-    """
-    Rows and transactions of the two tables.
-
-    Every method raises StorageUnavailable where the tables do not answer after the client's own
-    retries; then it is unknown whether a write took place.
-    """
+class Resets(Protocol):
+    """The resets and the job rows: what accepts, advances and decides may read and write."""
 
     async def remember_target(self, alias: str, *, at: datetime) -> None:
         """Make sure that the sweep finds *alias*; cheap when repeated."""
@@ -45,11 +44,14 @@ class Store(Protocol):
     async def find(self, reset_id: str) -> Claim | None:
         """Return where the reset of this id lies."""
 
-    async def read_job(self, target: str) -> Stored[JobRow]:
-        """Return the target's job row; one that is not there yet has no ETag."""
+    async def find_reset(self, reset_id: str) -> Stored[Reset] | None:
+        """Return the reset of this id; None where there is none, or its ids row alone."""
 
     async def read_reset(self, claim: Claim) -> Stored[Reset] | None:
         """Return the reset, or None where only its ids row was written."""
+
+    async def read_job(self, target: str) -> Stored[JobRow]:
+        """Return the target's job row; one that is not there yet has no ETag."""
 
     async def insert(
         self, reset: Reset, event: HistoryEntry, answers: Sequence[Notification]
@@ -78,8 +80,15 @@ class Store(Protocol):
         whose answer was lost is recognised by its WriteId and counts as done.
         """
 
+
+class ResetReader(Protocol):
+    """Resets as people look them up; nothing is written."""
+
+    async def find_reset(self, reset_id: str) -> Stored[Reset] | None:
+        """Return the reset of this id; None where there is none, or its ids row alone."""
+
     async def events(self, reset: Reset) -> list[HistoryEntry]:
-        """Return the audit of a reset, oldest first."""
+        """Return the history of a reset, oldest first."""
 
     async def links(self, reset: Reset) -> list[Link]:
         """Return what was found out about the links of a reset's subjects."""
@@ -87,39 +96,21 @@ class Store(Protocol):
     async def resets(self, target: str, *, after: str, most: int) -> list[Reset]:
         """Return the target's resets after the row key *after*, newest first; no other is read."""
 
+    async def targets(self) -> list[str]:
+        """Return every alias that was ever used."""
+
     async def open_ids(self, target: str, *, after: str, most: int) -> list[str]:
         """Return ids of the target's open resets, in their order, after *after*; from the index."""
 
-    async def read_answer(self, target: str, reset_id: str, n: int) -> Stored[Notification] | None:
-        """Return an answer that is still to be delivered."""
 
-    async def put_off(
-        self, before: Stored[Notification], after: Notification
-    ) -> Stored[Notification]:
-        """Replace the answer's row; raise Conflict where it has changed or is gone."""
-
-    async def delivered(self, answer: Stored[Notification]) -> None:
-        """Take the answer out of the outbox; one that has changed or is gone is left alone."""
-
-    async def outdated(self, target: str, *, before: datetime, most: int) -> list[Reset]:
-        """Return resets that were asked for before then, without reading any younger one."""
-
-    async def forget(self, reset: Reset) -> None:
-        """Delete a reset with all its rows; begun again after a crash, it goes on."""
-
-    async def budget(self, day: str, reset_id: str) -> Budget:
-        """Return what is spent of this UTC date's budget, and whether this reset has a place."""
-
-    async def reserve(self, day: str, reset_id: str, *, limit: int) -> bool:
-        """Take a place in the day's budget; True where the id has one, however often asked."""
-
-    async def keep_unreadable(
-        self, key: str, body: bytes, *, reason: str, queue: str, at: datetime
-    ) -> str:
-        """Keep a message whole; return its key. Keeping the same one again changes nothing."""
+class Schedule(Protocol):
+    """The sweep's index: which rows are due."""
 
     async def targets(self) -> list[str]:
         """Return every alias that was ever used."""
+
+    async def read_job(self, target: str) -> Stored[JobRow]:
+        """Return the target's job row; one that is not there yet has no ETag."""
 
     def due(self, target: str) -> AsyncIterator[DueRow]:
         """Yield the target's `due:` rows; no other row is read."""
@@ -127,10 +118,47 @@ class Store(Protocol):
     async def mark_sent(self, row: DueRow, *, at: datetime) -> None:
         """Merge `Sent` alone under the row's ETag; gone or changed rows are left alone."""
 
-    async def read_watch(self, target: str) -> Stored[JobObservation]:
+
+class Outbox(Protocol):
+    """Notifications that are still to be delivered."""
+
+    async def read_notification(
+        self, target: str, reset_id: str, n: int
+    ) -> Stored[Notification] | None:
+        """Return a notification; None where it was delivered or given up."""
+
+    async def put_off(
+        self, before: Stored[Notification], after: Notification
+    ) -> Stored[Notification]:
+        """Replace the notification's row; raise Conflict where it has changed or is gone."""
+
+    async def take_out(self, notification: Stored[Notification]) -> None:
+        """Delete the notification's row; one that has changed or is gone is left alone."""
+
+
+class Limits(Protocol):
+    """What the policy is told beside the job row."""
+
+    async def budget(self, day: str, reset_id: str) -> Budget:
+        """Return what is spent of this UTC date's budget, and whether this reset has a place."""
+
+    async def reserve(self, day: str, reset_id: str, *, limit: int) -> bool:
+        """Take a place in the day's budget; True where the id has one, however often asked."""
+
+    async def fleet(self) -> Fleet:
+        """Return the sum of what was last seen of all targets; nothing seen where never noted."""
+
+    async def read_observation(self, target: str) -> Stored[JobObservation]:
         """Return what `remediate` last saw of the job; one not there yet has no ETag."""
 
-    async def write_watch(
+
+class Observations(Protocol):
+    """What `remediate` saw of the jobs; it alone writes here."""
+
+    async def read_observation(self, target: str) -> Stored[JobObservation]:
+        """Return what `remediate` last saw of the job; one not there yet has no ETag."""
+
+    async def write_observation(
         self, before: Stored[JobObservation], after: JobObservation
     ) -> Stored[JobObservation]:
         """Insert or replace the row; raise Conflict where it has changed since it was read."""
@@ -142,11 +170,9 @@ class Store(Protocol):
         *at* is when the look began. Return what counts: a sum of a later look stays.
         """
 
-    async def fleet(self) -> Fleet:
-        """Return that sum; nothing seen where it was never noted."""
 
-    async def beat(self, timer: str, *, at: datetime) -> None:
-        """Record that a timer has run."""
+class GraphRecord(Protocol):
+    """How Microsoft Graph was, as last seen."""
 
     async def note_graph(self, seen: Sequence[GraphObservation]) -> None:
         """Record how Graph was; of each mood the last one given is kept."""
@@ -154,12 +180,75 @@ class Store(Protocol):
     async def graph_seen(self) -> list[GraphObservation]:
         """Return how Graph was last seen, one for each mood that it ever was in."""
 
+
+class Heartbeats(Protocol):
+    """When each timer last ran."""
+
+    async def beat(self, timer: str, *, at: datetime) -> None:
+        """Record that a timer has run."""
+
     async def last_beat(self, timer: str) -> datetime | None:
         """Return when a timer last ran."""
 
 
+class Vitals(Protocol):
+    """What the health report reads."""
+
+    async def last_beat(self, timer: str) -> datetime | None:
+        """Return when a timer last ran."""
+
+    async def graph_seen(self) -> list[GraphObservation]:
+        """Return how Graph was last seen, one for each mood that it ever was in."""
+
+    async def fleet(self) -> Fleet:
+        """Return the sum of what was last seen of all targets; nothing seen where never noted."""
+
+
+class DeadLetters(Protocol):
+    """Messages that became no reset."""
+
+    async def keep_unreadable(
+        self, key: str, body: bytes, *, reason: str, queue: str, at: datetime
+    ) -> str:
+        """Keep a message whole; return its key. Keeping the same one again changes nothing."""
+
+
+class Archive(Protocol):
+    """What retention deletes."""
+
+    async def targets(self) -> list[str]:
+        """Return every alias that was ever used."""
+
+    async def outdated(self, target: str, *, before: datetime, most: int) -> list[Reset]:
+        """Return resets that were asked for before then, without reading any younger one."""
+
+    async def forget(self, reset: Reset) -> None:
+        """Delete a reset with all its rows; begun again after a crash, it goes on."""
+
+
+class Store(
+    Resets,
+    ResetReader,
+    Schedule,
+    Outbox,
+    Limits,
+    Observations,
+    GraphRecord,
+    Heartbeats,
+    DeadLetters,
+    Archive,
+    Protocol,
+):
+    """
+    All roles at once, for what puts the use cases together.
+
+    Every method raises StorageUnavailable where the tables do not answer after the client's own
+    retries; then it is unknown whether a write took place.
+    """
+
+
 class Queues(Protocol):
-    """Messages that never expire. Raises StorageUnavailable."""
+    """Send messages that never expire. Raises StorageUnavailable."""
 
     async def request(self, received: Received) -> None:
         """Send the request, with its id as `requestId`, to where `run_reset` reads."""
@@ -170,13 +259,21 @@ class Queues(Protocol):
     async def notification(self, target: str, reset_id: str, n: int) -> None:
         """Ask for the delivery of one answer."""
 
+
+class QueueAges(Protocol):
+    """How long messages have been waiting. Raises StorageUnavailable."""
+
     async def oldest(self) -> Mapping[str, datetime | None]:
         """Return of each queue when the oldest message that can be seen was put there."""
+
+
+class PoisonQueues(Protocol):
+    """Messages that failed too often. Raises StorageUnavailable."""
 
     def poisoned(self) -> AsyncIterator[PoisonMessage]:
         """Yield what lies on the poison queues, invisible to others for some minutes."""
 
-    async def forget(self, message: PoisonMessage) -> None:
+    async def delete(self, message: PoisonMessage) -> None:
         """Delete a poison message; one that is gone is left alone."""
 
 

@@ -1,9 +1,10 @@
 """
-What the timer `remediate` would ask for, from what it saw of a job. Pure: no clock, no I/O.
+Decide what the timer `remediate` submits, from what it saw of a job. Pure: no clock, no I/O.
 
-`look` marks; `wishes` says what is due by the mark, the slot or the logs; `judge` puts it to the
-policy, so that only what it lets go or puts to a person is asked for. Refused and waiting wishes
-are left alone, and come up again at the next tick, with their id still unused.
+`observe` gives the observation row; `candidates` yields what is due by the observation or the
+slot; `judge` puts a candidate to the policy. Only what the policy lets go, or puts to a person, is
+submitted. Refused and waiting candidates are skipped, and come up again at the next tick, with
+their id still unused.
 """
 
 import hashlib
@@ -40,7 +41,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Observation:
-    """A target as one tick saw it; `watch` is the row after this look."""
+    """A target as one tick saw it; `watch` is the observation row after it."""
 
     alias: str
     target: Target
@@ -75,10 +76,10 @@ class Skipped:
     why: str
 
 
-def look(
+def observe(
     before: JobObservation, job: JobRow, snapshot: SyncJob, target: Target, *, now: datetime
 ) -> JobObservation:
-    """Return the watch row after this look: the mark stays while the job shows the same."""
+    """Return the observation row as of now; `since` stays while the job shows the same."""
     there = (target.service_principal_id, snapshot.id)
     if (before.service_principal_id, before.job_id) != there:
         # Another job by the same alias: what was seen says nothing of this one.
@@ -105,24 +106,24 @@ def look(
     )
 
 
-def wishes(sight: Observation, *, now: datetime) -> Iterator[Candidate | Skipped]:
+def candidates(observation: Observation, *, now: datetime) -> Iterator[Candidate | Skipped]:
     """What is due by what the job shows and by the clock, the most urgent first."""
-    if sight.watch.quarantined:
+    if observation.watch.quarantined:
         # Until that is over nothing else is: a full restart would clear it by the way.
-        yield _clearing(sight, now)
+        yield _clearing(observation, now)
         return
-    every = sight.target.schedule
+    every = observation.target.schedule
     if every is not None:
         yield Candidate(
             cause=Cause.SCHEDULE,
             key=str((now - _EPOCH) // every),
-            scope=_scope(sight.target.remediate),
+            scope=_scope(observation.target.remediate),
             reason=f"the periodic restart of this target (every {_in_words(every)})",
         )
 
 
-def _clearing(sight: Observation, now: datetime) -> Candidate | Skipped:
-    watch, remediate = sight.watch, sight.target.remediate
+def _clearing(observation: Observation, now: datetime) -> Candidate | Skipped:
+    watch, remediate = observation.watch, observation.target.remediate
     line = quarantine.line(watch.reason)
     words = f"the job is in quarantine ({watch.reason or 'an unknown reason'})"
     since = watch.since or now
@@ -147,10 +148,10 @@ def _clearing(sight: Observation, now: datetime) -> Candidate | Skipped:
     )
 
 
-def reads_logs(sight: Observation) -> Candidate | None:
-    """The wish that the provisioning logs may turn out to grant, where it is worth reading them."""
-    remediate = sight.target.remediate
-    if remediate is None or remediate.stale_links is None or sight.watch.quarantined:
+def reads_logs(observation: Observation) -> Candidate | None:
+    """The candidate that the provisioning logs may confirm, where it is worth reading them."""
+    remediate = observation.target.remediate
+    if remediate is None or remediate.stale_links is None or observation.watch.quarantined:
         return None
     return Candidate(
         cause=Cause.STALE,
@@ -160,15 +161,15 @@ def reads_logs(sight: Observation) -> Candidate | None:
     )
 
 
-def logs_since(sight: Observation, *, now: datetime) -> datetime:
-    """What lies before our last restart has been evaluated anew since."""
+def logs_since(observation: Observation, *, now: datetime) -> datetime:
+    """What lies before our last restart has been evaluated again since."""
     back = now - LOGS_REACH_BACK
-    return max(back, sight.job.last_restart_at or back)
+    return max(back, observation.job.last_restart_at or back)
 
 
-def stale(wish: Candidate, sight: Observation, links: StaleLinks) -> Candidate | Skipped:
-    """The same wish with what the logs showed; left alone where that is too little."""
-    remediate = sight.target.remediate
+def stale(candidate: Candidate, observation: Observation, links: StaleLinks) -> Candidate | Skipped:
+    """The same candidate with what the logs showed; skipped where that is too little."""
+    remediate = observation.target.remediate
     least = remediate.stale_links if remediate is not None else None
     if not links.readable:
         return Skipped(
@@ -185,14 +186,14 @@ def stale(wish: Candidate, sight: Observation, links: StaleLinks) -> Candidate |
         )
     more = "" if links.whole else " or more"
     return replace(
-        wish,
+        candidate,
         reason=f"{len(users)}{more} users are linked to accounts that no longer exist "
         "(InvalidAnchor in the provisioning logs); only a full restart breaks these links",
     )
 
 
 def judge(
-    wish: Candidate, sight: Observation, history: History, rules: Rules, *, now: datetime
+    candidate: Candidate, observation: Observation, history: History, rules: Rules, *, now: datetime
 ) -> Submit | Skipped:
     """
     Put it to the policy, as if it were accepted now.
@@ -201,53 +202,57 @@ def judge(
     under an id of its own, so that the real one can still come in the same slot.
     """
     rehearsed = not rules.enabled
-    reset = _as_reset(wish, sight, now)
-    decision = policy.decide(reset, sight.snapshot, history, replace(rules, enabled=True), now=now)
+    reset = _as_reset(candidate, observation, now)
+    decision = policy.decide(
+        reset, observation.snapshot, history, replace(rules, enabled=True), now=now
+    )
     match decision:
         case policy.Go():
-            why = wish.reason
+            why = candidate.reason
         case policy.Ask():
-            why = f"{wish.reason}; a person is asked: {decision.reason}"
+            why = f"{candidate.reason}; a person is asked: {decision.reason}"
         case policy.Wait() | policy.Refuse():
-            return Skipped(cause=wish.cause, why=decision.reason)
-    return Submit(received=received(wish, sight, now=now, dry_run=rehearsed), why=why)
+            return Skipped(cause=candidate.cause, why=decision.reason)
+    return Submit(received=received(candidate, observation, now=now, dry_run=rehearsed), why=why)
 
 
-def received(wish: Candidate, sight: Observation, *, now: datetime, dry_run: bool) -> Received:
+def received(
+    candidate: Candidate, observation: Observation, *, now: datetime, dry_run: bool
+) -> Received:
     """The request, under the id that makes it one however often it is asked for."""
     return Received(
-        id=request_id(wish, sight, now=now) + ("-dry" if dry_run else ""),
+        id=request_id(candidate, observation, now=now) + ("-dry" if dry_run else ""),
         request=ResetRequest(
-            target=sight.alias,
-            scope=wish.scope,
-            reason=wish.reason[:1000],
+            target=observation.alias,
+            scope=candidate.scope,
+            reason=candidate.reason[:1000],
             requested_by=REMEDIATE,
             dry_run=dry_run,
         ),
     )
 
 
-def request_id(wish: Candidate, sight: Observation, *, now: datetime) -> str:
+def request_id(candidate: Candidate, observation: Observation, *, now: datetime) -> str:
     """Cause, and 32 hex digits of SHA-256 over alias and key (for stale links: the window)."""
-    window = max(sight.target.cooldown, SHORTEST_WINDOW)
-    key = str((now - _EPOCH) // window) if wish.cause is Cause.STALE else wish.key
+    window = max(observation.target.cooldown, SHORTEST_WINDOW)
+    key = str((now - _EPOCH) // window) if candidate.cause is Cause.STALE else candidate.key
     # Length-prefixed, as `requests.derived_id` is.
-    text = "".join(f"{len(part)}:{part}" for part in (sight.alias, key))
-    return f"{wish.cause}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+    text = "".join(f"{len(part)}:{part}" for part in (observation.alias, key))
+    return f"{candidate.cause}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
-def _as_reset(wish: Candidate, sight: Observation, now: datetime) -> Reset:
+def _as_reset(candidate: Candidate, observation: Observation, now: datetime) -> Reset:
     return Reset(
-        id=request_id(wish, sight, now=now),
-        target=sight.alias,
+        id=request_id(candidate, observation, now=now),
+        target=observation.alias,
         requested_at=now,
-        service_principal_id=sight.target.service_principal_id,
-        job_id=sight.target.job_id,
-        scope=wish.scope,
+        service_principal_id=observation.target.service_principal_id,
+        job_id=observation.target.job_id,
+        scope=candidate.scope,
         requested_by=REMEDIATE,
         via=REMEDIATE,
-        reason=wish.reason,
-        seen_number=sight.job.number,
+        reason=candidate.reason,
+        seen_number=observation.job.number,
     )
 
 

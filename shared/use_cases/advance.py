@@ -127,7 +127,7 @@ class Engine:
             job=job,
             budget=await self.store.budget(_day(now), reset.id),
             fleet=await self.store.fleet(),
-            watch=(await self.store.read_watch(reset.target)).row,
+            watch=(await self.store.read_observation(reset.target)).row,
         )
         if reset.dry_run:
             return await self._preview(reset, history, now)

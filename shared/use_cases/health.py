@@ -1,4 +1,4 @@
-"""How the app is, from its settings, rows and queues; no Graph call."""
+"""Report how the app is, from its settings, rows and queues; no Graph call."""
 
 import asyncio
 import hmac
@@ -9,13 +9,14 @@ from typing import Any, Final
 from shared.config import Settings
 from shared.domain import policy
 from shared.domain.errors import StorageUnavailable
-from shared.domain.ports import Clock, Queues, Store
+from shared.domain.ports import Clock, QueueAges, Vitals
 from shared.domain.reset import Fleet
 from shared.domain.sync_job import GraphObservation
 from shared.names import REMEDIATE
 from shared.use_cases.sweep import HEARTBEAT
 
 LATE: Final = timedelta(minutes=5)
+EMPTY_CATALOGUE: Final = "RESET_TARGETS: empty; nothing may be reset: list the targets"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,24 +27,20 @@ class Report:
     body: dict[str, Any]
 
 
+@dataclass(frozen=True, kw_only=True)
 class Health:
     """The use case `health`; both ports are None where storage is not configured."""
 
-    def __init__(
-        self, *, store: Store | None, queues: Queues | None, settings: Settings, clock: Clock
-    ) -> None:
-        self._store = store
-        self._queues = queues
-        self._settings = settings
-        self._clock = clock
-        rarely = 2 * longest_gap(settings.remediation_schedule)
-        self._late = {HEARTBEAT: LATE, REMEDIATE: max(LATE, rarely)}
+    vitals: Vitals | None
+    queues: QueueAges | None
+    settings: Settings
+    clock: Clock
 
     async def report(self, key: str, *, signed_in: bool = False) -> Report:
-        """A bad setting or storage that does not answer is 503, and named."""
-        problems = list(self._settings.problems)
-        if self._settings.catalogue is not None and not self._settings.catalogue:
-            problems.append(_EMPTY)
+        """Name every bad setting, and storage that does not answer; then the status is 503."""
+        problems = list(self.settings.problems)
+        if self.settings.catalogue is not None and not self.settings.catalogue:
+            problems.append(EMPTY_CATALOGUE)
         in_detail = signed_in or self._is_key(key)
         seen: dict[str, Any] = {}
         try:
@@ -56,43 +53,52 @@ class Health:
         return Report(status=503 if problems else 200, body=body)
 
     def _is_key(self, key: str) -> bool:
-        wanted = self._settings.health_key
+        wanted = self.settings.health_key
         return bool(wanted) and hmac.compare_digest(wanted.encode(), key.encode())
 
     async def _seen(self, in_detail: bool) -> dict[str, Any]:
         """One read shows whether storage answers; the detail is a few more."""
-        if self._store is None or self._queues is None:
+        if self.vitals is None or self.queues is None:
             return {}
         if not in_detail:
-            await self._store.last_beat(HEARTBEAT)
+            await self.vitals.last_beat(HEARTBEAT)
             return {}
+        gaps = self._allowed_gaps()
         beats, graph, fleet, oldest = await asyncio.gather(
-            asyncio.gather(*map(self._store.last_beat, self._late)),
-            self._store.graph_seen(),
-            self._store.fleet(),
-            self._queues.oldest(),
+            asyncio.gather(*map(self.vitals.last_beat, gaps)),
+            self.vitals.graph_seen(),
+            self.vitals.fleet(),
+            self.queues.oldest(),
         )
         return {
             "graph": {str(each.mood): _sighting(each) for each in graph},
             "fleet": _fleet(fleet),
             "timers": {
-                timer: {"lastRun": beat and beat.isoformat(), "late": self._is_late(timer, beat)}
-                for timer, beat in zip(self._late, beats, strict=True)
+                timer: {
+                    "lastRun": beat and beat.isoformat(),
+                    "late": self._is_late(beat, gaps[timer]),
+                }
+                for timer, beat in zip(gaps, beats, strict=True)
             },
             "queues": {
                 name: {"oldestMessageSeconds": self._age(at)} for name, at in oldest.items()
             },
         }
 
-    def _is_late(self, timer: str, beat: datetime | None) -> bool:
-        return beat is None or self._clock() - beat > self._late[timer]
+    def _allowed_gaps(self) -> dict[str, timedelta]:
+        """How long each timer may be silent before it is late."""
+        rarely = 2 * longest_gap(self.settings.remediation_schedule)
+        return {HEARTBEAT: LATE, REMEDIATE: max(LATE, rarely)}
+
+    def _is_late(self, beat: datetime | None, allowed: timedelta) -> bool:
+        return beat is None or self.clock() - beat > allowed
 
     def _age(self, since: datetime | None) -> int | None:
         # The queue's clock is not ours: a little ahead, it would make the age negative.
-        return None if since is None else max(0, int((self._clock() - since).total_seconds()))
+        return None if since is None else max(0, int((self.clock() - since).total_seconds()))
 
     def _configured(self) -> dict[str, Any]:
-        settings = self._settings
+        settings = self.settings
         return {
             "resetsEnabled": settings.enabled,
             "targets": sorted(settings.catalogue or {}),
@@ -104,9 +110,6 @@ class Health:
             "dailyBudget": settings.daily_budget,
             "publicUrl": settings.public_url,
         }
-
-
-_EMPTY: Final = "RESET_TARGETS: empty; nothing may be reset: list the targets"
 
 
 def longest_gap(schedule: str) -> timedelta:

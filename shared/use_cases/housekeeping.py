@@ -1,51 +1,46 @@
-"""What the sweep does beside its ticks: poison queues and retention."""
+"""Record poison messages, and delete resets whose retention is over."""
 
 import json
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from shared.domain.errors import InvalidRequest, RelinkError
 from shared.domain.messages import read_message, unreadable_key
-from shared.domain.ports import Clock, Queues, Store
+from shared.domain.ports import Archive, Clock, DeadLetters, Heartbeats, PoisonQueues
 from shared.domain.reset import PoisonMessage
 from shared.names import RESETS_QUEUE
 from shared.telemetry import emit
 from shared.use_cases.accept import Acceptance
 
-MOST_FORGOTTEN: Final = 100
+MAX_FORGOTTEN: Final = 100
 RETENTION: Final = "retention"
 RETENTION_EVERY: Final = timedelta(hours=1)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Housekeeping:
-    """Harmless when done twice; everything is recorded before it is deleted."""
+    """What the sweep's timer does beside sweeping: harmless when done twice."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        queues: Queues,
-        acceptance: Acceptance,
-        retention: timedelta,
-        clock: Clock,
-    ) -> None:
-        self._store = store
-        self._queues = queues
-        self._acceptance = acceptance
-        self._retention = retention
-        self._clock = clock
+    archive: Archive
+    dead_letters: DeadLetters
+    heartbeats: Heartbeats
+    poison: PoisonQueues
+    acceptance: Acceptance
+    retention: timedelta
+    clock: Clock
 
     async def empty_poison_queues(self) -> int:
-        """Record each message, then delete it; return how many there were."""
+        """Record each message before it is deleted; return how many there were."""
         count = 0
-        async for message in self._queues.poisoned():
+        async for message in self.poison.poisoned():
             try:
                 await self._record(message)
             except RelinkError as error:
-                # It stays where it is and is read again; the others must not wait for it.
+                # It stays where it is and is read again; the others do not wait for it.
                 emit("storage.failed", what="poison", message=message.id, why=str(error))
                 continue
-            await self._queues.forget(message)
+            await self.poison.delete(message)
             count += 1
         return count
 
@@ -73,7 +68,7 @@ class Housekeeping:
             received = read_message(body, message_id=message.id)
             if not received.own_id:
                 raise InvalidRequest("message: failed too often, and has no requestId; send again")
-            accepted = await self._acceptance.accept(received, via="queue")
+            accepted = await self.acceptance.accept(received, via="queue")
         except InvalidRequest as error:
             return await self._keep(message, str(error))
         return accepted.stored.row.id
@@ -81,23 +76,23 @@ class Housekeeping:
     async def _keep(self, message: PoisonMessage, reason: str) -> str:
         body = message.text.encode("utf-8", "surrogatepass")
         key = unreadable_key(message.id, body)
-        return await self._store.keep_unreadable(
-            key, body, reason=reason, queue=f"{message.queue}-poison", at=self._clock()
+        return await self.dead_letters.keep_unreadable(
+            key, body, reason=reason, queue=f"{message.queue}-poison", at=self.clock()
         )
 
     async def forget_outdated(self) -> int:
         """Delete resets that ended before the retention; once an hour, some at a time."""
-        now = self._clock()
-        last = await self._store.last_beat(RETENTION)
+        now = self.clock()
+        last = await self.heartbeats.last_beat(RETENTION)
         if last is not None and now - last < RETENTION_EVERY:
             return 0
-        count, limit = 0, now - self._retention
-        for target in await self._store.targets():
-            for reset in await self._store.outdated(target, before=limit, most=MOST_FORGOTTEN):
+        count, limit = 0, now - self.retention
+        for target in await self.archive.targets():
+            for reset in await self.archive.outdated(target, before=limit, most=MAX_FORGOTTEN):
                 if reset.finished_at is not None and reset.finished_at < limit:
-                    await self._store.forget(reset)
+                    await self.archive.forget(reset)
                     count += 1
-        await self._store.beat(RETENTION, at=now)
+        await self.heartbeats.beat(RETENTION, at=now)
         return count
 
 

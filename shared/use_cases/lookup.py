@@ -5,24 +5,20 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from shared.domain.errors import InvalidRequest, NotFound
-from shared.domain.keys import reset_key
-from shared.domain.ports import Store
-from shared.domain.requests import ALIAS_PATTERN, ID_PATTERN, RESERVED
+from shared.domain.keys import is_reset_key, reset_key
+from shared.domain.ports import ResetReader
+from shared.domain.requests import ALIAS, RESERVED, RESET_ID
 from shared.domain.reset import OPEN, HistoryEntry, Link, Reset, State
 
-MOST_A_PAGE: Final = 100
-USUAL_PAGE: Final = 50
-AT_ONCE: Final = 10
+MAX_PAGE: Final = 100
+DEFAULT_PAGE: Final = 50
+MAX_READS_AT_ONCE: Final = 10
 """Point reads side by side: a page of open resets is two for each."""
-
-_ALIAS: Final = re.compile(ALIAS_PATTERN[1:-1])
-_ID: Final = re.compile(ID_PATTERN[1:-1])
-_KEY: Final = re.compile(r"reset:[0-9]{13}:" + ID_PATTERN[1:-1])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,17 +36,17 @@ class ListQuery:
 
     target: str = ""
     state: State | None = None
-    limit: int = USUAL_PAGE
+    limit: int = DEFAULT_PAGE
     continuation: str = ""
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> "ListQuery":
         """Raise InvalidRequest naming the parameter; one that is not known is left alone."""
-        state, limit = query.get("state", ""), query.get("limit", str(USUAL_PAGE))
+        state, limit = query.get("state", ""), query.get("limit", str(DEFAULT_PAGE))
         if state and state not in set(State):
             raise InvalidRequest(f"state: must be one of {', '.join(State)}")
-        if not re.fullmatch("[0-9]{1,3}", limit) or not 1 <= int(limit) <= MOST_A_PAGE:
-            raise InvalidRequest(f"limit: must be a number from 1 to {MOST_A_PAGE}")
+        if not re.fullmatch("[0-9]{1,3}", limit) or not 1 <= int(limit) <= MAX_PAGE:
+            raise InvalidRequest(f"limit: must be a number from 1 to {MAX_PAGE}")
         return cls(
             target=query.get("target", ""),
             state=State(state) if state else None,
@@ -65,28 +61,28 @@ class ListPage:
     continuation: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Lookup:
     """The use cases `get_reset`, `list_resets` and `show_reset`; changes nothing."""
 
-    def __init__(self, *, store: Store) -> None:
-        self._store = store
+    resets: ResetReader
 
     async def find(self, reset_id: str) -> Found:
         """Two point reads and two ranges; raise NotFound where there is none."""
-        reset = await self._read(reset_id) if _ID.fullmatch(reset_id) else None
-        if reset is None:
+        stored = await self.resets.find_reset(reset_id) if RESET_ID.fullmatch(reset_id) else None
+        if stored is None:
             raise NotFound(f"there is no reset {reset_id[:128]}")
         events, links = await asyncio.gather(
-            self._store.events(reset),
-            self._store.links(reset),
+            self.resets.events(stored.row),
+            self.resets.links(stored.row),
         )
-        return Found(reset=reset, events=events, links=links)
+        return Found(reset=stored.row, events=events, links=links)
 
     async def page(self, question: ListQuery) -> ListPage:
         """Of the question's target the newest first; without one what is open, by target."""
         target = question.target
-        if target and (not _ALIAS.fullmatch(target) or target in RESERVED):
-            raise InvalidRequest("target: no alias of a target; give one of the catalogue")
+        if target and (not ALIAS.fullmatch(target) or target in RESERVED):
+            raise InvalidRequest("target: not an alias; give one of the catalogue")
         page = await (self._of_target(question) if target else self._open(question))
         if question.state is None:
             return page
@@ -94,9 +90,9 @@ class Lookup:
         return ListPage(resets=kept, continuation=page.continuation)
 
     async def _of_target(self, question: ListQuery) -> ListPage:
-        after = _position(question, _KEY)
+        after = _position(question, is_reset_key)
         # One more than asked for: it tells whether there is a next page.
-        rows = await self._store.resets(question.target, after=after, most=question.limit + 1)
+        rows = await self.resets.resets(question.target, after=after, most=question.limit + 1)
         page = rows[: question.limit]
         if len(rows) == len(page):
             return ListPage(resets=page)
@@ -107,13 +103,13 @@ class Lookup:
 
     async def _open(self, question: ListQuery) -> ListPage:
         """From the sweep's index, which holds what is open and nothing else."""
-        after = _position(question, re.compile(f"{_ALIAS.pattern} {_ID.pattern}"))
+        after = _position(question, _is_place)
         begin, _, after_id = after.partition(" ")
         wanted, places = question.limit + 1, list[tuple[str, str]]()
-        for target in await self._store.targets():
+        for target in await self.resets.targets():
             if target < begin or len(places) == wanted:
                 continue
-            ids = await self._store.open_ids(
+            ids = await self.resets.open_ids(
                 target,
                 after=after_id if target == begin else "",
                 most=wanted - len(places),
@@ -121,20 +117,20 @@ class Lookup:
             places += [(target, each) for each in ids]
         page = places[: question.limit]
         resets: list[Reset] = []
-        for start in range(0, len(page), AT_ONCE):
-            some = [self._read(reset_id) for _, reset_id in page[start : start + AT_ONCE]]
-            # What has ended since the index was read is open no more.
-            resets += [
-                reset for reset in await asyncio.gather(*some) if reset and reset.state in OPEN
-            ]
+        for start in range(0, len(page), MAX_READS_AT_ONCE):
+            some = page[start : start + MAX_READS_AT_ONCE]
+            found = await asyncio.gather(*(self.resets.find_reset(each) for _, each in some))
+            # What has ended since the index was read is no longer open.
+            resets += [stored.row for stored in found if stored and stored.row.state in OPEN]
         more = len(places) > len(page)
         token = _token(question, " ".join(page[-1])) if more else ""
         return ListPage(resets=resets, continuation=token)
 
-    async def _read(self, reset_id: str) -> Reset | None:
-        claim = await self._store.find(reset_id)
-        stored = await self._store.read_reset(claim) if claim is not None else None
-        return stored.row if stored is not None else None
+
+def _is_place(position: str) -> bool:
+    """True for the alias and the id of a row of the open list."""
+    alias, _, reset_id = position.partition(" ")
+    return bool(ALIAS.fullmatch(alias) and RESET_ID.fullmatch(reset_id))
 
 
 def _token(question: ListQuery, position: str) -> str:
@@ -142,12 +138,12 @@ def _token(question: ListQuery, position: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _position(question: ListQuery, shape: re.Pattern[str]) -> str:
+def _position(question: ListQuery, fits: Callable[[str], bool]) -> str:
     """
-    Where the page begins, out of its token; raise InvalidRequest for one that this list never gave.
+    Read from the token where the page begins; raise InvalidRequest for another list's token.
 
-    The mark keeps a token to its question. It is no secret: whoever makes one up sees nothing that
-    they could not ask for.
+    The mark ties a token to its question. It is not a secret: a made-up one shows nothing that
+    its maker could not ask for.
     """
     token = question.continuation
     if not token:
@@ -157,7 +153,7 @@ def _position(question: ListQuery, shape: re.Pattern[str]) -> str:
         mark, _, position = text.decode().partition(" ")
     except (binascii.Error, ValueError):
         mark = position = ""
-    if not shape.fullmatch(position) or mark != _mark(question, position):
+    if not fits(position) or mark != _mark(question, position):
         raise InvalidRequest("continuation: not one of this list; begin again without it")
     return position
 

@@ -1,13 +1,13 @@
-"""Deliver the answers of the outbox: a ticket system that is down loses none and repeats none."""
+"""Deliver the notifications of the outbox to the ticket systems."""
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
 from shared.domain.errors import Conflict, InvalidRequest, NotDelivered
-from shared.domain.ports import Clock, Notifier, Store
+from shared.domain.ports import Clock, Notifier, Outbox, Resets
 from shared.domain.reset import HistoryEntry, Notification, Stored
 from shared.names import NOTIFICATIONS_QUEUE
 from shared.telemetry import emit
@@ -15,35 +15,29 @@ from shared.telemetry import emit
 GIVE_UP_AFTER: Final = timedelta(days=1)
 BEGIN_WITHIN: Final = timedelta(seconds=10)
 # More than a delivery may take (10 s to begin, 20 s to end) and clocks may differ.
-BACK_OFF_FROM: Final = timedelta(minutes=2)
-BACK_OFF_TO: Final = timedelta(hours=1)
+MIN_BACK_OFF: Final = timedelta(minutes=2)
+MAX_BACK_OFF: Final = timedelta(hours=1)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Notify:
-    """The use case `notify`."""
+    """The use case `notify`: a ticket system that is down loses no notification."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        notifiers: Mapping[str, Notifier],
-        clock: Clock,
-        jitter: Callable[[], float],
-    ) -> None:
-        self._store = store
-        self._notifiers = notifiers
-        self._clock = clock
-        self._jitter = jitter
+    outbox: Outbox
+    resets: Resets
+    notifiers: Mapping[str, Notifier]
+    clock: Clock
+    jitter: Callable[[], float]
 
     async def notify(self, text: str) -> None:
         """
-        Deliver the answer that the message names; one that is gone was delivered before.
+        Deliver the notification that the message names; one that is gone was delivered before.
 
-        Raise InvalidRequest where it names none: then it ends as poison, and is kept from there.
+        Raise InvalidRequest where it names none: it then ends as poison, and is kept from there.
         """
         target, reset_id, n = _named(text)
-        stored = await self._store.read_answer(target, reset_id, n)
-        now = self._clock()
+        stored = await self.outbox.read_notification(target, reset_id, n)
+        now = self.clock()
         if stored is None or stored.row.due_at > now:
             return
         answer = stored.row
@@ -55,17 +49,17 @@ class Notify:
             answer, attempts=answer.attempts + 1, due_at=now + self._back_off(answer.attempts)
         )
         try:
-            claimed = await self._store.put_off(stored, later)
+            claimed = await self.outbox.put_off(stored, later)
         except Conflict:
             return
-        if self._clock() - now > BEGIN_WITHIN:
-            # Held up since: the next try may be under way by now, and would not know of this one.
+        if self.clock() - now > BEGIN_WITHIN:
+            # Held up since: the next try may be under way, and would not know of this one.
             return
         await self._deliver(claimed, again=answer.attempts > 0)
 
     async def _deliver(self, claimed: Stored[Notification], *, again: bool) -> None:
         answer = claimed.row
-        notifier = self._notifiers.get(answer.notifier)
+        notifier = self.notifiers.get(answer.notifier)
         try:
             if notifier is None:
                 raise NotDelivered(f"there is no notifier {answer.notifier!r}; set it in NOTIFIERS")
@@ -80,34 +74,33 @@ class Notify:
                 why=str(error),
             )
             return
-        await self._store.delivered(claimed)
+        await self.outbox.take_out(claimed)
         emit("answer.delivered", id=answer.id, target=answer.target, notifier=answer.notifier)
 
     async def _give_up(self, stored: Stored[Notification]) -> None:
         answer = stored.row
-        claim = await self._store.find(answer.id)
-        reset = await self._store.read_reset(claim) if claim is not None else None
+        reset = await self.resets.find_reset(answer.id)
         if reset is None:
-            await self._store.delivered(stored)
+            await self.outbox.take_out(stored)
         else:
-            now, x = self._clock(), replace(reset.row, sequence=reset.row.sequence + 1)
+            after = replace(reset.row, sequence=reset.row.sequence + 1)
             event = HistoryEntry(
-                sequence=x.sequence,
-                at=now,
-                state=x.state,
+                sequence=after.sequence,
+                at=self.clock(),
+                state=after.state,
                 by="relink",
                 detail=f"undeliverable: the answer ({answer.kind}) to {answer.notifier} "
                 f"{answer.ticket_id}".rstrip(),
             )
             try:
-                await self._store.commit(reset, x, event=event, given_up=stored)
+                await self.resets.commit(reset, after, event=event, given_up=stored)
             except Conflict:
                 return
         emit("answer.undeliverable", id=answer.id, target=answer.target, notifier=answer.notifier)
 
     def _back_off(self, attempts: int) -> timedelta:
-        ceiling = min(BACK_OFF_TO, BACK_OFF_FROM * (1 << min(attempts, 10)))
-        return BACK_OFF_FROM + ceiling * self._jitter()
+        ceiling = min(MAX_BACK_OFF, MIN_BACK_OFF * (1 << min(attempts, 10)))
+        return MIN_BACK_OFF + ceiling * self.jitter()
 
 
 def _named(text: str) -> tuple[str, str, int]:
@@ -116,7 +109,7 @@ def _named(text: str) -> tuple[str, str, int]:
         target, reset_id, n = found["target"], found["id"], found["n"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise InvalidRequest(
-            f"message: no answer's name; {NOTIFICATIONS_QUEUE} is written by the app itself"
+            f"message: names no notification; {NOTIFICATIONS_QUEUE} is written by the app itself"
         ) from error
     if not (isinstance(target, str) and isinstance(reset_id, str) and isinstance(n, int)):
         raise InvalidRequest("message: target and id must be strings, n a number")

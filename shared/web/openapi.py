@@ -19,7 +19,7 @@ from shared.domain.requests import (
     leave_out_empty_defaults,
 )
 from shared.domain.reset import State
-from shared.use_cases.lookup import MOST_A_PAGE, USUAL_PAGE
+from shared.use_cases.lookup import DEFAULT_PAGE, MAX_PAGE
 from shared.use_cases.receive_webhook import LONGEST_WEBHOOK
 from shared.web.messages import HTML, JSON, PROBLEM, TITLES, HttpResponse
 from shared.web.views import (
@@ -139,7 +139,7 @@ def _list() -> _Part:
             ),
             _query(
                 "limit",
-                {"type": "integer", "minimum": 1, "maximum": MOST_A_PAGE, "default": USUAL_PAGE},
+                {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE},
                 "Resets a page.",
             ),
             _query(

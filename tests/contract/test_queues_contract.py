@@ -124,8 +124,8 @@ async def test_a_forgotten_poison_message_is_gone_and_forgetting_it_again_is_har
     await account.put_poison(QUEUES[0], "x")
     (message,) = [m async for m in account.queues.poisoned()]
 
-    await account.queues.forget(message)
-    await account.queues.forget(message)
+    await account.queues.delete(message)
+    await account.queues.delete(message)
     assert await account.texts(f"{QUEUES[0]}-poison") == []
 
 
@@ -136,7 +136,7 @@ async def test_a_poison_message_that_another_has_taken_since_is_not_deleted(
     (message,) = [m async for m in account.queues.poisoned()]
 
     with pytest.raises(StorageUnavailable):
-        await account.queues.forget(replace(message, receipt="bm90LW1pbmU="))
+        await account.queues.delete(replace(message, receipt="bm90LW1pbmU="))
 
 
 async def test_poison_queues_that_nobody_has_made_are_empty(azurite: str) -> None:

@@ -382,7 +382,7 @@ async def test_how_graph_was_is_kept_by_mood_and_is_no_target(store: Store) -> N
 
 
 async def test_the_watch_row_is_written_under_its_etag_and_comes_back(store: Store) -> None:
-    absent = await store.read_watch("sales")
+    absent = await store.read_observation("sales")
     seen = JobObservation(
         target="sales",
         service_principal_id="sp",
@@ -395,15 +395,15 @@ async def test_the_watch_row_is_written_under_its_etag_and_comes_back(store: Sto
         seen_at=NOW,
         relapsed_at=NOW,
     )
-    first = await store.write_watch(absent, seen)
+    first = await store.write_observation(absent, seen)
     with pytest.raises(Conflict):
-        await store.write_watch(absent, seen)
-    second = await store.write_watch(first, replace(seen, quarantined=False, began=None))
+        await store.write_observation(absent, seen)
+    second = await store.write_observation(first, replace(seen, quarantined=False, began=None))
     with pytest.raises(Conflict):
-        await store.write_watch(first, seen)
+        await store.write_observation(first, seen)
 
     assert (absent.row, absent.etag) == (JobObservation(target="sales"), "")
-    assert await store.read_watch("sales") == second
+    assert await store.read_observation("sales") == second
     assert second.row == replace(seen, quarantined=False, began=None)
     assert (await store.read_job("sales")).etag == ""
 
@@ -438,30 +438,30 @@ async def test_sent_is_merged_under_the_due_rows_etag_alone(store: Store) -> Non
 
 async def test_an_answer_is_put_off_and_taken_out_under_its_etag(store: Store) -> None:
     stored = await store.insert(reset(), event(), (answer(),))
-    first = await store.read_answer("sales", "r1", 1)
+    first = await store.read_notification("sales", "r1", 1)
     assert first is not None
     later = replace(first.row, attempts=1, due_at=NOW + timedelta(hours=1))
     second = await store.put_off(first, later)
 
     with pytest.raises(Conflict):
         await store.put_off(first, later)
-    await store.delivered(first)
-    assert await store.read_answer("sales", "r1", 1) == second
-    await store.delivered(second)
-    await store.delivered(second)
+    await store.take_out(first)
+    assert await store.read_notification("sales", "r1", 1) == second
+    await store.take_out(second)
+    await store.take_out(second)
 
-    assert await store.read_answer("sales", "r1", 1) is None
+    assert await store.read_notification("sales", "r1", 1) is None
     assert stored.row.id == "r1"
 
 
 async def test_an_answer_is_given_up_in_one_transaction_with_its_event(store: Store) -> None:
     open_one = await store.insert(reset(), event(), (answer(),))
     ended = await store.commit(open_one, replace(open_one.row, due_at=None, finished_at=NOW))
-    given_up = await store.read_answer("sales", "r1", 1)
+    given_up = await store.read_notification("sales", "r1", 1)
 
     await store.commit(ended, replace(ended.row, sequence=2), event=event(2), given_up=given_up)
 
-    assert await store.read_answer("sales", "r1", 1) is None
+    assert await store.read_notification("sales", "r1", 1) is None
     assert len(await store.events(ended.row)) == 2
 
 
@@ -551,11 +551,11 @@ async def test_a_row_of_a_newer_version_is_left_alone(tables: Tables) -> None:
     store = tables.store()
     await store.insert(reset(version=2), event(), ())
 
-    await store.write_watch(
-        await store.read_watch("sales"), JobObservation(target="sales", version=2)
+    await store.write_observation(
+        await store.read_observation("sales"), JobObservation(target="sales", version=2)
     )
 
     with pytest.raises(NewerRow):
         await store.read_reset(claim())
     with pytest.raises(NewerRow):
-        await store.read_watch("sales")
+        await store.read_observation("sales")

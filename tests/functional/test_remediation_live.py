@@ -80,7 +80,7 @@ async def test_a_mass_deletion_is_left_alone_and_health_shows_what_the_timer_saw
                 return dict(body) if ran else None
 
             health = await eventually(seen)
-            watch = (await stack.store.read_watch(TARGET)).row
+            watch = (await stack.store.read_observation(TARGET)).row
             made, restarts = await made_by_the_timer(stack), await stack.restarts()
 
     assert not health["timers"]["remediate"]["late"]

@@ -229,7 +229,7 @@ class World:
         return (await self._spectator().read_job(target)).row
 
     async def watch(self, target: str = TARGET) -> JobObservation:
-        return (await self._spectator().read_watch(target)).row
+        return (await self._spectator().read_observation(target)).row
 
     def keys(self, partition: str) -> list[str]:
         return sorted(self.storage.resets.cells.partitions.get(partition, set()))

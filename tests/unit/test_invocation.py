@@ -30,3 +30,19 @@ async def test_a_result_is_passed_on() -> None:
         return 4
 
     assert await shielded(four()) == 4
+
+
+async def test_a_timer_s_failures_of_storage_are_logged_once_for_each_cause(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    group = ExceptionGroup(
+        "targets", [StorageUnavailable("down"), ValueError("x"), StorageUnavailable("down")]
+    )
+
+    with (
+        caplog.at_level("INFO"),
+        pytest.RaisesGroup(StorageUnavailable, ValueError, StorageUnavailable),
+    ):
+        await shielded(fails(group))
+
+    assert [r.getMessage() for r in caplog.records] == ['storage.failed {"why": "down"}']

@@ -19,10 +19,10 @@ from shared.domain.remediation import (
     Observation,
     Skipped,
     Submit,
+    candidates,
     judge,
-    look,
+    observe,
     request_id,
-    wishes,
 )
 from shared.domain.reset import Budget, Fleet, JobObservation, JobRow, Scope
 from shared.domain.sync_job import Quarantine, StaleLink, StaleLinks, SyncJob
@@ -52,13 +52,13 @@ def seen(
     job: JobRow = JOB,
 ) -> Observation:
     """A sight whose mark was first set that long ago."""
-    marked = look(JobObservation(target=TARGET), job, snapshot, target, now=START - since)
-    watch = look(marked, job, snapshot, target, now=START)
+    marked = observe(JobObservation(target=TARGET), job, snapshot, target, now=START - since)
+    watch = observe(marked, job, snapshot, target, now=START)
     return Observation(alias=TARGET, target=target, job=job, watch=watch, snapshot=snapshot)
 
 
 def due(sight: Observation) -> Candidate | Skipped | None:
-    found = list(wishes(sight, now=START))
+    found = list(candidates(sight, now=START))
     assert len(found) <= 1
     return found[0] if found else None
 
@@ -71,9 +71,9 @@ def is_left(found: Candidate | Skipped | None, words: str) -> bool:
 
 
 def test_a_mark_stays_while_the_job_shows_the_same() -> None:
-    first = look(JobObservation(target=TARGET), JOB, quarantined(), entry(), now=START)
+    first = observe(JobObservation(target=TARGET), JOB, quarantined(), entry(), now=START)
     moved = quarantined(began=START + HOUR)
-    later = look(first, JOB, moved, entry(), now=START + HOUR)
+    later = observe(first, JOB, moved, entry(), now=START + HOUR)
 
     assert (first.since, later.since) == (START, START)
     assert (later.began, later.seen_at) == (START + HOUR, START + HOUR)
@@ -84,9 +84,9 @@ def test_a_mark_stays_while_the_job_shows_the_same() -> None:
     [healthy(START), quarantined("TooManyDeletes"), replace(quarantined(), code="Active")],
 )
 def test_a_mark_begins_again_where_the_job_shows_something_else(next_seen: SyncJob) -> None:
-    first = look(JobObservation(target=TARGET), JOB, quarantined(), entry(), now=START)
+    first = observe(JobObservation(target=TARGET), JOB, quarantined(), entry(), now=START)
 
-    assert look(first, JOB, next_seen, entry(), now=START + HOUR).since == START + HOUR
+    assert observe(first, JOB, next_seen, entry(), now=START + HOUR).since == START + HOUR
 
 
 @pytest.mark.parametrize(
@@ -95,10 +95,10 @@ def test_a_mark_begins_again_where_the_job_shows_something_else(next_seen: SyncJ
 )
 def test_what_was_seen_of_another_job_by_the_same_alias_is_forgotten(changed: Target) -> None:
     job = replace(JOB, last_restart_at=START - SECOND)
-    first = look(JobObservation(target=TARGET), job, quarantined(), entry(), now=START)
+    first = observe(JobObservation(target=TARGET), job, quarantined(), entry(), now=START)
     there = healthy(START, job_id="another" if changed == entry() else "job-1")
 
-    later = look(first, job, there, changed, now=START + HOUR)
+    later = observe(first, job, there, changed, now=START + HOUR)
 
     assert (first.relapsed_at, later.relapsed_at, later.since) == (START, None, START + HOUR)
 
@@ -118,11 +118,11 @@ def test_a_quarantine_within_a_day_after_a_reset_is_a_relapse(
 ) -> None:
     job = replace(JOB, last_restart_at=last)
 
-    watch = look(JobObservation(target=TARGET), job, quarantined(), entry(), now=START)
+    watch = observe(JobObservation(target=TARGET), job, quarantined(), entry(), now=START)
 
     assert watch.relapsed_at == relapsed
     # And it stays, until a person's approval is later.
-    assert look(watch, job, healthy(START), entry(), now=START + HOUR).relapsed_at == relapsed
+    assert observe(watch, job, healthy(START), entry(), now=START + HOUR).relapsed_at == relapsed
 
 
 # What is due

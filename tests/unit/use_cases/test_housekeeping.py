@@ -212,7 +212,7 @@ async def test_one_target_that_cannot_be_swept_holds_up_no_other() -> None:
     world.storage.resets.cells["aaa", "due:reset:r2"] = ({"Behind": values["Behind"]}, etag)
     world.clock.forward(minutes=10)
 
-    with pytest.raises(KeyError):
+    with pytest.RaisesGroup(KeyError):
         await world.app.sweep()
 
     assert world.waiting() == ['{"id": "r1"}']

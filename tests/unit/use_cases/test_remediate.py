@@ -396,7 +396,7 @@ async def test_storage_that_fails_is_raised_in_the_end_without_a_heartbeat() -> 
     broken.faults = Faults(at=1, kind="500")
     broken.resets.faults = broken.ids.faults = broken.faults
 
-    with pytest.raises(StorageUnavailable):
+    with pytest.RaisesGroup(StorageUnavailable):
         await made.process(storage=broken).remediate()
 
     assert await made._spectator().last_beat(REMEDIATE) is None

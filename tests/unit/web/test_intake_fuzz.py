@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shared.domain.errors import InvalidRequest
 from shared.domain.reset import State
 from shared.names import QUEUES
-from shared.use_cases.lookup import MOST_A_PAGE
+from shared.use_cases.lookup import MAX_PAGE
 from shared.web.messages import HttpRequest
 from shared.web.respond import respond
 from tests.support.calls import principal
@@ -198,7 +198,7 @@ def test_decide_reset(raw: bytes, content_type: str, reset_id: str, header: str)
     reset_id=st.text(max_size=140),
     query=st.dictionaries(
         st.sampled_from(["target", "state", "limit", "continuation", "other"]),
-        st.text(max_size=40) | st.sampled_from([TARGET, "waiting", "7", str(MOST_A_PAGE)]),
+        st.text(max_size=40) | st.sampled_from([TARGET, "waiting", "7", str(MAX_PAGE)]),
     ),
     header=st.text(max_size=50) | st.just(principal()),
 )

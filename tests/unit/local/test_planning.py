@@ -9,15 +9,14 @@ from typing import Any
 
 import pytest
 
+from local.planning import Planner, Plans, TargetPlan
 from shared.adapters.table_store import TableStore
 from shared.domain.errors import NotSent, Rejected, SettingsError, StorageUnavailable
 from shared.domain.policy import Ask, Go, Refuse, Wait
-from shared.domain.ports import Store
 from shared.domain.remediation import Skipped, Submit
 from shared.domain.reset import Budget, State
 from shared.domain.sync_job import Quarantine as Held
 from shared.domain.sync_job import StaleLink, StaleLinks
-from shared.use_cases.plan import Planner, Plans, TargetPlan
 from tests.support.graph import healthy as usual_job
 from tests.support.world import SP, START, TARGET, World
 
@@ -33,7 +32,7 @@ def silent(done: int, of: int) -> None:
     del done, of
 
 
-async def planned(world: World, *, store: Store | None = None, rows: bool = True) -> Plans:
+async def planned(world: World, *, store: TableStore | None = None, rows: bool = True) -> Plans:
     planner = Planner(
         store=(store or world.storage.store()) if rows else None,
         graph=world.tenant,

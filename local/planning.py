@@ -1,27 +1,33 @@
 """
-What would happen now, target by target: to a full reset that is asked for, and by the timer.
+Predict, for every target, what the policy says to a request and what the timer would submit.
 
-Asks the policy and the pure half of `remediate` that the app asks; sends nothing, writes nothing.
+It asks the same policy and the same pure half of `remediate` as the app; it sends and writes
+nothing.
 """
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 from shared.config import Settings
 from shared.domain import policy, remediation
 from shared.domain.catalogue import Catalogue, Target
 from shared.domain.errors import GraphError, Rejected, SettingsError, StorageUnavailable
+from shared.domain.moments import budget_day
 from shared.domain.policy import Go, History, Refuse, Rules, Ruling, Wait
-from shared.domain.ports import Clock, Graph, Store
+from shared.domain.ports import Clock, Graph, Limits, Resets
 from shared.domain.remediation import Candidate, Observation, Skipped, Submit
 from shared.domain.reset import Budget, Fleet, JobObservation, JobRow, Reset, Scope
 from shared.domain.sync_job import SyncJob
 from shared.names import CONNECTION
 
-AT_ONCE: Final = 8
+MAX_READS_AT_ONCE: Final = 8
+
+
+class Rows(Resets, Limits, Protocol):
+    """What the plan reads of the app's rows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +84,7 @@ class Planner:
     """The use case `make plan`."""
 
     def __init__(
-        self, *, store: Store | None, graph: Graph, settings: Settings, clock: Clock
+        self, *, store: Rows | None, graph: Graph, settings: Settings, clock: Clock
     ) -> None:
         self._store = store
         self._graph = graph
@@ -96,7 +102,7 @@ class Planner:
         now = self._clock()
         if unread := await self._rows_unread(now):
             self._store = None
-        places, done = asyncio.Semaphore(AT_ONCE), 0
+        places, done = asyncio.Semaphore(MAX_READS_AT_ONCE), 0
         progress(done, len(catalogue))
 
         async def look(alias: str, target: Target) -> _Look:
@@ -118,7 +124,7 @@ class Planner:
         if self._store is None:
             return next((p for p in self._settings.problems if p.startswith(CONNECTION)), "")
         try:
-            await self._store.budget(_date(now), "")
+            await self._store.budget(budget_day(now), "")
         except StorageUnavailable as error:
             return f"{CONNECTION}: storage does not answer: {error}"
         return ""
@@ -127,20 +133,20 @@ class Planner:
         job, watch = JobRow(target=alias), JobObservation(target=alias)
         if self._store is not None:
             job = (await self._store.read_job(alias)).row
-            watch = (await self._store.read_watch(alias)).row
+            watch = (await self._store.read_observation(alias)).row
         look = _Look(alias=alias, target=target, job=job, watch=watch)
         try:
             seen = await self._graph.read_job(target.service_principal_id, target.job_id)
         except GraphError as error:
             return replace(look, unread=error)
-        watch = remediation.look(watch, job, seen, target, now=now)
+        watch = remediation.observe(watch, job, seen, target, now=now)
         return replace(look, watch=watch, snapshot=seen)
 
     async def _day(self, looks: list[_Look], now: datetime) -> _Day:
         seen = policy.fleet_of(look.watch for look in looks)
         if self._store is None:
             return _Day(now=now, budget=Budget(), noted=seen, seen=seen)
-        budget = await self._store.budget(_date(now), "")
+        budget = await self._store.budget(budget_day(now), "")
         return _Day(now=now, budget=budget, noted=await self._store.fleet(), seen=seen)
 
     async def _plan(self, look: _Look, day: _Day) -> TargetPlan:
@@ -156,7 +162,7 @@ class Planner:
 
     async def _on_tick(self, look: _Look, snapshot: SyncJob, day: _Day) -> list[Submit | Skipped]:
         """What a tick of `remediate` would do, in its order: mark, slot, then the logs."""
-        sight = Observation(
+        observation = Observation(
             alias=look.alias,
             target=look.target,
             job=look.job,
@@ -165,42 +171,42 @@ class Planner:
         )
         history = History(job=look.job, budget=day.budget, fleet=day.seen, watch=look.watch)
         found: list[Submit | Skipped] = []
-        for wish in remediation.wishes(sight, now=day.now):
-            found.append(await self._grant(wish, sight, history, day))
+        for candidate in remediation.candidates(observation, now=day.now):
+            found.append(await self._grant(candidate, observation, history, day))
             if isinstance(found[-1], Submit):
                 return found
-        wish_of_logs = remediation.reads_logs(sight)
-        if wish_of_logs is None:
+        logs_candidate = remediation.reads_logs(observation)
+        if logs_candidate is None:
             return found
-        allowed = await self._grant(wish_of_logs, sight, history, day)
+        allowed = await self._grant(logs_candidate, observation, history, day)
         if isinstance(allowed, Submit):
-            granted = await self._read_logs(wish_of_logs, sight, day)
-            allowed = await self._grant(granted, sight, history, day)
+            granted = await self._read_logs(logs_candidate, observation, day)
+            allowed = await self._grant(granted, observation, history, day)
         return [*found, allowed]
 
     async def _grant(
-        self, wish: Candidate | Skipped, sight: Observation, history: History, day: _Day
+        self, candidate: Candidate | Skipped, observation: Observation, history: History, day: _Day
     ) -> Submit | Skipped:
-        if isinstance(wish, Skipped):
-            return wish
+        if isinstance(candidate, Skipped):
+            return candidate
         dry = not self._rules.enabled
-        there = remediation.received(wish, sight, now=day.now, dry_run=dry)
+        there = remediation.received(candidate, observation, now=day.now, dry_run=dry)
         if self._store is not None and await self._store.find(there.id) is not None:
-            return Skipped(cause=wish.cause, why=f"was asked for already, as {there.id}")
-        return remediation.judge(wish, sight, history, self._rules, now=day.now)
+            return Skipped(cause=candidate.cause, why=f"was asked for already, as {there.id}")
+        return remediation.judge(candidate, observation, history, self._rules, now=day.now)
 
     async def _read_logs(
-        self, wish: Candidate, sight: Observation, day: _Day
+        self, candidate: Candidate, observation: Observation, day: _Day
     ) -> Candidate | Skipped:
         try:
             links = await self._graph.stale_links(
-                sight.target.service_principal_id,
-                sight.snapshot.id,
-                since=remediation.logs_since(sight, now=day.now),
+                observation.target.service_principal_id,
+                observation.snapshot.id,
+                since=remediation.logs_since(observation, now=day.now),
             )
         except GraphError as error:
-            return Skipped(cause=wish.cause, why=f"the provisioning logs: {error.reason}")
-        return remediation.stale(wish, sight, links)
+            return Skipped(cause=candidate.cause, why=f"the provisioning logs: {error.reason}")
+        return remediation.stale(candidate, observation, links)
 
 
 def on_request(look: _Look, day: _Day, rules: Rules) -> tuple[Ruling, ...]:
@@ -264,7 +270,3 @@ def _rules(settings: Settings) -> Rules:
     """Without the storage's problem: that rows were not looked at is said in another place."""
     problems = (why for why in settings.problems if not why.startswith(CONNECTION))
     return replace(settings.rules, problem=next(problems, ""))
-
-
-def _date(now: datetime) -> str:
-    return f"{now:%Y-%m-%d}"

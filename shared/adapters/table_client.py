@@ -1,0 +1,220 @@
+"""Call one table of Azure Table Storage: time limits, ETags and the client's errors end here."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from typing import Any, Final
+
+from azure.core import MatchConditions
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
+from azure.data.tables import TableTransactionError, UpdateMode
+from azure.data.tables.aio import TableClient
+
+from shared.adapters.table_rows import Entity
+from shared.domain.errors import Conflict, StorageUnavailable
+
+CALL_TIMEOUT: Final = 60.0
+"""Seconds of one call, the client's retries and their Retry-After included."""
+
+_LOST_RACE: Final = frozenset({404, 409, 412})
+
+type Operation = tuple[str, Entity] | tuple[str, Entity, Mapping[str, Any]]
+"""One step of a transaction, as the client takes it."""
+
+
+class Table:
+    """
+    One table.
+
+    Every method raises StorageUnavailable where the table does not answer, after the client's own
+    retries; then it is unknown whether a write took place. A lost race is a Conflict.
+    """
+
+    def __init__(self, client: TableClient) -> None:
+        self._client = client
+
+    async def get(self, partition: str, key: str) -> Any | None:
+        try:
+            return await _call(self._client.get_entity(partition, key), ResourceNotFoundError)
+        except ResourceNotFoundError as error:
+            if getattr(error, "error_code", None) == "TableNotFound":
+                name = self._client.table_name
+                raise StorageUnavailable(f"table {name} is missing") from error
+            return None
+
+    async def create(self, entity: Entity) -> str:
+        """Return the new row's ETag; raise Conflict where the row exists."""
+        try:
+            created = await _call(self._client.create_entity(entity), ResourceExistsError)
+        except ResourceExistsError as error:
+            raise Conflict(f"{entity['RowKey']} exists") from error
+        return str(created["etag"])
+
+    async def replace(self, entity: Entity, etag: str) -> str:
+        """Return the row's new ETag; raise Conflict where the row has changed or is gone."""
+        return await self._update(entity, etag, UpdateMode.REPLACE)
+
+    async def merge(self, entity: Entity, etag: str) -> str:
+        """Write the given columns alone; raise Conflict where the row has changed or is gone."""
+        return await self._update(entity, etag, UpdateMode.MERGE)
+
+    async def _update(self, entity: Entity, etag: str, mode: UpdateMode) -> str:
+        try:
+            updated = await _call(
+                self._client.update_entity(
+                    entity, mode=mode, etag=etag, match_condition=MatchConditions.IfNotModified
+                ),
+                ResourceModifiedError,
+                ResourceNotFoundError,
+            )
+        except (ResourceModifiedError, ResourceNotFoundError) as error:
+            raise Conflict(f"{entity['RowKey']} has changed") from error
+        return str(updated["etag"])
+
+    async def put(self, entity: Entity) -> None:
+        """Insert or replace, whatever the row held."""
+        await _call(self._client.upsert_entity(entity, mode=UpdateMode.REPLACE))
+
+    async def merge_in(self, entity: Entity) -> None:
+        """Insert, or write the given columns alone, whatever they held."""
+        await _call(self._client.upsert_entity(entity, mode=UpdateMode.MERGE))
+
+    async def delete(self, partition: str, key: str) -> None:
+        """Delete the row; one that is gone is left alone."""
+        await _call(self._client.delete_entity(partition, key))
+
+    async def delete_unchanged(self, partition: str, key: str, etag: str) -> None:
+        """Delete the row under its ETag; raise Conflict where it has changed or is gone."""
+        try:
+            await _call(
+                self._client.delete_entity(
+                    partition, key, etag=etag, match_condition=MatchConditions.IfNotModified
+                ),
+                ResourceNotFoundError,
+                ResourceModifiedError,
+            )
+        except (ResourceNotFoundError, ResourceModifiedError) as error:
+            raise Conflict(f"{key} has changed") from error
+
+    async def transact(self, operations: Sequence[Operation]) -> str | None:
+        """
+        Return the ETag of the first row, or None where the transaction did not succeed for sure.
+
+        None is a lost race, or an answer that was lost: read the row to find out which.
+        """
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT):
+                results = await self._client.submit_transaction(operations)
+        except TableTransactionError as error:
+            if error.status_code not in _LOST_RACE:
+                raise StorageUnavailable(f"transaction: {error.status_code}") from error
+            return None
+        except HttpResponseError as error:
+            if error.status_code not in _LOST_RACE and not _ambiguous(error):
+                raise StorageUnavailable(f"transaction: {error.status_code}") from error
+            return None
+        except (AzureError, TimeoutError):
+            return None
+        return str(results[0]["etag"])
+
+    async def rows(
+        self,
+        query: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        select: Sequence[str] | None = None,
+    ) -> AsyncIterator[Any]:
+        """Yield every row that the filter finds; they are read before the first is given."""
+        found = self._client.query_entities(
+            query, parameters=dict(parameters or {}), select=list(select) if select else None
+        )
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT):
+                entities = [entity async for entity in found]
+        except (AzureError, TimeoutError) as error:
+            raise StorageUnavailable(f"table storage: {type(error).__name__}") from error
+        for entity in entities:
+            yield entity
+
+    async def first(
+        self,
+        query: str,
+        parameters: Mapping[str, Any],
+        *,
+        most: int,
+        select: Sequence[str] | None = None,
+    ) -> list[Any]:
+        """Return the first rows that the filter finds; no page after those is read."""
+        found = self._client.query_entities(
+            query,
+            parameters=dict(parameters),
+            results_per_page=most,
+            select=list(select) if select else None,
+        )
+        entities: list[Any] = []
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT):
+                async for entity in found:
+                    entities.append(entity)
+                    if len(entities) == most:
+                        break
+        except (AzureError, TimeoutError) as error:
+            raise StorageUnavailable(f"table storage: {type(error).__name__}") from error
+        return entities
+
+
+def create(entity: Entity) -> Operation:
+    return ("create", entity)
+
+
+def put(entity: Entity) -> Operation:
+    return ("upsert", entity, {"mode": UpdateMode.REPLACE})
+
+
+def delete(entity: Entity, etag: str = "") -> Operation:
+    """Delete the row; under its ETag where one is given."""
+    if not etag:
+        return ("delete", entity)
+    return ("delete", entity, {"etag": etag, "match_condition": MatchConditions.IfNotModified})
+
+
+def replace(entity: Entity, etag: str) -> Operation:
+    """Replace the row under its ETag; create it where it has none yet."""
+    if not etag:
+        return create(entity)
+    condition = {
+        "mode": UpdateMode.REPLACE,
+        "etag": etag,
+        "match_condition": MatchConditions.IfNotModified,
+    }
+    return ("update", entity, condition)
+
+
+def etag_of(entity: Any) -> str:
+    return str(entity.metadata["etag"])
+
+
+async def _call[T](call: Awaitable[T], *expected: type[AzureError]) -> T:
+    """Let the *expected* errors through; every other one is StorageUnavailable."""
+    try:
+        async with asyncio.timeout(CALL_TIMEOUT):
+            return await call
+    except TimeoutError as error:
+        raise StorageUnavailable("table storage did not answer in time") from error
+    except HttpResponseError as error:
+        if error.status_code == 412 and ResourceModifiedError in expected:
+            raise ResourceModifiedError(response=error.response) from error
+        if isinstance(error, expected):
+            raise
+        raise StorageUnavailable(f"table storage answered {error.status_code}") from error
+    except AzureError as error:
+        raise StorageUnavailable(f"table storage: {type(error).__name__}") from error
+
+
+def _ambiguous(error: HttpResponseError) -> bool:
+    return error.status_code is None or error.status_code >= 500

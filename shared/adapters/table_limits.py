@@ -1,0 +1,112 @@
+"""Keep what the policy asks for: the day's budget, and the jobs and Graph as last observed."""
+
+import contextlib
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from shared.adapters import table_rows
+from shared.adapters.table_client import Table, etag_of
+from shared.domain.errors import Conflict, StorageUnavailable
+from shared.domain.reset import Budget, Fleet, JobObservation, Stored
+from shared.domain.sync_job import GraphObservation
+
+MAX_RACES: Final = 20
+
+# Among the heartbeats, where no alias can be and which `targets` leaves out.
+_FLEET: Final = "heartbeat:fleet"
+_GRAPH: Final = "heartbeat:graph"
+
+
+class TableLimits:
+    """The ports `Limits`, `Observations` and `GraphRecord`."""
+
+    def __init__(self, resets: Table) -> None:
+        self._resets = resets
+
+    async def budget(self, day: str, reset_id: str) -> Budget:
+        taken = _spent(await self._resets.get("budget", day))
+        return Budget(spent=len(taken), mine=_short(reset_id) in taken)
+
+    async def reserve(self, day: str, reset_id: str, *, limit: int) -> bool:
+        key = _short(reset_id)
+        for _ in range(MAX_RACES):
+            entity = await self._resets.get("budget", day)
+            taken = _spent(entity)
+            if key in taken:
+                return True
+            if len(taken) >= limit:
+                return False
+            row = {"PartitionKey": "budget", "RowKey": day, "Spent": "\n".join((*taken, key))}
+            with contextlib.suppress(Conflict):
+                await self._write(row, entity)
+                return True
+        raise StorageUnavailable("the budget row: too many concurrent writes")
+
+    async def read_observation(self, target: str) -> Stored[JobObservation]:
+        entity = await self._resets.get(target, "watch")
+        if entity is None:
+            return Stored(row=JobObservation(target=target))
+        return Stored(row=table_rows.observation_from(entity), etag=etag_of(entity))
+
+    async def write_observation(
+        self, before: Stored[JobObservation], after: JobObservation
+    ) -> Stored[JobObservation]:
+        entity = table_rows.observation_entity(after)
+        if before.etag:
+            etag = await self._resets.replace(entity, before.etag)
+        else:
+            etag = await self._resets.create(entity)
+        return Stored(row=after, etag=etag)
+
+    async def note_fleet(self, fleet: Fleet, *, at: datetime) -> Fleet:
+        for _ in range(MAX_RACES):
+            there = await self._resets.get("targets", _FLEET)
+            if there is not None and table_rows.as_utc(there["At"]) > at:
+                return _fleet(there)
+            row = {
+                "PartitionKey": "targets",
+                "RowKey": _FLEET,
+                "At": at,
+                "Seen": fleet.seen,
+                "Quarantined": fleet.quarantined,
+            }
+            with contextlib.suppress(Conflict):
+                await self._write(row, there)
+                return fleet
+        raise StorageUnavailable("the fleet's row: too many concurrent writes")
+
+    async def fleet(self) -> Fleet:
+        entity = await self._resets.get("targets", _FLEET)
+        return _fleet(entity) if entity is not None else Fleet()
+
+    async def note_graph(self, seen: Sequence[GraphObservation]) -> None:
+        entity: table_rows.Entity = {"PartitionKey": "targets", "RowKey": _GRAPH}
+        for each in seen:
+            entity |= table_rows.graph_columns(each)
+        await self._resets.merge_in(entity)
+
+    async def graph_seen(self) -> list[GraphObservation]:
+        entity = await self._resets.get("targets", _GRAPH)
+        return table_rows.graph_from(entity) if entity is not None else []
+
+    async def _write(self, row: table_rows.Entity, there: Any | None) -> None:
+        """Create the row, or replace the one that was read."""
+        if there is None:
+            await self._resets.create(row)
+        else:
+            await self._resets.replace(row, etag_of(there))
+
+
+def _fleet(entity: Any) -> Fleet:
+    return Fleet(seen=int(entity["Seen"]), quarantined=int(entity["Quarantined"]))
+
+
+def _spent(entity: Any | None) -> tuple[str, ...]:
+    return tuple(str(entity["Spent"]).split("\n")) if entity is not None else ()
+
+
+def _short(reset_id: str) -> str:
+    # Ids are up to 128 characters, a column holds 32,768: a digest lets a budget of 1,000 fit.
+    return hashlib.sha256(reset_id.encode()).hexdigest()[:16]
