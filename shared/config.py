@@ -195,7 +195,7 @@ def _duration(
         found = msgspec.convert(value, timedelta, strict=True)
     except msgspec.ValidationError as error:
         raise SettingsError(
-            f"{name}: {value[:64]!r} is no ISO 8601 duration; give one like PT5M or P3D"
+            f"{name}: {value[:64]!r} is not an ISO 8601 duration; give one like PT5M or P3D"
         ) from error
     if found < least:
         raise SettingsError(f"{name}: {value[:64]!r} is too short; the least is {least}")
@@ -207,7 +207,7 @@ def _number(environ: Mapping[str, str], name: str, default: int, *, most: int) -
     if not value:
         return default
     if not value.isascii() or not value.isdigit() or int(value) > most:
-        raise SettingsError(f"{name}: {value[:64]!r} is no number from 0 to {most}")
+        raise SettingsError(f"{name}: {value[:64]!r} is not a number from 0 to {most}")
     return int(value)
 
 
@@ -219,7 +219,7 @@ def _schedule(environ: Mapping[str, str], name: str, default: str) -> str:
         part and all(c.isalnum() or c in "*/,-" for c in part) for part in fields
     ):
         raise SettingsError(
-            f"{name}: {value[:64]!r} is no six-field NCRONTAB schedule; "
+            f"{name}: {value[:64]!r} is not a six-field NCRONTAB schedule; "
             f"give one like {default!r} (seconds first)"
         )
     return value
@@ -266,7 +266,7 @@ def _check_connection_string(text: str) -> None:
         key = b""
     if not (parts.get("AccountName") and key) and not parts.get("SharedAccessSignature"):
         raise SettingsError(
-            f"{CONNECTION}: is no connection string; give AccountName=…;AccountKey=…, "
+            f"{CONNECTION}: is not a connection string; give AccountName=…;AccountKey=…, "
             "UseDevelopmentStorage=true for Azurite, or addresses and an identity"
         )
 
@@ -338,7 +338,7 @@ def _public_url(environ: Mapping[str, str]) -> str:
     plain = not (parts.query or parts.fragment or parts.username)
     if not plain or not parts.hostname or not (parts.scheme == "https" or local):
         raise SettingsError(
-            "PUBLIC_URL: is no https address of the app, or has more than that in it; give "
+            "PUBLIC_URL: is not the https address of the app alone; give "
             "https://APP.azurewebsites.net (http on loopback), without query"
         )
     return value

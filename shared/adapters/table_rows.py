@@ -193,7 +193,7 @@ def _fields(kind: Any) -> tuple[tuple[str, str, Any], ...]:
 
 
 def _columns(value: Any, *, leave_out: set[str]) -> Entity:
-    """Columns of a dataclass; None is no column at all."""
+    """Columns of a dataclass; None gives no column."""
     entity: Entity = {}
     for name, column, _ in _fields(cast("Any", type(value))):
         found = getattr(value, name)

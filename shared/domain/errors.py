@@ -9,7 +9,7 @@ Everything that can go wrong, by what the engine does about it.
   * TooLarge, NotJson     -- a body that is not even looked at
   * SettingsError         -- a setting is missing or wrong: nothing is sent until it is put right
   * NewerRow              -- a later version of the app wrote it: left alone
-  * Conflict              -- somebody else wrote the row first: read again, decide anew
+  * Conflict              -- somebody else wrote the row first: read again, decide again
   * StorageUnavailable    -- tables or queues did not answer: the message comes back
   * NotDelivered          -- a ticket system did not take an answer: tried again later
   * NotAllowed            -- the one who decides may not

@@ -142,7 +142,7 @@ def unreadable_key(message_id: str, body: bytes) -> str:
     The message's id, as a row key.
 
     The host lets a property `id` of the body overwrite the message's own: such an id is anybody's
-    choice and may be no row key, so that what is no queue id is replaced by the body's digest.
+    choice and may not be a row key; an id that is not a queue id is replaced by the body's digest.
     """
     if _QUEUE_ID.fullmatch(message_id):
         return message_id

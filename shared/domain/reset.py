@@ -43,7 +43,7 @@ class State(StrEnum):
 
 
 BEFORE_SENDING: Final = frozenset({State.ACCEPTED, State.WAITING, State.AWAITING_APPROVAL})
-"""Before any intent was written: whatever happens here, nothing has been sent."""
+"""Before any intent was written: nothing has been sent."""
 
 OPEN: Final = BEFORE_SENDING | {State.SENDING, State.UNKNOWN, State.RESTARTED}
 ENDED: Final = frozenset(State) - OPEN

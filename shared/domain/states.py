@@ -451,7 +451,7 @@ def _end_sent(
         )
         freed = replace(freed, last_full=last)
     if before.approved:
-        # Not the end: a relapse that came with this very restart was in no approval.
+        # Not the end: the approval did not cover a relapse caused by this restart.
         freed = replace(freed, last_approved_at=before.approved_at or now)
     return replace(ended, job=freed)
 

@@ -28,7 +28,7 @@ from shared.webhooks.senders import FormatName, Sender
 from shared.webhooks.signatures import delivery_key, verify
 
 LONGEST_WEBHOOK: Final = 512 * 1024
-"""Bytes of a body. Azure Monitor sends up to 256 KB; a request is up to 48 KiB whoever sends it."""
+"""Bytes of a body. Azure Monitor sends up to 256 KB; a request of any sender up to 48 KiB."""
 
 
 @dataclass(frozen=True, kw_only=True)

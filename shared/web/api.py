@@ -67,7 +67,7 @@ class Api:
         received = self._received(request)
         person = self._person(request)
         if person:
-            # The signed-in person is the requester, whatever the body says.
+            # The signed-in person is the requester, even if the body names another.
             received = received.asked_by(person.name)
         try:
             accepted = await self.submission.submit(received, via=VIA, signed_in=bool(person))

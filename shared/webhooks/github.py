@@ -32,8 +32,10 @@ def read_issue_event(event: dict[str, Any], *, system: str) -> ParsedRequest | A
     if action == "labeled":
         opener = look_up(issue, "/user/login")
         if not member and opener is not None and opener == look_up(event, "/sender/login"):
-            # A template with labels gives them in the name of whoever opens the issue.
-            return AsksNothing(reason="whoever opened the issue is no member or collaborator")
+            # A template with labels sets them in the name of the person who opens the issue.
+            return AsksNothing(
+                reason="the person who opened the issue is not a member or collaborator"
+            )
         # What a stranger has written says nothing of what the one with the label wants.
         form = form if member else {}
         label = look_up(event, "/label/name")
@@ -45,7 +47,9 @@ def read_issue_event(event: dict[str, Any], *, system: str) -> ParsedRequest | A
         if not target:
             return AsksNothing(reason="the issue has no section `Target`")
         if not member:
-            return AsksNothing(reason="whoever opened the issue is no member or collaborator")
+            return AsksNothing(
+                reason="the person who opened the issue is not a member or collaborator"
+            )
     else:
         return AsksNothing(reason="only `opened` and `labeled` ask for anything")
     users = form.get("users", "")

@@ -228,11 +228,11 @@ def _check_time(scheme: Scheme, text: str, now: datetime) -> None:
     try:
         sent = scheme.read_time(text)
     except (ValueError, OverflowError) as error:
-        raise BadSignature(f"{scheme.time}: is no time of this scheme", why="time") from error
+        raise BadSignature(f"{scheme.time}: is not a time of this scheme", why="time") from error
     if abs(now - sent) > TOLERANCE:
         minutes = int(TOLERANCE.total_seconds() // 60)
         raise BadSignature(
             f"{scheme.time}: is more than {minutes} minutes from now; check the clocks, and send "
-            "each delivery anew",
+            "each delivery again",
             why="time",
         )

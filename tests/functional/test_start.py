@@ -133,7 +133,7 @@ async def test_no_http_function_imports_the_graph_sdk() -> None:
         ({"RESET_TARGETS": ""}, "RESET_TARGETS: missing; list what may be reset"),
         ({"ResetStorage": ""}, "ResetStorage: missing; give a connection string"),
         ({"GRAPH_ENDPOINT": "https://x"}, "GRAPH_ENDPOINT: 'https://x' is not allowed"),
-        ({"APPROVAL_EXPIRY": "soon"}, "APPROVAL_EXPIRY: 'soon' is no ISO 8601 duration"),
+        ({"APPROVAL_EXPIRY": "soon"}, "APPROVAL_EXPIRY: 'soon' is not an ISO 8601 duration"),
     ],
 )
 async def test_the_host_stops_with_one_line_that_names_the_setting(

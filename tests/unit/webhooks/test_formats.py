@@ -287,10 +287,10 @@ def test_an_issue_form_of_a_member_asks(newline: str) -> None:
 @pytest.mark.parametrize(
     ("event", "why"),
     [
-        (issue("opened", issue={"body": FORM}), "no member"),
+        (issue("opened", issue={"body": FORM}), "not a member"),
         (
             issue("opened", issue={"body": FORM, "author_association": "FIRST_TIME_CONTRIBUTOR"}),
-            "no member",
+            "not a member",
         ),
         (issue("opened", issue={"author_association": "OWNER", "body": None}), "no section"),
         (
@@ -353,7 +353,7 @@ def test_a_label_that_a_template_gives_a_stranger_asks_for_nothing() -> None:
         issue("labeled", label=label, issue={"user": {"login": "ann"}, "author_association": a})
         for a in ("NONE", "MEMBER")
     )
-    assert "no member" in nothing("github", stranger)
+    assert "not a member" in nothing("github", stranger)
     assert asked("github", member).target == TARGET
 
 
