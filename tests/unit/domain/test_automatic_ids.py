@@ -22,7 +22,7 @@ async def test_an_id_of_the_timers_is_refused_from_anybody_else(reset_id: str) -
 
 
 @pytest.mark.parametrize("reset_id", ["schedule-1", f"schedule-{'A' * 32}", f"x-{'a' * 32}"])
-async def test_an_id_that_only_looks_a_little_like_one_is_anybodys(reset_id: str) -> None:
+async def test_an_id_that_only_resembles_the_timers_may_be_used_by_anybody(reset_id: str) -> None:
     assert not (await World().accept(reset_id)).known
 
 

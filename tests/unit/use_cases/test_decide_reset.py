@@ -247,7 +247,9 @@ async def test_the_history_says_whether_who_decided_was_signed_in(
 
 
 @pytest.mark.parametrize("decision", ["confirm", "resend", "cancel"])
-async def test_so_does_the_history_of_an_unknown_fate(decision: str) -> None:
+async def test_the_history_of_an_unknown_fate_says_whether_the_person_was_signed_in(
+    decision: str,
+) -> None:
     world = await asked_for_fate()
     world.rebuild(WEBSITE_AUTH_ENABLED="True")
     body: dict[str, object] = {"decision": decision}

@@ -82,5 +82,5 @@ def test_the_name_is_for_display_and_the_object_id_where_it_would_mislead(
     assert found.name.lower() == shown.lower()
 
 
-def test_without_the_platforms_sign_in_the_header_is_anybodys() -> None:
+def test_without_the_platforms_sign_in_the_header_is_not_trusted() -> None:
     assert person(principal(), sign_in=False) is None

@@ -164,7 +164,7 @@ def test_a_joined_reset_leads_to_its_leader() -> None:
     ],
 )
 @pytest.mark.parametrize("state", [State.RESTARTED, State.JOINED])
-def test_whatever_anybody_wrote_stays_text(field: str, state: State) -> None:
+def test_text_of_users_stays_text(field: str, state: State) -> None:
     x = replace(everything(), state=state, **{field: HOSTILE})  # type: ignore[arg-type]
 
     outline = Outline(shown(x))
@@ -173,7 +173,7 @@ def test_whatever_anybody_wrote_stays_text(field: str, state: State) -> None:
     assert not [name for name, _ in outline.attributes if name.startswith("on")]
 
 
-def test_so_do_subjects_links_events_and_the_job() -> None:
+def test_subjects_links_events_and_the_job_stay_text() -> None:
     link = Link(subject=HOSTILE, verdict=HOSTILE, before=HOSTILE, after=HOSTILE, evidence=HOSTILE)
     job = '{"code": "<script>", "counts": {"<img src=x>": 1, "b": 2}}'
     x = replace(everything(), subjects=(HOSTILE,), before=job)

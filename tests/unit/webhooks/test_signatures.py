@@ -376,7 +376,7 @@ def test_a_delivery_id_counts_only_where_a_time_is_signed() -> None:
     assert key(SchemeName.PAGERDUTY, webhook_id="1") == key(SchemeName.PAGERDUTY)
 
 
-def test_for_a_secret_in_a_header_the_senders_word_or_a_slot_of_ten_minutes_counts() -> None:
+def test_under_a_header_secret_the_delivery_id_or_a_ten_minute_slot_identifies_a_webhook() -> None:
     header, raw = SchemeName.HEADER, json.dumps({"target": "a"}).encode()
     early, late, next_slot = (NOW + timedelta(minutes=m) for m in (0, 9, 10))
 
