@@ -26,7 +26,7 @@ class Quarantine:
     """
     `reason` is as Graph wrote it, several with commas, and empty where it cannot be read.
 
-    `began` is when it was last imposed, which a retry that fails may do anew or not;
+    `began` is when it was last imposed, which a retry that fails may do again or not;
     `series_began` is when it first was.
     """
 

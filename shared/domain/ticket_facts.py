@@ -38,7 +38,7 @@ class LinkFact(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
 
 
 class Quoted(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Words of whoever asked or decided: never ours."""
+    """Text of the person who asked or decided, never ours."""
 
     requested_by: str = ""
     reason: str = ""

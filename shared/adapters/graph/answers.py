@@ -37,7 +37,7 @@ class Answer:
     @property
     def retry_after(self) -> timedelta | None:
         """
-        Seconds, whole or broken and then rounded up, or an HTTP date; anything else is no hint.
+        Seconds, whole or broken and then rounded up, or an HTTP date; anything else is not a hint.
 
         RFC 9110 knows whole seconds only; Graph has been seen to send `2.128`.
         """
