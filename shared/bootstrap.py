@@ -33,11 +33,11 @@ from shared.names import (
     RESETS_QUEUE,
     RESETS_TABLE,
 )
-from shared.telemetry import emit
+from shared.telemetry import emit, quiet_libraries
 from shared.use_cases.accept import Acceptance
 from shared.use_cases.advance import Engine
 from shared.use_cases.decide_reset import DecideReset
-from shared.use_cases.health import Health
+from shared.use_cases.health import Health, late_after
 from shared.use_cases.housekeeping import Housekeeping
 from shared.use_cases.job_calls import JobCalls
 from shared.use_cases.lookup import Lookup
@@ -45,6 +45,7 @@ from shared.use_cases.notify import Notify
 from shared.use_cases.receive_webhook import ReceiveWebhook
 from shared.use_cases.remediate import Remediation
 from shared.use_cases.run_reset import RunReset
+from shared.use_cases.stand_in import StandIn, SweepWatch
 from shared.use_cases.submit import Submission
 from shared.use_cases.sweep import Sweep
 from shared.use_cases.write_transition import TransitionWriter
@@ -168,6 +169,7 @@ def build(environ: Mapping[str, str], *, app_dir: Path = APP_DIR) -> App | NotCo
         clock=utc_now,
         new_id=new_id,
         jitter=random.random,
+        guarded=True,
     )
 
 
@@ -184,12 +186,14 @@ def assemble(
     jitter: Callable[[], float],
     engine_type: type[Engine] = Engine,
     machine: StateMachine = transition,
+    guarded: bool = False,
 ) -> App:
     """
     Put the use cases together over the ports.
 
     The caller decides what the world is made of; *engine_type* and *machine* let the crash tests
-    prove that they notice a wrong one.
+    prove that they notice a wrong one. *guarded*: every function also looks whether the sweep's
+    timer is late.
     """
     listeners = (
         None
@@ -213,10 +217,14 @@ def assemble(
     )
     acceptance = Acceptance(store=store, settings=settings, listeners=listeners, clock=clock)
     submission = Submission(acceptance=acceptance, queues=queues)
+    sweeper = Sweep(schedule=store, heartbeats=store, queues=queues, clock=clock)
+    watch = SweepWatch(heartbeats=store, late=late_after(settings.sweep_schedule), clock=clock)
+    stand_in = StandIn(heartbeats=store, sweep=sweeper, watch=watch, clock=clock)
     return App(
         settings=settings,
         runs=RunReset(store=store, acceptance=acceptance, engine=engine, clock=clock),
-        sweeper=Sweep(schedule=store, heartbeats=store, queues=queues, clock=clock),
+        sweeper=sweeper,
+        substitute=stand_in if guarded else None,
         remediation=Remediation(
             observations=store,
             resets=store,
@@ -245,7 +253,9 @@ def assemble(
             webhooks=ReceiveWebhook(submission=submission, settings=settings, clock=clock),
             decisions=DecideReset(store=store, engine=engine),
             lookup=Lookup(resets=store),
-            reporter=Health(vitals=store, queues=queues, settings=settings, clock=clock),
+            reporter=Health(
+                vitals=store, queues=queues, settings=settings, clock=clock, watch=watch
+            ),
             new_id=lambda: uuid.uuid4().hex,
         ),
         observer=observer,
@@ -255,6 +265,7 @@ def assemble(
 @cache
 def application() -> App | NotConfigured:
     """The app of this process, built on first use in its one event loop."""
+    quiet_libraries()
     return build(os.environ)
 
 

@@ -317,8 +317,13 @@ def _content(name: str, value: str, app_dir: Path) -> str:
 
 
 def _sign_in(environ: Mapping[str, str]) -> bool:
-    """The platform sets this where its authentication is switched on."""
-    return environ.get(SIGN_IN) == "True"
+    """
+    Return whether the platform's authentication is switched on.
+
+    The Functions host reads the setting as .NET reads a bool, whatever its case; a setting of that
+    name also wins over what the platform would put there.
+    """
+    return environ.get(SIGN_IN, "").strip().lower() == "true"
 
 
 def _senders(environ: Mapping[str, str], app_dir: Path) -> Senders:

@@ -45,6 +45,7 @@ EVENTS: Final[dict[str, int]] = {
     "settings.bad": logging.ERROR,
     "sweep.done": logging.INFO,
     "sweep.failed": logging.ERROR,
+    "sweep.stood_in": logging.WARNING,
     "remediate.asked": logging.INFO,
     "remediate.left": logging.INFO,
     "remediate.done": logging.INFO,
@@ -53,6 +54,33 @@ EVENTS: Final[dict[str, int]] = {
     "invocation.cancelled": logging.ERROR,
 }
 """The closed list; docs/operate/events.md says what each means, alerts parse it."""
+
+
+TALKATIVE: Final = (
+    "azure.core",
+    "azure.data",
+    "azure.identity",
+    "azure.storage",
+    "httpx",
+    "msal",
+    "urllib3",
+)
+"""
+Loggers of libraries that write several lines about each call.
+
+Not `azure` as a whole: below it the Functions worker keeps its own.
+"""
+
+
+def quiet_libraries() -> None:
+    """
+    Leave only warnings of the libraries.
+
+    The worker sets the root logger to INFO and forwards everything: one sweep would send sixteen
+    lines of theirs, with all headers, beside one of ours.
+    """
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def emit(event: str, **fields: str | float | bool | None) -> None:

@@ -4,11 +4,13 @@ import logging
 import sys
 from typing import Final
 
+from shared.telemetry import quiet_libraries
+
 _COLOURS: Final = {logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m"}
 _RESET: Final = "\x1b[0m"
 
-# Each would print every call it makes, addresses with their keys included.
-_QUIET: Final = ("aiohttp", "asyncio", "azure", "azure.functions", "httpx", "msal", "urllib3")
+# The host's own server and loop: on the platform that part is no Python.
+_OWN: Final = ("aiohttp.access", "asyncio")
 
 
 class _Formatter(logging.Formatter):
@@ -26,5 +28,7 @@ def configure_logging() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter(coloured=sys.stderr.isatty()))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for name in _QUIET:
+    # What the app does itself, a moment earlier: the host asks storage before the app has started.
+    quiet_libraries()
+    for name in _OWN:
         logging.getLogger(name).setLevel(logging.WARNING)

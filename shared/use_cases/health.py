@@ -13,6 +13,7 @@ from shared.domain.ports import Clock, QueueAges, Vitals
 from shared.domain.reset import Fleet
 from shared.domain.sync_job import GraphObservation
 from shared.names import REMEDIATE
+from shared.use_cases.stand_in import SweepWatch
 from shared.use_cases.sweep import HEARTBEAT
 
 LATE: Final = timedelta(minutes=5)
@@ -35,9 +36,10 @@ class Health:
     queues: QueueAges | None
     settings: Settings
     clock: Clock
+    watch: SweepWatch | None = None
 
     async def report(self, key: str, *, signed_in: bool = False) -> Report:
-        """Name every bad setting, and storage that does not answer; then the status is 503."""
+        """Name bad settings, storage that does not answer, a silent sweep: then it is 503."""
         problems = list(self.settings.problems)
         if self.settings.catalogue is not None and not self.settings.catalogue:
             problems.append(EMPTY_CATALOGUE)
@@ -45,6 +47,7 @@ class Health:
         seen: dict[str, Any] = {}
         try:
             seen = await self._seen(in_detail)
+            problems += await self._silent_sweep()
         except StorageUnavailable as error:
             problems.append(f"storage: {error}")
         body: dict[str, Any] = {"status": "unhealthy" if problems else "ok", "problems": problems}
@@ -52,16 +55,21 @@ class Health:
             body |= self._configured() | seen
         return Report(status=503 if problems else 200, body=body)
 
+    async def _silent_sweep(self) -> list[str]:
+        """Name the timer where it is late. Its read also shows whether storage answers."""
+        since = await self.watch.silent_since() if self.watch is not None else None
+        if since is None:
+            return []
+        what = f"sweep: the timer has not run since {since:%Y-%m-%d %H:%M} UTC"
+        return [f"{what}; nothing moves by itself. Restart the app (runbook, sweep-silent)"]
+
     def _is_key(self, key: str) -> bool:
         wanted = self.settings.health_key
         return bool(wanted) and hmac.compare_digest(wanted.encode(), key.encode())
 
     async def _seen(self, in_detail: bool) -> dict[str, Any]:
-        """One read shows whether storage answers; the detail is a few more."""
-        if self.vitals is None or self.queues is None:
-            return {}
-        if not in_detail:
-            await self.vitals.last_beat(HEARTBEAT)
+        """The detail is a few reads."""
+        if self.vitals is None or self.queues is None or not in_detail:
             return {}
         gaps = self._allowed_gaps()
         beats, graph, fleet, oldest = await asyncio.gather(
@@ -87,8 +95,10 @@ class Health:
 
     def _allowed_gaps(self) -> dict[str, timedelta]:
         """How long each timer may be silent before it is late."""
-        rarely = 2 * longest_gap(self.settings.remediation_schedule)
-        return {HEARTBEAT: LATE, REMEDIATE: max(LATE, rarely)}
+        return {
+            HEARTBEAT: late_after(self.settings.sweep_schedule),
+            REMEDIATE: late_after(self.settings.remediation_schedule),
+        }
 
     def _is_late(self, beat: datetime | None, allowed: timedelta) -> bool:
         return beat is None or self.clock() - beat > allowed
@@ -110,6 +120,11 @@ class Health:
             "dailyBudget": settings.daily_budget,
             "publicUrl": settings.public_url,
         }
+
+
+def late_after(schedule: str) -> timedelta:
+    """Return how old a timer's heartbeat may be: two slots of its schedule, or five minutes."""
+    return max(LATE, 2 * longest_gap(schedule))
 
 
 def longest_gap(schedule: str) -> timedelta:

@@ -31,6 +31,19 @@ class Sweep:
         One target that cannot be swept holds up no other. All failures are raised together in the
         end, and then there is no heartbeat.
         """
+        sent, failures = await self._send_due()
+        emit("sweep.done", sent=sent)
+        if failures:
+            raise ExceptionGroup("some targets could not be swept", failures)
+        await self.heartbeats.beat(HEARTBEAT, at=self.clock())
+        return sent
+
+    async def stand_in(self) -> None:
+        """Send what is due in the timer's place; the heartbeat and its event stay the timer's."""
+        sent, _ = await self._send_due()
+        emit("sweep.stood_in", sent=sent)
+
+    async def _send_due(self) -> tuple[int, list[Exception]]:
         sent, failures = 0, list[Exception]()
         for target in await self.schedule.targets():
             try:
@@ -38,11 +51,7 @@ class Sweep:
             except Exception as error:  # noqa: BLE001 -- one bad row must not stop the clock
                 emit("sweep.failed", target=target, why=f"{type(error).__name__}: {error}")
                 failures.append(error)
-        emit("sweep.done", sent=sent)
-        if failures:
-            raise ExceptionGroup("some targets could not be swept", failures)
-        await self.heartbeats.beat(HEARTBEAT, at=self.clock())
-        return sent
+        return sent, failures
 
     async def _sweep_target(self, target: str) -> int:
         try:

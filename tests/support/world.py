@@ -100,6 +100,7 @@ class World:
     engine_type: type[Engine] = Engine
     store_type: type[TableStore] = TableStore
     machine: StateMachine = transition
+    guarded: bool = False
 
     def __post_init__(self) -> None:
         self.storage = Storage(self.clock, self.faults)
@@ -148,6 +149,7 @@ class World:
             jitter=lambda: 1.0,
             engine_type=self.engine_type,
             machine=self.machine,
+            guarded=self.guarded,
         )
 
     # What a test does

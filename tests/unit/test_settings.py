@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.config import Settings, development_storage, problem
+from shared.config import SIGN_IN, Settings, development_storage, problem
 from tests.support.world import ENVIRON, SP
 
 HERE = Path("/nowhere")
@@ -164,3 +164,13 @@ def test_the_graph_of_a_national_cloud_is_allowed_and_is_not_local() -> None:
 
     assert (found.problems, found.graph_is_local) == ((), False)
     assert settings().graph_is_local
+
+
+@pytest.mark.parametrize("value", ["True", "true", "TRUE", " true "])
+def test_sign_in_is_read_as_the_host_reads_it_whatever_its_case(value: str) -> None:
+    assert Settings.from_environ({SIGN_IN: value}, app_dir=HERE).sign_in
+
+
+@pytest.mark.parametrize("value", ["", "False", "1", "yes", "truely"])
+def test_anything_else_is_no_sign_in(value: str) -> None:
+    assert not Settings.from_environ({SIGN_IN: value}, app_dir=HERE).sign_in
