@@ -4,8 +4,9 @@ import azure.functions as func
 
 from shared.bootstrap import application, remediation_schedule, sweep_schedule
 from shared.names import CONNECTION, FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, RESETS_QUEUE
-from shared.web import respond as web
 from shared.web.messages import HttpRequest, HttpResponse
+from shared.web.respond import Endpoint
+from shared.web.respond import respond as answer
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -20,9 +21,9 @@ def _request(req: func.HttpRequest) -> HttpRequest:
     )
 
 
-async def respond(endpoint: web.Endpoint, request: HttpRequest) -> HttpResponse:
+async def respond(endpoint: Endpoint, request: HttpRequest) -> HttpResponse:
     """Call *endpoint*; then sweep where the sweep's timer is late."""
-    response = await web.respond(endpoint, request)
+    response = await answer(endpoint, request)
     await application().stand_in()
     return response
 
