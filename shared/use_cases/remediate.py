@@ -188,7 +188,7 @@ class Remediation:
             _skip(run, observation, found)
         else:
             await self._submit(run, found, observation, fleet)
-        # Last: what was found is asked for, whatever becomes of this note.
+        # Last: requests are submitted even if this note cannot be written.
         await self._note_read(run, seen, observation)
         return True
 

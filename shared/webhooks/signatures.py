@@ -188,12 +188,12 @@ def delivery_key(
     """
     What makes a delivery the same when it comes again.
 
-    The delivery id counts only where the scheme signs a time, so that a replay comes too late
-    after five minutes: elsewhere it is outside the signature and anybody's choice, and the body's
-    hash stands for it. (Zendesk signs the time alone: within those minutes whoever has seen a
-    delivery can make it another one. Its retries are told by no other means.) For a secret in a
-    header nothing is signed at all: the sender's word (`webhook-id`, or *named* by the body) is
-    taken, else the hash and a slot of ten minutes.
+    The delivery id counts only where the scheme signs a time, because a replay is then refused
+    after five minutes. Under other schemes it lies outside the signature, so the body hash counts.
+    Zendesk signs the time but not the id: within those minutes an attacker who has seen a delivery
+    can make it another one, but nothing else tells its retries. A secret in a header signs
+    nothing: the sender's own id counts (`webhook-id`, or *named* by the body), else the hash and a
+    slot of ten minutes.
     """
     scheme, digest = SCHEMES.get(name), hashlib.sha256(raw).hexdigest()
     if scheme is None:

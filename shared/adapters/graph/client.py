@@ -110,7 +110,7 @@ class GraphClient:
                 self._refused = False
                 token = await self._credential.get_token(self._scope)
         except Exception as error:
-            # Whatever it was (no identity, endpoint busy, timeout): nothing was sent.
+            # In every case (no identity, endpoint busy, timeout) nothing was sent.
             cause = error.__cause__ or error
             raise NotSent(f"{with_words}: {of_exception(cause)}") from error
         self.own_ids = _own_ids(token) or self.own_ids
