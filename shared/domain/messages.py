@@ -12,7 +12,9 @@ import msgspec
 from shared.domain.errors import InvalidRequest
 from shared.domain.json_object import decode_object
 from shared.domain.requests import (
+    LONGEST_ID,
     LONGEST_REQUEST,
+    RESET_ID,
     WORDING,
     Received,
     ResetRequest,
@@ -35,10 +37,19 @@ def read_message(body: bytes, *, message_id: str) -> Received:
     found = decode_object(_unpack(body), name="message")
     if "specversion" in found:
         return _enveloped(found)
-    request = to_request(found)
+    request = _with_stored_id(found)
     own = bool(request.request_id)
     derived = derived_id("queue", message_id)
     return Received(id=request.request_id or derived, request=request, own_id=own)
+
+
+def _with_stored_id(found: dict[str, Any]) -> ResetRequest:
+    """The app's own messages may bring a longer id than a request: one with a sender's prefix."""
+    given = found.get("requestId")
+    if not isinstance(given, str) or len(given) <= LONGEST_ID or not RESET_ID.fullmatch(given):
+        return to_request(found)
+    request = to_request({name: value for name, value in found.items() if name != "requestId"})
+    return msgspec.structs.replace(request, request_id=given)
 
 
 def read_cloud_event(raw: bytes) -> Received:

@@ -4,14 +4,15 @@ import codecs
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct
 
+from shared.domain.characters import hidden_in
 from shared.domain.errors import InvalidRequest
 from shared.domain.json_object import decode_object
 from shared.domain.reset import Scope
@@ -27,12 +28,22 @@ LONGEST_REASON: Final = 1000
 LONGEST_NAME: Final = 256
 LONGEST_TICKET_ID: Final = 128
 
+LONGEST_ID: Final = 128
+HORIZON: Final = timedelta(days=30)
+"""How far ahead a change window may open."""
+
 ALIAS: Final = re.compile("[a-z0-9][a-z0-9-]{0,62}")
-RESET_ID: Final = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-"""To be used with `fullmatch`; the two below are for schemas, where a `$` also allows a newline."""
+"""Of a target, a sender or a notifier. It holds no dot, so that one ends a sender's prefix."""
+
+RESET_ID: Final = re.compile(r"(?:[a-z0-9][a-z0-9-]{0,62}\.)?[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+"""Of a reset: a request's id, under its sender's name where a webhook brought it."""
 
 ALIAS_PATTERN: Final = f"^{ALIAS.pattern}$"
-ID_PATTERN: Final = f"^{RESET_ID.pattern}$"
+ID_PATTERN: Final = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+"""For schemas. A `$` also matches before a newline, so that code uses the two above."""
+
+OWN_NAMES: Final = frozenset({"relink", "remediate"})
+"""Names under which the app itself acts: nobody else asks or decides under them."""
 
 Alias = Annotated[str, Meta(pattern=ALIAS_PATTERN, max_length=63)]
 
@@ -53,7 +64,7 @@ class ResetRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         str,
         Meta(
             pattern=ID_PATTERN,
-            max_length=128,
+            max_length=LONGEST_ID,
             description="Idempotency key; left out, it is derived from the request's origin.",
         ),
     ] = ""
@@ -170,10 +181,31 @@ def _check_what_types_cannot(request: ResetRequest) -> None:
         )
     if any("\n" in subject for subject in request.subjects):
         raise InvalidRequest("subjects: one of them contains a newline; send a list of users")
+    for name, text in _texts(request):
+        if character := hidden_in(text, lines=name == "reason"):
+            raise InvalidRequest(
+                f"{name}: holds a character that cannot be seen; remove {character}"
+            )
+    if request.requested_by.strip().casefold() in OWN_NAMES:
+        raise InvalidRequest("requestedBy: is a name of the app itself; name the person or system")
     if request.not_before and not EARLIEST_YEAR <= request.not_before.year <= LATEST_YEAR:
-        raise InvalidRequest(f"notBefore: year {request.not_before.year} is no change window")
+        raise InvalidRequest(
+            f"notBefore: year {request.not_before.year} cannot be a change window; give one "
+            f"at most {HORIZON.days} days ahead"
+        )
     if request.scope is Scope.SUBJECTS:
         raise InvalidRequest("scope: `subjects` is not supported; send `full`")
+
+
+def _texts(request: ResetRequest) -> Iterator[tuple[str, str]]:
+    yield "reason", request.reason
+    yield "requestedBy", request.requested_by
+    if request.ticket is not None:
+        yield "ticket.system", request.ticket.system
+        yield "ticket.id", request.ticket.id
+        yield "ticket.url", request.ticket.url
+    for n, subject in enumerate(request.subjects):
+        yield f"subjects[{n}]", subject
 
 
 EARLIEST_YEAR: Final = 2000
@@ -202,20 +234,46 @@ def derived_id(*parts: str) -> str:
 
 
 _AUTOMATIC: Final = re.compile(r"(?:schedule|quarantine|stale)-[0-9a-f]{32}(?:-dry)?")
+_DERIVED: Final = re.compile(r"h-[0-9a-f]{32}")
 
 
 def is_automatic(reset_id: str) -> bool:
-    """Whether only `remediate` makes such ids: known beforehand, others could use them up."""
+    """True for ids of the timer: they are predictable, so that callers must not take them."""
     return _AUTOMATIC.fullmatch(reset_id) is not None
 
 
 def is_derived(reset_id: str) -> bool:
-    """Whether it looks like an id that stands for where a request came from."""
-    return re.fullmatch(r"h-[0-9a-f]{32}", reset_id) is not None
+    """True for ids that stand for where a request came from: a caller could take another's."""
+    return _DERIVED.fullmatch(reset_id) is not None
+
+
+def reserved_form(request_id: str, senders: Collection[str]) -> str:
+    """
+    Say why a request may not choose this id; "" where it may.
+
+    *senders* are the names under which the ids of webhooks are kept.
+    """
+    if is_automatic(request_id):
+        return "schedule-, quarantine- and stale- with a digest are the app's own"
+    if is_derived(request_id):
+        return "h- with a digest is the app's own"
+    sender, dot, _ = request_id.partition(".")
+    if dot and sender in senders:
+        return f"{sender}. is the prefix of that sender's webhooks"
+    if len(request_id) > LONGEST_ID:
+        return f"it may have {LONGEST_ID} characters"
+    return ""
 
 
 def content_hash(request: ResetRequest) -> str:
-    """What makes two requests with one id the same: target, scope, dryRun, sorted subjects."""
-    subjects: Sequence[str] = sorted(request.subjects)
-    content = [request.target, str(request.scope), request.dry_run, subjects]
+    """What makes two requests with one id the same: target, scope, dryRun, notBefore, subjects."""
+    content: list[object] = [
+        request.target,
+        str(request.scope),
+        request.dry_run,
+        sorted(request.subjects),
+    ]
+    if request.not_before is not None:
+        # Last, and only where it is given: rows of earlier versions keep their hash.
+        content.append(request.not_before.astimezone(UTC).isoformat())
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -10,7 +10,7 @@ from shared.domain.errors import IdReused, InvalidRequest
 from shared.domain.keys import to_milliseconds
 from shared.domain.notifications import Listeners
 from shared.domain.ports import Clock, Store
-from shared.domain.requests import Received, content_hash, is_automatic
+from shared.domain.requests import HORIZON, Received, content_hash, is_automatic, reserved_form
 from shared.domain.reset import (
     Claim,
     HistoryEntry,
@@ -82,23 +82,24 @@ class Acceptance:
         return await self._insert(received, claim, via=via, how=how, now=now)
 
     async def _check(self, received: Received, via: str) -> None:
-        catalogue = self.settings.catalogue
-        unlisted = catalogue is not None and received.request.target not in catalogue
-        made_up = received.request.scope is Scope.QUARANTINE and via != REMEDIATE
-        taken = via != REMEDIATE and is_automatic(received.id)
-        if not unlisted and not made_up and not taken:
-            return
-        # A known id gets its answer even where the catalogue has changed since.
-        if await self.store.find(received.id) is not None:
-            return
-        if unlisted:
-            raise InvalidRequest(unknown_target(received.request.target, catalogue or {}))
-        if taken:
-            raise InvalidRequest(
-                "requestId: schedule-, quarantine- and stale- with a digest are kept for the app; "
-                "choose another id"
-            )
-        raise InvalidRequest("scope: `quarantine` is made only by the app itself; send `full`")
+        complaint = self._complaint(received, via)
+        # A known id is answered whatever the settings say now, and the app's own messages have one.
+        if complaint and await self.store.find(received.id) is None:
+            raise InvalidRequest(complaint)
+
+    def _complaint(self, received: Received, via: str) -> str:
+        request, catalogue = received.request, self.settings.catalogue
+        if catalogue is not None and request.target not in catalogue:
+            return unknown_target(request.target, catalogue)
+        if request.not_before is not None and request.not_before > self.clock() + HORIZON:
+            return f"notBefore: lies too far ahead; give a time within {HORIZON.days} days"
+        if via == REMEDIATE:
+            return ""
+        if request.scope is Scope.QUARANTINE:
+            return "scope: `quarantine` is made only by the app itself; send `full`"
+        if why := reserved_form(request.request_id, self.settings.senders):
+            return f"requestId: {why}; choose another id"
+        return ""
 
     async def _insert(
         self, received: Received, claim: Claim, *, via: str, how: str, now: datetime

@@ -3,18 +3,16 @@
 from dataclasses import dataclass
 from typing import Final
 
+from shared.domain.characters import hidden_in
 from shared.domain.errors import InvalidRequest, NotAllowed, NotFound, NotPossible
 from shared.domain.events import Decided, Event
 from shared.domain.ports import Store
-from shared.domain.requests import LONGEST_NAME, RESET_ID
+from shared.domain.requests import LONGEST_NAME, OWN_NAMES, RESET_ID
 from shared.domain.reset import Reset, State
-from shared.names import REMEDIATE
 from shared.use_cases.advance import Engine
 
 DECISIONS: Final = ("approve", "reject", "cancel", "confirm", "resend")
 NOT_BY_WHO_ASKED: Final = frozenset({"approve", "confirm", "resend"})
-MACHINES: Final = frozenset({REMEDIATE, "relink"})
-"""Names under which the app itself acts; a person may not use them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +37,10 @@ class DecideReset:
             raise InvalidRequest(f"decision: must be one of {', '.join(DECISIONS)}")
         if not by.strip() or len(by) > LONGEST_NAME:
             raise InvalidRequest(f"by: must say who decides, in up to {LONGEST_NAME} characters")
-        if by.strip().casefold() in MACHINES:
-            raise NotAllowed(f"{by.strip()} is no person: a person decides")
+        if character := hidden_in(by):
+            raise InvalidRequest(f"by: holds a character that cannot be seen; remove {character}")
+        if by.strip().casefold() in OWN_NAMES:
+            raise NotAllowed("by: is a name of the app itself; a person decides")
         named = RESET_ID.fullmatch(reset_id)
         claim = await self.store.find(reset_id) if named else None
         if claim is None:

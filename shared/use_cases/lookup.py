@@ -71,7 +71,7 @@ class Lookup:
         """Two point reads and two ranges; raise NotFound where there is none."""
         stored = await self.resets.find_reset(reset_id) if RESET_ID.fullmatch(reset_id) else None
         if stored is None:
-            raise NotFound(f"there is no reset {reset_id[:128]}")
+            raise NotFound(f"there is no reset {reset_id[:192]}")
         events, links = await asyncio.gather(
             self.resets.events(stored.row),
             self.resets.links(stored.row),

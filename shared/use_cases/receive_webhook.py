@@ -18,7 +18,13 @@ from shared.domain.errors import (
 )
 from shared.domain.media import is_utf8
 from shared.domain.ports import Clock
-from shared.domain.requests import LONGEST_REQUEST, Received, derived_id, is_derived
+from shared.domain.requests import (
+    LONGEST_REQUEST,
+    Received,
+    ResetRequest,
+    derived_id,
+    reserved_form,
+)
 from shared.telemetry import emit
 from shared.use_cases.accept import Accepted
 from shared.use_cases.submit import Submission
@@ -90,12 +96,8 @@ class ReceiveWebhook:
             return parsed
         request = parsed.request
         self._check_reach(sender, request.target)
-        if is_derived(request.request_id):
-            raise InvalidRequest("requestId: h- with a digest is the app's own; choose another id")
         key = delivery_key(entry.scheme, lower, raw, named=parsed.delivery, now=now)
-        received = Received(
-            id=request.request_id or derived_id("webhook", sender.name, *key), request=request
-        )
+        received = Received(id=_id_of(request, sender, key), request=request)
         return await self.submission.submit(received, via=f"webhook:{sender.name}")
 
     def _check_reach(self, sender: Sender, target: str) -> None:
@@ -108,6 +110,15 @@ class ReceiveWebhook:
             )
         known = ", ".join(sorted(sender.entry.targets)[:50]) or "none"
         raise InvalidRequest(f"target: unknown; sender {sender.name} may reach: {known}")
+
+
+def _id_of(request: ResetRequest, sender: Sender, key: tuple[str, ...]) -> str:
+    """Under the sender's name, so that no sender can take the ids of another one."""
+    if not request.request_id:
+        return derived_id("webhook", sender.name, *key)
+    if why := reserved_form(request.request_id, ()):
+        raise InvalidRequest(f"requestId: {why}; choose another id")
+    return f"{sender.name}.{request.request_id}"
 
 
 def _check_type(content_type: str) -> None:

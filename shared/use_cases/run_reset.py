@@ -1,18 +1,21 @@
 """Read what the two queues of resets bring, then accept and advance."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from shared.domain.errors import InvalidRequest, NewerRow, StorageUnavailable
 from shared.domain.json_object import decode_object
 from shared.domain.messages import read_message, unreadable_key
 from shared.domain.ports import Clock, Store
-from shared.domain.requests import EARLIEST_YEAR, RESET_ID
+from shared.domain.requests import RESET_ID
 from shared.domain.reset import BEFORE_SENDING, Claim
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
 from shared.telemetry import emit
 from shared.use_cases.accept import Acceptance
 from shared.use_cases.advance import Engine
+
+BELIEVED: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +38,7 @@ class RunReset:
             received = read_message(body, message_id=message_id)
             emit("message.received", id=received.id, target=received.request.target, via="queue")
             accepted = await self.acceptance.accept(
-                received, via="queue", came_at=_believable(came_at)
+                received, via="queue", came_at=_believable(came_at, self.clock())
             )
         except InvalidRequest as error:
             await self._keep(body, message_id, RESETS_QUEUE, str(error))
@@ -81,11 +84,15 @@ class RunReset:
         emit("message.unreadable", key=key, queue=queue, reason=reason)
 
 
-def _believable(came_at: datetime | None) -> datetime | None:
-    """The host lets a property of the body overwrite the time at which the message was queued."""
-    if came_at is None or came_at.tzinfo is None or came_at.year < EARLIEST_YEAR:
+def _believable(came_at: datetime | None, now: datetime) -> datetime | None:
+    """
+    Return the time at which the message was queued, if it is near ours.
+
+    The host lets a property of the body overwrite it, which could date a reset back.
+    """
+    if came_at is None or came_at.tzinfo is None:
         return None
-    return came_at
+    return came_at if abs(now - came_at.astimezone(UTC)) <= BELIEVED else None
 
 
 def _named(body: bytes) -> str:

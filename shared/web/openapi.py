@@ -13,8 +13,8 @@ import msgspec
 
 from shared.domain.requests import (
     ALIAS_PATTERN,
-    ID_PATTERN,
     LONGEST_REQUEST,
+    RESET_ID,
     ResetRequest,
     leave_out_empty_defaults,
 )
@@ -344,7 +344,9 @@ def _query(name: str, schema: _Part, description: str) -> _Part:
     }
 
 
-_ID: Final = _parameter("id", {"type": "string", "pattern": ID_PATTERN}, "Id of a reset.")
+_ID: Final = _parameter(
+    "id", {"type": "string", "pattern": f"^{RESET_ID.pattern}$"}, "Id of a reset."
+)
 _SENDER: Final = _parameter("sender", {"type": "string", "minLength": 1}, "As configured.")
 
 _SECURITY: Final[_Part] = {

@@ -8,6 +8,7 @@ import codecs
 from typing import Any
 
 from shared.domain.catalogue import Catalogue
+from shared.domain.errors import InvalidRequest
 from shared.domain.json_object import decode_object
 from shared.domain.messages import open_envelope
 from shared.domain.requests import to_request
@@ -26,6 +27,8 @@ def read_payload(
     payload = decode_object(raw.removeprefix(codecs.BOM_UTF8), name="body")
     if layout is FormatName.RELINK:
         return _read_relink(payload)
+    if layout is FormatName.CLOUD_EVENTS:
+        return _read_cloud_event(payload)
     if isinstance(layout, FieldMap):
         return read_mapped(layout, payload)
     if layout is FormatName.GITHUB:
@@ -34,8 +37,20 @@ def read_payload(
 
 
 def _read_relink(payload: dict[str, Any]) -> ParsedRequest:
+    if "specversion" in payload:
+        raise InvalidRequest(
+            "specversion: this sender's bodies are requests, not CloudEvents envelopes; its entry "
+            'needs "format": "cloudevents" for those'
+        )
+    return ParsedRequest(request=to_request(payload))
+
+
+def _read_cloud_event(payload: dict[str, Any]) -> ParsedRequest:
     if "specversion" not in payload:
-        return ParsedRequest(request=to_request(payload))
+        raise InvalidRequest(
+            "specversion: missing; this sender's bodies are CloudEvents envelopes, its entry needs "
+            '"format": "relink" for bare requests'
+        )
     request, origin = open_envelope(payload)
     return ParsedRequest(request=request, delivery="\n".join(origin))
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared.domain.characters import without_hidden
 from shared.domain.requests import LONGEST_REASON, ResetRequest, to_request
 
 
@@ -29,6 +30,10 @@ def as_request(fields: Mapping[str, Any]) -> ResetRequest:
     if ticket.get("id"):
         given["ticket"] = ticket
     # A ticket's prose may be longer than a reason: its beginning is enough to find it again.
-    if isinstance(reason := given.get("reason"), str) and len(reason) > LONGEST_REASON:
-        given["reason"] = f"{reason[: LONGEST_REASON - 1]}…"
+    if isinstance(reason := given.get("reason"), str):
+        given["reason"] = _cut(without_hidden(reason))
     return to_request(given)
+
+
+def _cut(reason: str) -> str:
+    return reason if len(reason) <= LONGEST_REASON else f"{reason[: LONGEST_REASON - 1]}…"

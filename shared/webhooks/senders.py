@@ -10,14 +10,13 @@ import msgspec
 from msgspec import Meta, Struct
 
 from shared.domain.errors import SettingsError
-from shared.domain.requests import Alias
+from shared.domain.requests import ALIAS, Alias
 from shared.webhooks.json_pointer import check_pointer
 from shared.webhooks.signatures import SCHEMES, SchemeName, check_secret
 
 PLATFORM_HEADERS: Final = "x-ms-client-principal"
 """Set by the platform's authentication, which also strips what a caller sends under the name."""
 
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _OTHERWISE_USED: Final = frozenset(
     {"content-type", "content-length", "host", "webhook-id", "x-forwarded-for", "x-functions-key"}
 )
@@ -29,6 +28,7 @@ Words = str | int | bool
 
 class FormatName(StrEnum):
     RELINK = "relink"
+    CLOUD_EVENTS = "cloudevents"
     AZURE_MONITOR = "azure-monitor"
     GITHUB = "github"
 
@@ -126,7 +126,7 @@ def _decoded[T](setting: str, text: str, kind: type[dict[str, T]], shape: str) -
 
 
 def _check_entry(name: str, entry: SenderEntry, signed_in_front: bool) -> None:
-    if not _NAME.fullmatch(name):
+    if not ALIAS.fullmatch(name):
         raise SettingsError(
             f"WEBHOOK_SENDERS: name {name[:64]!r} is not allowed; use 1 to 63 of a-z 0-9 -"
         )
