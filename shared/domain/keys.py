@@ -4,8 +4,10 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
+from shared.domain.requests import RESET_ID
+
 _LAST_MS: Final = 10**13 - 1
-_RESET_KEY: Final = re.compile("reset:[0-9]{13}:[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_RESET_KEY: Final = re.compile(f"reset:[0-9]{{13}}:{RESET_ID.pattern}")
 
 
 def reset_key(requested_at: datetime, reset_id: str) -> str:

@@ -235,6 +235,7 @@ def derived_id(*parts: str) -> str:
 
 _AUTOMATIC: Final = re.compile(r"(?:schedule|quarantine|stale)-[0-9a-f]{32}(?:-dry)?")
 _DERIVED: Final = re.compile(r"h-[0-9a-f]{32}")
+_RANDOM_DIGITS: Final = 24
 
 
 def is_automatic(reset_id: str) -> bool:
@@ -242,9 +243,23 @@ def is_automatic(reset_id: str) -> bool:
     return _AUTOMATIC.fullmatch(reset_id) is not None
 
 
+def issued_id(random_digits: str) -> str:
+    """
+    Make the id of an API request that brings none, from 32 random hex digits.
+
+    The last eight are a check of the others: after a 503 the caller sends it again, and it must be
+    told from a derived id, which nobody may choose.
+    """
+    digits = random_digits[:_RANDOM_DIGITS]
+    return f"h-{digits}{hashlib.sha256(digits.encode()).hexdigest()[:8]}"
+
+
 def is_derived(reset_id: str) -> bool:
     """True for ids that stand for where a request came from: a caller could take another's."""
-    return _DERIVED.fullmatch(reset_id) is not None
+    return (
+        _DERIVED.fullmatch(reset_id) is not None
+        and issued_id(reset_id.removeprefix("h-")) != reset_id
+    )
 
 
 def reserved_form(request_id: str, senders: Collection[str]) -> str:

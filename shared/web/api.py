@@ -10,7 +10,7 @@ from shared.config import Settings
 from shared.domain.errors import InvalidRequest, StorageUnavailable
 from shared.domain.messages import LONGEST_EVENT, read_cloud_event
 from shared.domain.people import Person
-from shared.domain.requests import LONGEST_REQUEST, Received, parse_request
+from shared.domain.requests import LONGEST_REQUEST, Received, issued_id, parse_request
 from shared.use_cases.accept import Accepted
 from shared.use_cases.decide_reset import DecideReset
 from shared.use_cases.health import Health
@@ -86,7 +86,7 @@ class Api:
             return read_cloud_event(request.body)
         reset = parse_request(request.body)
         return Received(
-            id=reset.request_id or f"h-{self.new_id()}",
+            id=reset.request_id or issued_id(self.new_id()),
             own_id=bool(reset.request_id),
             request=reset,
         )

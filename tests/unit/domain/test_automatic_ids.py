@@ -16,7 +16,7 @@ REQUEST = ResetRequest(target=TARGET, scope=Scope.QUARANTINE)
 @pytest.mark.parametrize("reset_id", [ID, f"quarantine-{'0' * 32}", f"stale-{'f' * 32}-dry"])
 async def test_an_id_of_the_timers_is_refused_from_anybody_else(reset_id: str) -> None:
     world = World()
-    with pytest.raises(InvalidRequest, match="kept for the app"):
+    with pytest.raises(InvalidRequest, match="the app's own; choose another id"):
         await world.accept(reset_id, target=TARGET)
     assert world.keys("targets") == []
 

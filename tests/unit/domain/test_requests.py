@@ -18,8 +18,10 @@ from shared.domain.requests import (
     ResetRequest,
     content_hash,
     derived_id,
+    issued_id,
     json_schema,
     parse_request,
+    reserved_form,
 )
 from shared.domain.reset import Scope
 
@@ -76,7 +78,10 @@ def test_only_the_target_is_required() -> None:
         (body(scope="subjects"), "scope: `subjects` is not supported; send `full`"),
         (body(dryRun="yes"), "dryRun: must be true or false, not a string; write it without"),
         (body(notBefore="2026-12-01T20:00:00"), "notBefore: must be a date and time with"),
-        (body(notBefore="0001-01-01T00:00:00+14:00"), "notBefore: year 1 is no change window"),
+        (
+            body(notBefore="0001-01-01T00:00:00+14:00"),
+            "notBefore: year 1 cannot be a change window",
+        ),
         (b"[]", "request: must be a JSON object, not a list"),
         (b'{"target": "t"', "request: not valid JSON in UTF-8"),
         (b'{"target": "\xff"}', "request: not valid JSON in UTF-8"),
@@ -131,6 +136,19 @@ def test_the_data_of_a_cloudevents_envelope_is_the_request() -> None:
         (envelope(data_base64="eyJ9"), "data: given twice"),
         (envelope(datacontenttype="text/xml"), "datacontenttype: only JSON data"),
         (envelope(data={"target": "t", "x": 1}), "x: unknown property"),
+        (envelope(target="aws"), "target: stands beside specversion"),
+        (envelope(Reason="x"), "Reason: stands beside specversion"),
+        (envelope(requestedby="x"), "requestedby: stands beside specversion"),
+        (
+            json.dumps(
+                {
+                    **json.loads(envelope()),
+                    "data": None,
+                    "data_base64": base64.b64encode(b'{"target": "t", "target": "u"}').decode(),
+                }
+            ),
+            "data_base64: a name is given twice",
+        ),
         ("", "message: neither a JSON object nor base64"),
         ("hello", "message: neither a JSON object nor base64"),
         ("dGVzdA==", "message: neither a JSON object nor base64"),
@@ -185,6 +203,57 @@ def test_an_id_is_the_requests_own_or_comes_from_the_queue_message() -> None:
 
 def test_derived_ids_keep_their_parts_apart() -> None:
     assert derived_id("a", "bc") != derived_id("ab", "c")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"requestedBy": "ann@contoso.com\u200b"}, "requestedBy: .* remove U\\+200B"),
+        ({"requestedBy": "ann\u202egro.evil"}, "requestedBy: .* remove U\\+202E"),
+        ({"requestedBy": "ann\x00"}, "requestedBy: .* remove U\\+0000"),
+        ({"reason": "\ufffe"}, "reason: .* remove U\\+FFFE"),
+        ({"reason": "\uffff"}, "reason: .* remove U\\+FFFF"),
+        ({"reason": "a\x1bb"}, "reason: .* remove U\\+001B"),
+        ({"reason": "a\u2028b"}, "reason: .* remove U\\+2028"),
+        ({"subjects": ["a", "b\ufeff"]}, r"subjects\[1\]: .* remove U\+FEFF"),
+        ({"ticket": {"system": "a\n", "id": "1"}}, r"ticket.system: .* remove U\+000A"),
+        ({"ticket": {"system": "a", "id": "1\u00ad"}}, r"ticket.id: .* remove U\+00AD"),
+        (
+            {"ticket": {"system": "a", "id": "1", "url": "https://x/\u2066"}},
+            r"ticket.url: .* remove U\+2066",
+        ),
+        ({"requestedBy": "relink"}, "requestedBy: is a name of the app itself"),
+        ({"requestedBy": " Remediate "}, "requestedBy: is a name of the app itself"),
+    ],
+)
+def test_text_shows_what_it_holds(changes: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidRequest, match="^" + field):
+        parse_request(json.dumps({"target": "t"} | changes).encode())
+
+
+def test_a_reason_may_have_lines_and_any_script() -> None:
+    reason = "Première ligne\r\n\t給与\u3000\u00a0é 😀"
+
+    assert parse_request(body(reason=reason)).reason == reason
+
+
+def test_an_id_that_the_app_gave_out_is_told_from_a_derived_one() -> None:
+    issued = issued_id("0123456789abcdef" * 2)
+
+    assert re.fullmatch("h-[0-9a-f]{32}", issued)
+    assert not reserved_form(issued, ())
+    assert reserved_form(derived_id("queue", "m"), ())
+    assert reserved_form("h-" + "a" * 32, ())
+    assert reserved_form("desk.INC1", {"desk"})
+    assert not reserved_form("desk.INC1", {"other"})
+
+
+def test_a_window_belongs_to_the_content_of_a_request() -> None:
+    def digest(moment: str | None) -> str:
+        return content_hash(parse_request(body(notBefore=moment)))
+
+    assert digest("2026-12-01T20:00:00Z") == digest("2026-12-01T21:00:00+01:00")
+    assert len({digest(None), digest("2026-12-01T20:00:00Z"), digest("2026-12-02T20:00:00Z")}) == 3
 
 
 def test_the_content_is_target_scope_dry_run_and_sorted_subjects() -> None:

@@ -20,6 +20,7 @@ from shared.use_cases.receive_webhook import LONGEST_WEBHOOK
 from shared.web.messages import HttpRequest, HttpResponse
 from shared.web.respond import respond
 from tests.support import canaries, webhooks
+from tests.support.calls import call
 from tests.support.world import SP, TARGET, World
 
 CATALOGUE = {
@@ -47,13 +48,13 @@ async def post(
 ) -> HttpResponse:
     given_headers = webhooks.signed(sender, raw, app.clock()) if headers is None else headers
     lower = {k.lower(): v for k, v in given_headers.items()}
-    call = HttpRequest(
+    request = HttpRequest(
         body=raw,
         headers={"content-type": "application/json", **lower},
         url=f"https://relink.example/api/webhooks/{sender}",
         path={"sender": sender},
     )
-    reply = await respond(app.app.api.receive_webhook, call)
+    reply = await respond(app.app.api.receive_webhook, request)
     # No answer is an oracle: nothing of a secret, a signature or a body comes back.
     said = f"{reply.body}\n{dict(reply.headers)}"
     assert not canaries.holds(said)
@@ -209,6 +210,61 @@ async def test_the_apps_own_ids_are_nobodys_to_use_up() -> None:
         assert reply.status == 400, prefix
         assert "choose another id" in reply.body
     assert untouched(app)
+
+
+async def test_no_sender_can_use_up_the_ids_of_another() -> None:
+    app = world()
+    given = {"target": TARGET, "requestId": "INC0099999-1"}
+    squatter = await ask(app, "freshservice", {**given, "notBefore": "2026-12-20T00:00:00Z"})
+    victim = await ask(app, "servicenow", given)
+    api = await respond(app.app.api.submit_reset, call({"target": TARGET, **given}))
+    ids = [json.loads(r.body)["id"] for r in (squatter, victim, api)]
+
+    assert [r.status for r in (squatter, victim, api)] == [202, 202, 202]
+    assert ids == ["freshservice.INC0099999-1", "servicenow.INC0099999-1", "INC0099999-1"]
+
+
+async def test_an_id_of_full_length_goes_its_way_under_its_senders_name() -> None:
+    app = world()
+    reply = await ask(app, "freshservice", {"target": TARGET, "requestId": "x" * 128})
+    await app.quiesce()
+
+    reset_id = json.loads(reply.body)["id"]
+    assert reset_id == f"freshservice.{'x' * 128}"
+    assert (await app.row(reset_id)).state is State.RESTARTED
+    assert app.keys("unreadable") == []
+    found = await respond(app.app.api.get_reset, call(reset_id=reset_id))
+    assert found.status == 200
+
+
+@pytest.mark.parametrize(
+    "request_id", ["freshservice.INC1", "h-" + "a" * 32, "schedule-" + "0" * 32, "a." + "b" * 128]
+)
+async def test_neither_the_api_nor_the_queue_takes_an_id_of_another_form(request_id: str) -> None:
+    app = world()
+    wanted = {"target": TARGET, "requestId": request_id}
+    reply = await respond(app.app.api.submit_reset, call(dict(wanted)))
+    await app.send(json.dumps(wanted))
+
+    assert reply.status == 400
+    assert "requestId" in json.loads(reply.body)["detail"]
+    assert len(app.keys("unreadable")) == 1
+    assert not app.storage.ids.cells
+
+
+async def test_a_window_that_lies_years_ahead_is_refused() -> None:
+    app = world()
+    for moment, status in (("2026-12-24T08:00:00Z", 202), ("2026-12-24T10:00:00Z", 400)):
+        reply = await ask(app, "servicenow", {"target": TARGET, "notBefore": moment})
+        assert reply.status == status, moment
+
+
+async def test_the_same_id_with_another_window_is_another_request() -> None:
+    app = world()
+    given = {"target": TARGET, "requestId": "r1"}
+    first = await ask(app, "servicenow", {**given, "notBefore": "2026-12-20T00:00:00Z"})
+
+    assert (first.status, (await ask(app, "servicenow", given)).status) == (202, 422)
 
 
 async def test_junk_is_not_even_read_without_a_signature() -> None:

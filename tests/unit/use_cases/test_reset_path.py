@@ -462,3 +462,23 @@ async def _die_while_sending(world: World) -> None:
     with pytest.raises(Died):
         await world.ask()
     world.graph.restart = original  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("ago", [timedelta(days=-700), timedelta(hours=-1), timedelta(hours=1)])
+async def test_a_body_cannot_date_its_message_back(ago: timedelta) -> None:
+    """The host lets a property `InsertionTime` overwrite the time at which it was queued."""
+    world = World()
+    text = json.dumps({"requestId": "r1", "target": TARGET}).encode()
+
+    await world.app.run_reset(text, message_id="m1", came_at=START + ago)
+
+    assert (await world.row()).requested_at == START
+
+
+async def test_a_message_that_waited_for_minutes_came_when_it_was_queued() -> None:
+    world = World()
+    text = json.dumps({"requestId": "r1", "target": TARGET}).encode()
+
+    await world.app.run_reset(text, message_id="m1", came_at=START - timedelta(minutes=5))
+
+    assert (await world.row()).requested_at == START - timedelta(minutes=5)

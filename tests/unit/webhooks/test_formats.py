@@ -1,8 +1,10 @@
 """What each format's bodies ask for, what they do not, and what is not a body at all."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from local.processes import ROOT
@@ -12,7 +14,7 @@ from shared.domain.requests import ResetRequest, Ticket
 from shared.webhooks.formats import read_payload
 from shared.webhooks.json_pointer import check_pointer, look_up
 from shared.webhooks.parsed import AsksNothing, ParsedRequest
-from shared.webhooks.senders import Sender, parse_senders
+from shared.webhooks.senders import FormatName, Sender, parse_senders
 from tests.support import webhooks
 from tests.support.world import SP
 
@@ -515,18 +517,62 @@ def test_a_name_given_twice_is_refused(sender: str) -> None:
             read_payload(SENDERS[sender], twice, CATALOGUE)
 
 
-def test_the_relink_format_takes_an_envelope_and_its_id() -> None:
-    event = {
-        "specversion": "1.0",
-        "id": "e-1",
-        "source": "/hr",
-        "type": "x",
-        "data": {"target": TARGET},
-    }
-    found = read("services", event)
+ENVELOPE = {
+    "specversion": "1.0",
+    "id": "e-1",
+    "source": "/hr",
+    "type": "x",
+    "data": {"target": TARGET},
+}
+EVENTS = replace(
+    SENDERS["services"],
+    entry=msgspec.structs.replace(SENDERS["services"].entry, format=FormatName.CLOUD_EVENTS),
+)
+
+
+def test_the_cloudevents_format_takes_an_envelope_and_its_id() -> None:
+    found = read_payload(EVENTS, webhooks.body(ENVELOPE), CATALOGUE)
 
     assert isinstance(found, ParsedRequest)
     assert (found.request, found.delivery) == (ResetRequest(target=TARGET), "/hr\ne-1")
+
+
+def test_an_envelope_is_opened_only_where_the_senders_entry_says_so() -> None:
+    with pytest.raises(InvalidRequest, match=r'specversion: .* "format": "cloudevents"'):
+        read("services", ENVELOPE)
+    with pytest.raises(InvalidRequest, match=r'specversion: missing; .* "format": "relink"'):
+        read_payload(EVENTS, webhooks.body({"target": TARGET}), CATALOGUE)
+
+
+TEMPLATE = (
+    '{"target": "salesforce-prod", "requestedBy": "%s", '
+    '"ticket": {"system": "freshservice", "id": "7"}}'
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'x","specversion":"1.0","type":"t","source":"s","id":"1","data":{"target":"aws"},"z":"',
+        'x","target":"aws","z":"',
+        'x","Target":"aws","z":"',
+        'x","specversion":"1.0","z":"',
+        'x"},"data":{"target":"aws"},"z":{"a":"',
+    ],
+)
+@pytest.mark.parametrize("sender", [SENDERS["freshservice"], EVENTS], ids=["relink", "cloudevents"])
+def test_text_in_a_template_cannot_change_what_is_asked(sender: Sender, text: str) -> None:
+    with pytest.raises(InvalidRequest):
+        read_payload(sender, (TEMPLATE % text).encode(), CATALOGUE)
+
+
+def test_prose_of_other_systems_loses_what_cannot_be_seen() -> None:
+    title = {"title": "fix\u200b it\u202e\x00 \ufffe"}
+    event = issue("labeled", issue=title, label={"name": f"reset:{TARGET}"})
+    found = read("github", event)
+
+    assert isinstance(found, ParsedRequest)
+    assert found.request.reason == "fix it "
 
 
 def test_there_is_an_example_of_each_sender() -> None:
