@@ -123,17 +123,17 @@ class Desk:
     def __init__(self, key: bytes) -> None:
         self._key = key
         self.comments: list[str] = []
+        self.forged = 0
         self.host = ""
 
     def signed(self, raw: bytes) -> dict[str, str]:
         """https://www.standardwebhooks.com."""
         delivery, at = f"msg_{secrets.token_hex(8)}", str(int(time.time()))
         content = f"{delivery}.{at}.".encode() + raw
-        digest = base64.b64encode(hmac.digest(self._key, content, hashlib.sha256)).decode()
         return {
             "webhook-id": delivery,
             "webhook-timestamp": at,
-            "webhook-signature": f"v1,{digest}",
+            "webhook-signature": self._signature(content),
             "content-type": "application/json",
         }
 
@@ -144,8 +144,18 @@ class Desk:
             return await client.post(address, content=raw, headers=self.signed(signed or raw))
 
     async def _comment(self, request: web.Request) -> web.Response:
-        self.comments.append((await request.json())["text"])
+        """Take what the app has signed, as its own webhooks are signed."""
+        raw, headers = await request.read(), request.headers
+        content = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + raw
+        if not hmac.compare_digest(headers["webhook-signature"], self._signature(content)):
+            self.forged += 1
+            return web.Response(status=401)
+        self.comments.append(json.loads(raw)["data"]["text"])
         return web.Response(status=204)
+
+    def _signature(self, content: bytes) -> str:
+        digest = hmac.digest(self._key, content, hashlib.sha256)
+        return f"v1,{base64.b64encode(digest).decode()}"
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[str]:
@@ -190,11 +200,12 @@ async def main() -> int:
 
 def _desk_environ(key: bytes, comments: str) -> Mapping[str, str]:
     sender = {"scheme": "standard-webhooks", "format": "relink", "targets": [TARGET]}
-    notifier = {"kind": "webhook", "url": comments, "on": ["accepted", "end"]}
+    notifier = {"kind": "webhook", "url": comments, "on": ["accepted", "restarted", "end"]}
     return {
         "WEBHOOK_SENDERS": json.dumps({SENDER: sender}),
         "WEBHOOK_SECRETS": json.dumps({SENDER: [base64.b64encode(key).decode()]}),
         "NOTIFIERS": json.dumps({SENDER: notifier}),
+        "NOTIFIER_SECRETS": json.dumps({SENDER: {"signing": [base64.b64encode(key).decode()]}}),
     }
 
 
@@ -265,7 +276,10 @@ async def _story(
     terminal.title("What the ticket hears")
     await _heard(desk, 2)
     for comment in desk.comments:
-        terminal.line(f"  {TICKET}: {comment}")
+        first, *rest = comment.splitlines()
+        terminal.line(f"  {TICKET}  {first}")
+        for line in rest:
+            terminal.line(f"  {'':{len(TICKET)}}  {line}")
 
     terminal.title("What is recorded")
     await _show_rows(terminal, tables)
@@ -341,7 +355,8 @@ def _problems(
     checks = {
         "a forged webhook was not refused": forged.status_code == 401,
         "the webhook was not taken in": answer.status_code == 202,
-        "the ticket did not hear of its end": any("completed" in c for c in desk.comments),
+        "the ticket did not hear of its end": any("Done:" in c for c in desk.comments),
+        "the ticket was told something that the app has not signed": desk.forged == 0,
         "the reset did not end as completed": reset is not None and reset.state is State.COMPLETED,
         "the portal's restart was expected to change nothing": portal == old,
         "the link did not change": new.target_id != old.target_id,

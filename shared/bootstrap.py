@@ -16,13 +16,12 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from shared.adapters.graph.credential import RenewableCredential
 from shared.adapters.graph.observed import GraphObserver, OnCall
-from shared.adapters.notifiers.webhook import WebhookNotifier
+from shared.adapters.notifiers.make import make_notifier
 from shared.adapters.queues import StorageQueues
 from shared.adapters.table_store import TableStore
 from shared.app import App, NotConfigured
 from shared.config import Settings, Storage
 from shared.domain.errors import NotSent
-from shared.domain.notifications import Listener
 from shared.domain.ports import Clock, Graph, Notifier, Store
 from shared.domain.states import StateMachine, transition
 from shared.names import (
@@ -157,7 +156,7 @@ def build(environ: Mapping[str, str], *, app_dir: Path = APP_DIR) -> App | NotCo
         )
     store, queues = storage_adapters(settings, settings.storage)
     entries = settings.notifiers or {}
-    notifiers = {name: WebhookNotifier(entry.url) for name, entry in entries.items()}
+    notifiers = {name: make_notifier(entry, clock=utc_now) for name, entry in entries.items()}
     observer = GraphObserver(store=store, clock=utc_now)
     return assemble(
         settings,
@@ -198,7 +197,7 @@ def assemble(
     listeners = (
         None
         if settings.notifiers is None
-        else {name: Listener(on=frozenset(e.on)) for name, e in settings.notifiers.items()}
+        else {name: each.listener for name, each in settings.notifiers.items()}
     )
     engine = engine_type(
         store=store,

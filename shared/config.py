@@ -11,17 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Struct
 
 from shared.domain.catalogue import Catalogue, parse_catalogue
 from shared.domain.errors import SettingsError
-from shared.domain.notifications import USUAL_MOMENTS
+from shared.domain.notifier_entries import Notifiers, parse_notifiers
 from shared.domain.policy import Rules
-from shared.domain.reset import NotificationKind
 from shared.names import CONNECTION
 from shared.webhooks.senders import Senders, parse_senders
 
@@ -64,14 +62,6 @@ class Storage:
     client_id: str = ""
 
 
-class NotifierEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Whom to tell, and of what."""
-
-    kind: Literal["webhook"]
-    url: str
-    on: tuple[NotificationKind, ...] = USUAL_MOMENTS
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """What the app was told. `problems` are one line each: setting, what is wrong, remedy."""
@@ -90,7 +80,7 @@ class Settings:
     sweep_schedule: str = DEFAULT_SWEEP
     remediation_schedule: str = DEFAULT_REMEDIATION
     public_url: str = ""
-    notifiers: Mapping[str, NotifierEntry] | None = field(default_factory=dict)
+    notifiers: Notifiers | None = field(default_factory=dict)
     senders: Senders = field(default_factory=dict)
     health_key: str = ""
     sign_in: bool = False
@@ -349,21 +339,5 @@ def _public_url(environ: Mapping[str, str]) -> str:
     return value
 
 
-def _notifiers(environ: Mapping[str, str]) -> Mapping[str, NotifierEntry]:
-    value = _text(environ, "NOTIFIERS")
-    if not value:
-        return {}
-    try:
-        found = msgspec.json.decode(value, type=dict[str, NotifierEntry])
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise SettingsError(
-            f'NOTIFIERS: {error}; give {{"name": {{"kind": "webhook", "url": "https://…"}}}}'
-        ) from error
-    for name, entry in found.items():
-        parts = urlsplit(entry.url)
-        local = parts.scheme == "http" and parts.hostname in LOOPBACK
-        if not parts.hostname or not (parts.scheme == "https" or local):
-            raise SettingsError(
-                f"NOTIFIERS: {name}.url must be https, or http on loopback; correct it"
-            )
-    return found
+def _notifiers(environ: Mapping[str, str]) -> Notifiers:
+    return parse_notifiers(_text(environ, "NOTIFIERS"), _text(environ, "NOTIFIER_SECRETS"))

@@ -12,6 +12,8 @@ Everything that can go wrong, by what the engine does about it.
   * Conflict              -- somebody else wrote the row first: read again, decide again
   * StorageUnavailable    -- tables or queues did not answer: the message comes back
   * NotDelivered          -- a ticket system did not take an answer: tried again later
+  * Undeliverable         -- it never will: given up at once
+    * ReceiverGone        -- and it wants no other answer either (410)
   * NotAllowed            -- the one who decides may not
   * NotPossible           -- the state does not allow the decision
   * NotFound              -- there is no such reset
@@ -75,7 +77,26 @@ class StorageUnavailable(RelinkError):
 
 
 class NotDelivered(RelinkError):
-    """An answer did not reach its ticket, or nobody knows whether it did."""
+    """
+    An answer did not reach its ticket, or nobody knows whether it did.
+
+    `retry_after` is the system's own word; `refused`: it did not take our credentials.
+    """
+
+    def __init__(
+        self, reason: str, *, retry_after: timedelta | None = None, refused: bool = False
+    ) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+        self.refused = refused
+
+
+class Undeliverable(RelinkError):
+    """An answer that no later try would bring to its ticket."""
+
+
+class ReceiverGone(Undeliverable):
+    """The receiver at this address wants no more of them."""
 
 
 class NotAllowed(RelinkError):

@@ -22,7 +22,9 @@ async def desk() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
 
     async def comment(request: web.Request) -> web.Response:
         body = await request.json()
-        heard.append({**body, "webhook-id": request.headers["webhook-id"]})
+        heard.append(
+            {**body["data"], "type": body["type"], "webhook-id": request.headers["webhook-id"]}
+        )
         return web.Response(status=204)
 
     app = web.Application()
@@ -72,7 +74,8 @@ async def test_an_approval_over_http_sends_the_restart_and_the_ticket_hears_it_a
     ]
     assert len({h["webhook-id"] for h in heard}) == 2
     assert heard[-1]["ticket"] == {"system": "servicenow", "id": "INC1", "url": ""}
-    assert "r1" in heard[-1]["text"]
+    assert heard[-1]["type"] == "reset.completed"
+    assert "(reset r1, message " in heard[-1]["text"]
 
 
 async def test_what_the_worker_itself_refuses_is_recorded_from_the_poison_queue() -> None:
