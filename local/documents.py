@@ -19,6 +19,7 @@ from typing import Final, get_args
 import msgspec
 from msgspec import Struct
 
+from local.answers import page
 from shared.config import Settings
 from shared.domain.catalogue import Target
 from shared.domain.quarantine import QUARANTINE_RULES, UNKNOWN
@@ -31,6 +32,7 @@ from shared.web.openapi import openapi_text
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 SCHEMA: Final = DOCS / "use" / "reset-request.schema.json"
 OPENAPI: Final = DOCS / "use" / "openapi.json"
+ANSWERS: Final = DOCS / "use" / "answers.md"
 STATES: Final = DOCS / "design" / "states.md"
 SETTINGS: Final = DOCS / "use" / "settings.md"
 EVENT_LIST: Final = DOCS / "operate" / "events.md"
@@ -188,6 +190,7 @@ def documents() -> dict[Path, str]:
     return {
         SCHEMA: schema(),
         OPENAPI: openapi_text(),
+        ANSWERS: page(),
         STATES: states(STATES.read_text(encoding="utf-8")),
         SETTINGS: table(table(listed, "settings", settings()), "catalogue", catalogue()),
         EVENT_LIST: table(EVENT_LIST.read_text(encoding="utf-8"), "events", events()),

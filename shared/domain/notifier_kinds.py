@@ -158,6 +158,7 @@ TEAMS_HOSTS: Final = (
     "api.high.powerplatform.microsoft.us",
     "api.appsplatform.us",
     "api.powerplatform.partner.microsoftonline.cn",
+    "api.powerautomate.com",
     "webhook.office.com",
     "outlook.office.com",
     "outlook.office365.com",

@@ -39,21 +39,18 @@ def ended(facts: Facts) -> Said:
                 what=f"Rejected: a person decided that {facts.target} is not restarted.",
                 when="Nothing was sent.",
                 next="Speak to the person who decided, then ask again if it is still needed.",
-                team=facts.detail,
             )
         case State.CANCELLED:
             return Said(
                 what=f"Cancelled: a person withdrew the restart of {facts.target}.",
                 when="Nothing was sent.",
                 next="Nothing to do; ask again if it is still needed.",
-                team=facts.detail,
             )
         case State.EXPIRED:
             return Said(
                 what=f"Expired: {facts.target} was not restarted.",
-                when="The time in which it could have been done has passed.",
+                when=sentence(facts.detail),
                 next="Ask again if it is still needed.",
-                team=facts.detail,
             )
         case _:
             return Said(what=f"{facts.target}: {facts.state}.", team=facts.detail)
@@ -109,9 +106,9 @@ def _what_now(facts: Facts) -> str:
     who = "the users asked about are" if facts.asked_about_users else "any user is"
     return (
         f"Whether {who} now linked to the right account was NOT checked. Before you close the "
-        "ticket, have the identity team look at it under Provisioning, Provision on demand. A user "
-        "who is still linked to the old account is found by it: rename the old account first, then "
-        "ask again."
+        "ticket, have the identity team look at it under Provisioning, Provision on demand. If a "
+        "user is still linked to the old account, that account still carries what accounts are "
+        "matched by: rename the old account first, then ask again."
     )
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from local.answers import examples
 from local.documents import DOCS, documents, table, undescribed
-from shared.domain.reset import State
+from shared.domain.notifier_kinds import KINDS, NotifierKind
+from shared.domain.reset import ENDED, NotificationKind, State
 from shared.telemetry import EVENTS, emit
 
 ROOT = DOCS.parent
@@ -92,3 +94,20 @@ def test_entry_points_hold_no_logic() -> None:
         "shared.web.messages",
         "shared.web.respond",
     }
+
+
+def test_every_moment_and_every_end_has_its_text_shown() -> None:
+    shown = [facts for _, facts in examples()]
+
+    assert {facts.kind for facts in shown} == set(NotificationKind)
+    assert {facts.state for facts in shown if facts.kind is NotificationKind.END} == ENDED
+
+
+def test_the_table_of_notifiers_is_the_documented_one() -> None:
+    text = (DOCS / "use" / "notifiers.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([a-z]+)` \|.*\| (\d+) \|$", text, re.MULTILINE))
+
+    assert rows == {str(kind): str(KINDS[kind].per_minute) for kind in NotifierKind}
+    for kind in NotifierKind:
+        (row,) = re.findall(rf"^\| `{kind}` \|.*$", text, re.MULTILINE)
+        assert f"`{KINDS[kind].example}`" in row or not KINDS[kind].example

@@ -1,0 +1,216 @@
+"""
+Write docs/use/answers.md: what a ticket reads in every state, in the words of the code itself.
+
+Each example is the facts of a reset, put through the templates that the app uses.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from shared.domain.reset import NotificationKind, Reset, State
+from shared.domain.ticket_facts import Facts, LinkFact, take_facts
+from shared.domain.ticket_words import compose
+
+NOW: Final = datetime(2026, 11, 26, 15, 48, tzinfo=UTC)
+_PAGES: Final = "https://relink.contoso.com"
+_RESET: Final = Reset(
+    id="desk.INC0012345-1",
+    target="salesforce-prod",
+    requested_at=NOW - timedelta(minutes=1),
+    requested_by="hd.jones@contoso.com",
+    reason="Adele's Salesforce user was made anew; Entra keeps the deactivated one",
+    subjects=("adele.vance@contoso.com",),
+    expected_minutes="1-4",
+    before='{"id": "job", "readAt": "2026-11-26T15:48:00Z", "counts": {"User": 52}}',
+    sequence=3,
+)
+_RAN: Final[dict[str, Any]] = {"restarted_at": NOW - timedelta(minutes=3), "finished_at": NOW}
+_OLD: Final = "0055e000001aOLDAA2"
+_NEW: Final = "0055e000001bNEWAA2"
+_RELINKED: Final = LinkFact(
+    subject="adele.vance@contoso.com", verdict="relinked", before=_OLD, after=_NEW
+)
+_STILL: Final = LinkFact(
+    subject="lee.gu@contoso.com",
+    verdict="still_linked",
+    before=_OLD,
+    after=_OLD,
+    why="its Username equals lee.gu@contoso.com: rename it first, then ask again",
+)
+
+
+def _facts(
+    kind: NotificationKind,
+    state: State,
+    *,
+    by: str = "",
+    links: tuple[LinkFact, ...] = (),
+    sign_in: bool = True,
+    waiting_for: str = "",
+    **changes: Any,
+) -> Facts:
+    reset = replace(_RESET, state=state, **changes)
+    facts = take_facts(reset, kind, at=NOW, by=by, links=links, public_url=_PAGES, sign_in=sign_in)
+    if not waiting_for:
+        return facts
+    # A wait's reason is a column of its own.
+    return _with_wait(facts, waiting_for)
+
+
+def _with_wait(facts: Facts, waiting_for: str) -> Facts:
+    return msgspec.structs.replace(facts, waiting_for=waiting_for)
+
+
+def _waits(waiting_for: str, hours: float, **changes: Any) -> Facts:
+    return _facts(
+        NotificationKind.WAITING,
+        State.WAITING,
+        waiting_for=waiting_for,
+        due_at=NOW + timedelta(hours=hours),
+        **changes,
+    )
+
+
+def _ended(state: State, **changes: Any) -> Facts:
+    return _facts(NotificationKind.END, state, **changes)
+
+
+def examples() -> list[tuple[str, Facts]]:
+    """A title and the facts of each moment that a ticket may hear of."""
+    asks: dict[str, Any] = {
+        "due_at": NOW + timedelta(hours=24),
+        "before": "",
+        "expected_minutes": "",
+    }
+    return [
+        ("accepted", _facts(NotificationKind.ACCEPTED, State.ACCEPTED)),
+        (
+            "accepted, for a change window",
+            _facts(NotificationKind.ACCEPTED, State.ACCEPTED, not_before=NOW + timedelta(hours=5)),
+        ),
+        ("waiting, cooldown", _waits("cooldown", 24)),
+        ("waiting, another restart of the job", _waits("other", 1, behind="desk.INC0012300-1")),
+        ("waiting, change window", _waits("window", 5)),
+        ("waiting, budget", _waits("budget", 8.2)),
+        (
+            "waiting, switched off",
+            _waits("switch", 0.25, detail="resets are switched off (RESETS_ENABLED is not `true`)"),
+        ),
+        (
+            "waiting, Microsoft Graph",
+            _waits(
+                "graph",
+                1,
+                detail="Microsoft Graph answered 403; the app's identity needs "
+                "Synchronization.ReadWrite.All on Microsoft Graph",
+            ),
+        ),
+        (
+            "awaiting_approval",
+            _facts(
+                NotificationKind.AWAITING_APPROVAL,
+                State.AWAITING_APPROVAL,
+                detail="20,400 entries are managed; above 20,000 needs an approval",
+                **asks,
+            ),
+        ),
+        (
+            "awaiting_approval, where nobody can sign in",
+            _facts(
+                NotificationKind.AWAITING_APPROVAL,
+                State.AWAITING_APPROVAL,
+                detail="this target always needs an approval",
+                sign_in=False,
+                **asks,
+            ),
+        ),
+        (
+            "unknown, a person is asked",
+            _facts(
+                NotificationKind.UNKNOWN,
+                State.UNKNOWN,
+                sent_at=NOW - timedelta(minutes=30),
+                **asks,
+            ),
+        ),
+        ("restarted", _facts(NotificationKind.RESTARTED, State.RESTARTED, restarted_at=NOW)),
+        (
+            "completed, links not looked up",
+            _ended(State.COMPLETED, outcome="completed", **_RAN),
+        ),
+        (
+            "completed, links looked up",
+            _ended(State.COMPLETED, outcome="completed", links=(_RELINKED,), **_RAN),
+        ),
+        (
+            "completed, a link unchanged",
+            _ended(State.COMPLETED, outcome="completed", links=(_RELINKED, _STILL), **_RAN),
+        ),
+        ("joined", _ended(State.JOINED, leader="desk.INC0012300-1", outcome="completed")),
+        (
+            "failed, quarantine",
+            _ended(
+                State.FAILED,
+                outcome="quarantined",
+                detail="the job went into quarantine after the restart: "
+                "EncounteredQuarantineException (SalesforceInvalidCredentials: INVALID_LOGIN)",
+                **_RAN,
+            ),
+        ),
+        (
+            "failed, not taken",
+            _ended(
+                State.FAILED,
+                outcome="rejected by Graph",
+                detail="Microsoft Graph answered 400 InvalidRestartJobRequest",
+            ),
+        ),
+        (
+            "failed, fate unknown",
+            _ended(
+                State.FAILED,
+                outcome="fate unknown",
+                detail="fate unknown: nobody said in time whether the restart happened",
+            ),
+        ),
+        (
+            "failed, not ended in time",
+            _ended(
+                State.FAILED,
+                outcome="not ended in time",
+                detail="the initial cycle did not end in the time expected",
+                **_RAN,
+            ),
+        ),
+        (
+            "refused",
+            _ended(State.REFUSED, detail="the job is Paused; start it in the portal first"),
+        ),
+        ("rejected", _ended(State.REJECTED, by="boss@contoso.com", detail="rejected (signed in)")),
+        ("cancelled", _ended(State.CANCELLED, by="hd.jones@contoso.com", detail="cancelled")),
+        ("expired", _ended(State.EXPIRED, detail="nobody approved it in time")),
+        ("previewed", _ended(State.PREVIEWED, dry_run=True, detail="dry run: would be sent now")),
+    ]
+
+
+def page() -> str:
+    """The whole of docs/use/answers.md."""
+    parts = [_HEAD]
+    for title, facts in examples():
+        parts.append(f"## {title}\n\n```text\n{compose(facts).text}\n```\n")
+    return "\n".join(parts)
+
+
+_HEAD: Final = """# Answers: what a ticket reads
+
+Made from the code (`python -m local.documents`), each as a ticket with plain text shows it.
+Teams, Slack, Jira and Freshservice lay out the same parts in their own way
+([notifiers.md](notifiers.md)).
+One line says what happened and begins with the time, one says when, one what to do next.
+What is for the identity team is marked as such.
+The link comes last of our own words.
+What a stranger wrote is quoted after it, cut to 200 characters.
+"""
