@@ -1,12 +1,13 @@
 """Writes the directory's events as rows of Graph's audit log."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from local.emulator.odata import Row
+from local.emulator.odd_logs import with_exports
 from local.emulator.shapes import moment
-from local.emulator.values import Event, State
+from local.emulator.values import Event, Initiator, State
 
 _ACTIVITIES = {
     "JobRestarted": "Enable/restart provisioning configuration",
@@ -15,8 +16,10 @@ _ACTIVITIES = {
     "JobQuarantined": "Quarantine",
 }
 
+_SERVICE = Initiator(name="Azure AD Provisioning Service")
 
-def audit_rows(state: State, *, until: datetime) -> list[Row]:
+
+def audit_rows(state: State, *, until: datetime) -> Sequence[Row]:
     """What had happened by then, newest first as Graph answers."""
     names = {sp.id: sp.display_name for sp in state.service_principals}
     told = [
@@ -24,7 +27,8 @@ def audit_rows(state: State, *, until: datetime) -> list[Row]:
         for number, event in enumerate(state.events)
         if event.name in _ACTIVITIES and event.at <= until
     ]
-    return told[::-1]
+    rows = told[::-1]
+    return with_exports(rows) if "otherActivities" in state.audit_oddities else rows
 
 
 def _audit_json(event: Event, number: int, name: str) -> Row:
@@ -37,8 +41,6 @@ def _audit_json(event: Event, number: int, name: str) -> Row:
         "groupType": None,
         "modifiedProperties": [],
     }
-    name = "Azure AD Provisioning Service" if event.name == "JobQuarantined" else "Graph caller"
-    actor: Any = {"appId": None, "displayName": name, "servicePrincipalId": None}
     return {
         "id": f"SyncFabric_{correlation}",
         "category": "ProvisioningManagement",
@@ -49,7 +51,28 @@ def _audit_json(event: Event, number: int, name: str) -> Row:
         "activityDateTime": moment(event.at),
         "loggedByService": "Account Provisioning",
         "operationType": "",
-        "initiatedBy": {"user": None, "app": actor},
+        "initiatedBy": _initiated_by(event.by or _SERVICE),
         "targetResources": [target],
         "additionalDetails": [],
     }
+
+
+def _initiated_by(who: Initiator) -> Row:
+    if who.kind == "user":
+        user: Row = {
+            "id": who.id,
+            "displayName": None,
+            "userPrincipalName": who.name,
+            "ipAddress": "203.0.113.7",
+            "userType": None,
+            "homeTenantId": None,
+            "homeTenantName": None,
+        }
+        return {"user": user, "app": None}
+    app: Row = {
+        "appId": who.app_id,
+        "displayName": who.name,
+        "servicePrincipalId": who.id,
+        "servicePrincipalName": None,
+    }
+    return {"user": None, "app": app}

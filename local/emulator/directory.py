@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from datetime import datetime, timedelta
 
-from local.emulator.jobs import changed, execution_of, make_healthy, status_of
+from local.emulator.jobs import changed, configured_alike, execution_of, make_healthy, status_of
 from local.emulator.matching import Accounts, Unprovisionable
 from local.emulator.quarantine import (
     CREDENTIALS,
@@ -25,8 +25,10 @@ from local.emulator.values import (
     Cycle,
     Event,
     Execution,
+    Initiator,
     Job,
     Lag,
+    PlannedRestart,
     ServicePrincipal,
     State,
     Status,
@@ -71,8 +73,37 @@ class Directory:
             self._step(sp, job, users, accounts[sp.id])
         self.now = max(now, self.now)
 
-    def restart(self, sp: ServicePrincipal, job: Job, flags: ResetScope) -> None:
-        self._happened("JobRestarted", sp, job, flags=str(int(flags)))
+    def restart(
+        self,
+        sp: ServicePrincipal,
+        job: Job,
+        flags: ResetScope,
+        *,
+        by: Initiator | None = None,
+        after: float = 0,
+    ) -> None:
+        """Restart at once, or *after* so many seconds; the caller does it unless *by* says who."""
+        who = by or self.state.caller
+        if not (delay := after or job.effect_delay):
+            self._restart(sp, job, flags, who)
+            return
+        at = self.now + timedelta(seconds=delay)
+        job.restarts.append(PlannedRestart(at=at, flags=int(flags), by=who))
+        job.restarts.sort(key=lambda planned: planned.at)
+
+    def delete_job(self, sp: ServicePrincipal, job: Job) -> None:
+        """Delete the job and all its state; the accounts stay as they are."""
+        sp.jobs.remove(job)
+
+    def make_job_again(self, sp: ServicePrincipal, job: Job, *, new_id: str) -> Job:
+        """Put a job of the same configuration, which has not run, in the place of *job*."""
+        fresh = configured_alike(job, new_id)
+        sp.jobs[sp.jobs.index(job)] = fresh
+        fresh.next_cycle_at = self.now
+        return fresh
+
+    def _restart(self, sp: ServicePrincipal, job: Job, flags: ResetScope, who: Initiator) -> None:
+        self._happened("JobRestarted", sp, job, who, flags=str(int(flags)))
         old = status_of(job)
         if job.status_lag:
             until = self.now + timedelta(seconds=job.status_lag)
@@ -113,14 +144,14 @@ class Directory:
         self._happened("EntryDisabled", sp, job, user=user, target=anchor)
 
     def start(self, sp: ServicePrincipal, job: Job) -> None:
-        self._happened("JobStarted", sp, job)
+        self._happened("JobStarted", sp, job, self.state.caller)
         self._set_going(job, lifts_quarantine=True, enables=True)
         if job.cycle is None:
             job.next_cycle_at = self.now
 
     def pause(self, sp: ServicePrincipal, job: Job) -> None:
         """The cycle that runs goes on to its end (a known issue of the service)."""
-        self._happened("JobPaused", sp, job)
+        self._happened("JobPaused", sp, job, self.state.caller)
         job.schedule_state = "Paused"
         if status_of(job).code != "NotConfigured":
             status_of(job).code = "Paused"
@@ -142,6 +173,8 @@ class Directory:
 
     def _due(self) -> Iterator[tuple[datetime, ServicePrincipal, Job]]:
         for sp, job in self._jobs():
+            if job.restarts:
+                yield job.restarts[0].at, sp, job
             if job.cycle is not None:
                 yield job.cycle.began + job.each * (job.cycle.done + 1), sp, job
             elif job.schedule_state == "Active" and status_of(job).code in ("NotRun", "Active"):
@@ -160,6 +193,10 @@ class Directory:
         users: dict[str, User],
         accounts: Accounts,
     ) -> None:
+        if job.restarts and job.restarts[0].at <= self.now:
+            planned = job.restarts.pop(0)
+            self._restart(sp, job, ResetScope(planned.flags), planned.by)
+            return
         if job.cycle is None:
             if status_of(job).code == "Quarantine" and give_up(job, now=self.now):
                 self._happened("JobDisabled", sp, job)
@@ -234,8 +271,9 @@ class Directory:
             status.last_successful_execution = execution
             if execution.exported:
                 status.last_successful_execution_with_exports = execution
-        status.steady_state_first_achieved = status.steady_state_first_achieved or self.now
-        status.steady_state_last_achieved = self.now
+        if job.steady_state == "reached":
+            status.steady_state_first_achieved = status.steady_state_first_achieved or self.now
+            status.steady_state_last_achieved = self.now
         status.entries = len(job.links)
         if status.code == "NotRun":
             status.code = "Active"
@@ -269,7 +307,15 @@ class Directory:
             status.code, status.quarantine = "Active", None
             self._happened("QuarantineLifted", sp, job)
 
-    def _happened(self, name: str, sp: ServicePrincipal, job: Job, **detail: str) -> None:
-        event = Event(self.now, name, sp.id, job.id, detail)  # type: ignore[arg-type]
+    def _happened(
+        self,
+        name: str,
+        sp: ServicePrincipal,
+        job: Job,
+        by: Initiator | None = None,
+        /,
+        **detail: str,
+    ) -> None:
+        event = Event(self.now, name, sp.id, job.id, detail, by)  # type: ignore[arg-type]
         self.state.events.append(event)
         del self.state.events[:-_EVENTS_KEPT]

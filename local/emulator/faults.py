@@ -5,6 +5,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from local.emulator.odd_answers import ODD_ANSWERS, OddAnswer
+
 
 class Fault(Struct, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
     """One row of `/_emulator/faults`; `times` is how often it will still apply."""
@@ -16,12 +18,19 @@ class Fault(Struct, rename="camel", forbid_unknown_fields=True, omit_defaults=Tr
     #: With a status: the request takes effect, and only the answer is this one.
     after: bool = False
     drop: Literal["before", "after"] | None = None
-    retry_after: float | None = None
+    #: Seconds, or the header's text as it is sent (a date, blanks around the number).
+    retry_after: float | str | None = None
+    #: A status and a body that Graph has been seen to send, by name.
+    answer: OddAnswer | None = None
     body: str | None = None
     #: Real seconds between the effect (if any) and the answer.
     delay: float = 0
 
     def __post_init__(self) -> None:
+        if self.answer is not None:
+            if self.status is not None or self.body is not None:
+                raise ValueError("answer excludes status and body")
+            self.status, self.body = ODD_ANSWERS[self.answer]
         if self.times < 1:
             raise ValueError("times must be at least 1")
         if self.status is not None and self.drop is not None:

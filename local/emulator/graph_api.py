@@ -16,6 +16,7 @@ from local.emulator.errors import (
 )
 from local.emulator.expressions import Filter
 from local.emulator.odata import matches, page, select, unsupported
+from local.emulator.odd_logs import odd_audit_rows, odd_provisioning_rows
 from local.emulator.provisioning_log import TEXTS, TIMES, provisioning_rows
 from local.emulator.scopes import BadRestart, parse_restart
 from local.emulator.shapes import (
@@ -28,6 +29,8 @@ from local.emulator.shapes import (
 from local.emulator.traffic import answer
 from local.emulator.values import Job, ServicePrincipal
 
+# The documentation names no option for the list of jobs; a next link has its token all the same.
+_JOBS_OPTIONS = frozenset({"$skiptoken"})
 _AUDIT_TEXTS = frozenset({"id", "activityDisplayName", "category", "loggedByService"})
 
 
@@ -44,6 +47,7 @@ class GraphApi:
                 web.get("/v1.0/servicePrincipals/{sp}", self.get_service_principal),
                 web.get(jobs, self.list_jobs),
                 web.get(jobs + "/{job}", self.get_job),
+                web.delete(jobs + "/{job}", self.delete_job),
                 web.get(jobs + "/{job}/schema", self.get_schema),
                 web.post(jobs + "/{job}/restart", self.restart),
                 web.post(jobs + "/{job}/start", self.start),
@@ -82,6 +86,8 @@ class GraphApi:
         return self._entity(request, row, "servicePrincipals")
 
     async def get_user(self, request: web.Request) -> web.Response:
+        if not self._emulator.directory.state.users_readable:
+            raise access_denied()
         key = request.match_info["user"]
         user = self._emulator.directory.user(key)
         if user is None:
@@ -92,17 +98,20 @@ class GraphApi:
     async def list_jobs(self, request: web.Request) -> web.Response:
         sp = self._synchronized(request)
         now = self._emulator.directory.now
-        content = {
-            "@odata.context": _context(request, _jobs_of(sp)),
-            "value": [job_json(job, now=now) for job in sp.jobs],
-        }
-        return answer(content)
+        rows = [job_json(job, now=now) for job in sp.jobs]
+        context = _context(request, _jobs_of(sp))
+        most = self._emulator.directory.state.jobs_page or max(len(rows), 1)
+        return answer(page(rows, request.url, context=context, most=most, options=_JOBS_OPTIONS))
 
     async def get_job(self, request: web.Request) -> web.Response:
         sp, job = self._job(request)
         row = job_json(job, now=self._emulator.directory.now)
         context = _context(request, f"{_jobs_of(sp)}/$entity")
         return answer({"@odata.context": context} | row)
+
+    async def delete_job(self, request: web.Request) -> web.Response:
+        self._emulator.directory.delete_job(*self._job(request))
+        return web.Response(status=204)
 
     async def get_schema(self, request: web.Request) -> web.Response:
         sp, job = self._job(request)
@@ -130,8 +139,9 @@ class GraphApi:
         state, now = self._emulator.directory.state, self._emulator.directory.now
         if not state.audit_readable:
             raise access_denied()
+        odd = state.audit_oddities
         accepts = matches(
-            request.query.get("$filter"),
+            None if "filterIgnored" in odd else request.query.get("$filter"),
             texts=_AUDIT_TEXTS,
             times=frozenset({"activityDateTime"}),
             targets=True,
@@ -139,7 +149,7 @@ class GraphApi:
         if request.query.get("$orderby", "activityDateTime desc") != "activityDateTime desc":
             raise unsupported("$orderby")
         told_by = now - timedelta(seconds=state.audit_delay)
-        rows = filter(accepts, audit_rows(state, until=told_by))
+        rows = odd_audit_rows(list(filter(accepts, audit_rows(state, until=told_by))), odd)
         context = _context(request, "auditLogs/directoryAudits")
         return answer(page(rows, request.url, context=context, most=state.largest_page))
 
@@ -159,6 +169,7 @@ class GraphApi:
                 rows.reverse()
             case _:
                 raise unsupported("$orderby")
+        rows = odd_provisioning_rows(rows, state.provisioning_log_oddities)
         context = _context(request, "auditLogs/provisioning")
         return answer(page(rows, request.url, context=context, most=state.largest_page))
 
@@ -183,8 +194,9 @@ class GraphApi:
     def _job(self, request: web.Request) -> tuple[ServicePrincipal, Job]:
         sp = self._synchronized(request)
         wanted = request.match_info["job"]
+        now = self._emulator.directory.now
         for job in sp.jobs:
-            if job.id == wanted:
+            if job.id == wanted and (job.visible_from is None or job.visible_from <= now):
                 return sp, job
         raise no_such_job(wanted)
 

@@ -35,6 +35,20 @@ def execution_of(cycle: Cycle, *, ended: datetime) -> Execution:
     )
 
 
+def configured_alike(job: Job, new_id: str) -> Job:
+    """Build a job with the configuration of *job* and none of its state."""
+    return Job(
+        id=new_id,
+        template_id=job.template_id,
+        interval=job.interval,
+        matching=list(job.matching),
+        seconds_per_user=job.seconds_per_user,
+        scope=job.scope,
+        quarantine_rules=job.quarantine_rules,
+        status=Status(code="NotRun"),
+    )
+
+
 def make_healthy(job: Job, now: datetime) -> None:
     began = now - job.every / 2
     ended = began + job.each

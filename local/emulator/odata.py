@@ -12,6 +12,7 @@ from local.emulator.errors import GraphError
 
 type Row = dict[str, Any]
 
+OPTIONS = frozenset({"$filter", "$select", "$top", "$skiptoken", "$orderby"})
 _CLAUSE = re.compile(
     r"\s*(?:startswith\(\s*(?P<prefixed>\w+)\s*,\s*'(?P<prefix>(?:[^']|'')*)'\s*\)"
     r"|targetResources/any\(\s*(?P<each>\w+)\s*:\s*(?P=each)/id\s+eq\s+'(?P<target>[^']*)'\s*\)"
@@ -98,10 +99,17 @@ def select(row: Row, query: Mapping[str, str]) -> Row:
     return {name: value for name, value in row.items() if name in wanted}
 
 
-def page(rows: Iterable[Row], url: URL, *, context: str, most: int) -> Row:
+def page(
+    rows: Iterable[Row],
+    url: URL,
+    *,
+    context: str,
+    most: int,
+    options: frozenset[str] = OPTIONS,
+) -> Row:
     """A page of at most *most* rows, selected; with a next link while there are more."""
     for option in url.query:
-        if option not in {"$filter", "$select", "$top", "$skiptoken", "$orderby"}:
+        if option not in options:
             raise unsupported(option)
     size, start = min(_size(url.query.get("$top")), most), _start(url.query.get("$skiptoken"))
     window = list(rows)

@@ -32,12 +32,24 @@ def impose(job: Job, reason: str, *, now: datetime, error: JobError | None = Non
     status.code = "Quarantine"
     status.quarantine = Quarantine(
         reason=reason,
-        current_began=now,
+        current_began=_current_began(job.quarantine_rules, before, now),
         next_attempt=_next_attempt(job.quarantine_rules, began, now),
         series_began=began,
-        series_count=0 if before is None else before.series_count + 1,
+        series_count=1 if before is None else before.series_count + 1,
         error=error,
     )
+
+
+def _current_began(rules: QuarantineRules, before: Quarantine | None, now: datetime) -> datetime:
+    if before is None or before.current_began is None:
+        return now
+    match rules.current_began:
+        case "moves":
+            return now
+        case "stays":
+            return before.current_began
+        case "alternates":
+            return now if before.series_count % 2 else before.current_began
 
 
 def next_step(job: Job) -> datetime | None:

@@ -48,7 +48,7 @@ def parse_restart(body: bytes) -> ResetScope:
         return PORTAL
     kind = "the type 'microsoft.graph.synchronizationJobRestartCriteria'"
     scope = _members(criteria, allowed="resetScope", of=kind).get("resetScope")
-    return PORTAL if scope is None else _flags(scope)
+    return PORTAL if scope is None else parse_scope(scope)
 
 
 def _members(content: Any, *, allowed: str, of: str) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _members(content: Any, *, allowed: str, of: str) -> dict[str, Any]:
     return content
 
 
-def _flags(scope: Any) -> ResetScope:
+def parse_scope(scope: Any) -> ResetScope:
     if not isinstance(scope, str):
         raise BadRestart(
             "Cannot convert a non-string value to the type "

@@ -7,6 +7,7 @@ from msgspec import to_builtins
 
 from local.emulator.jobs import shown_status
 from local.emulator.odata import Row
+from local.emulator.odd_jobs import NEVER, odd_job
 from local.emulator.values import (
     Execution,
     Job,
@@ -17,7 +18,6 @@ from local.emulator.values import (
     User,
 )
 
-NEVER = "0001-01-01T00:00:00Z"
 _NO_ERROR = JobError(code="None", tenant_actionable=False)
 _NOT_SCHEDULED = "P10675199DT2H48M5.4775807S"  # .NET's TimeSpan.MaxValue
 
@@ -69,7 +69,7 @@ def more_of_user(user: User) -> Row:
 
 def job_json(job: Job, *, now: datetime) -> Row:
     disabled = job.schedule_state == "Disabled"
-    return {
+    row: Row = {
         "id": job.id,
         "templateId": job.template_id,
         "schedule": {
@@ -80,6 +80,7 @@ def job_json(job: Job, *, now: datetime) -> Row:
         "status": _status_json(job, now=now),
         "synchronizationJobSettings": [],
     }
+    return odd_job(row, job.oddities)
 
 
 def _status_json(job: Job, *, now: datetime) -> Row:

@@ -117,14 +117,15 @@ class Traffic:
             response = web.Response(
                 status=status,
                 body=fault.body.encode(),
-                headers={"Content-Type": JSON_TYPE},
+                headers={"Content-Type": "text/html" if fault.body.startswith("<") else JSON_TYPE},
             )
         elif status < 400:
             response = web.Response(status=status)
         else:
             response = self._error(error_of(status), request, request_id)
         if fault.retry_after is not None:
-            response.headers["Retry-After"] = f"{fault.retry_after:g}"
+            hint = fault.retry_after
+            response.headers["Retry-After"] = hint if isinstance(hint, str) else f"{hint:g}"
         return response
 
     def _error(self, error: GraphError, request: web.Request, request_id: str) -> web.Response:

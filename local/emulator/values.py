@@ -8,7 +8,40 @@ the fields in camelCase.
 from datetime import datetime, timedelta
 from typing import Literal
 
-from msgspec import Struct, ValidationError, convert, field
+from msgspec import ValidationError, convert, field
+
+from local.emulator.odd_jobs import JobOddity
+from local.emulator.odd_logs import AuditOddity, RowOddity
+from local.emulator.status import (
+    Cycle,
+    Execution,
+    JobError,
+    Lag,
+    Quarantine,
+    QuarantineRules,
+    Status,
+    Value,
+)
+
+__all__ = [
+    "Account",
+    "ClockState",
+    "Cycle",
+    "Event",
+    "Execution",
+    "Initiator",
+    "Job",
+    "JobError",
+    "Lag",
+    "Matching",
+    "PlannedRestart",
+    "Quarantine",
+    "QuarantineRules",
+    "ServicePrincipal",
+    "State",
+    "Status",
+    "User",
+]
 
 type SourceAttribute = Literal[
     "userPrincipalName",
@@ -17,10 +50,6 @@ type SourceAttribute = Literal[
     "displayName",
     "mailNickname",
 ]
-
-
-class Value(Struct, rename="camel", forbid_unknown_fields=True):
-    """Unknown keys are refused: a misspelt switch would otherwise do nothing, silently."""
 
 
 class User(Value):
@@ -54,105 +83,23 @@ class Matching(Value):
     target: str = "userName"
 
 
-class JobError(Value):
-    """A `synchronizationError`."""
+class Initiator(Value):
+    """Whom an audit row names: an application by its service principal, or a user."""
 
-    code: str
-    message: str = ""
-    tenant_actionable: bool = True
-
-
-class Execution(Value):
-    began: datetime
-    ended: datetime
-    state: Literal["Succeeded", "Failed", "EntryLevelErrors"] = "Succeeded"
-    entitled: int = 0
-    imported: int = 0
-    exported: int = 0
-    escrowed: int = 0
-    error: JobError | None = None
+    kind: Literal["app", "user"] = "app"
+    #: The object id of the service principal or of the user.
+    id: str | None = None
+    app_id: str | None = None
+    #: The display name of the application, or the user's principal name.
+    name: str = ""
 
 
-class Quarantine(Value):
-    """
-    Without `nextAttempt` it stays until it is lifted.
+class PlannedRestart(Value):
+    """A restart that takes effect later: a slow one of ours, or one of somebody else."""
 
-    A series lasts from the first imposition until the quarantine is lifted; `currentBegan` moves
-    each time that it is imposed again.
-    """
-
-    #: Any text: Graph may come to know more than the eight of today.
-    reason: str = "Unknown"
-    current_began: datetime | None = None
-    next_attempt: datetime | None = None
-    series_began: datetime | None = None
-    series_count: int = 0
-    error: JobError | None = None
-
-
-class QuarantineRules(Value):
-    """
-    As documented ("subject to change").
-
-    https://learn.microsoft.com/entra/identity/app-provisioning/application-provisioning-quarantine-status
-    """
-
-    #: With fewer failures nothing is judged.
-    least: int = 5_000
-    proportion: float = 0.4
-    base: int = 40_000
-    total: int = 60_000
-    #: After the first failure; later on again and again.
-    retry_hours: list[float] = field(default_factory=lambda: [6, 12, 24])
-    then_every_hours: float = 24
-    disabled_after_days: float = 28
-    #: What too many failures do to an initial cycle.
-    initial_cycle: Literal["prunes", "quarantines"] = "prunes"
-    #: The code of a job that was disabled after all that time.
-    disabled_code: Literal["Quarantine", "Paused"] = "Quarantine"
-
-    def __post_init__(self) -> None:
-        if self.retry_hours != sorted(self.retry_hours) or any(h <= 0 for h in self.retry_hours):
-            raise ValueError("retryHours must rise, from more than 0")
-        if self.then_every_hours <= 0:
-            raise ValueError("thenEveryHours must be more than 0")
-
-
-class Status(Value):
-    """What Graph tells of a job. None is shown as Graph shows "never"."""
-
-    code: str = "Active"
-    escrows_pruned: bool = False
-    quarantine: Quarantine | None = None
-    #: Cycles in a row that failed as a whole.
-    complete_failures: int = 0
-    steady_state_first_achieved: datetime | None = None
-    steady_state_last_achieved: datetime | None = None
-    last_execution: Execution | None = None
-    last_successful_execution: Execution | None = None
-    last_successful_execution_with_exports: Execution | None = None
-    #: Counted at the end of a cycle; None while there is none.
-    entries: int | None = None
-
-
-class Lag(Value):
-    """An old status that is still shown."""
-
-    until: datetime
-    status: Status
-
-
-class Cycle(Value):
-    """A run over *users*, of whom the first *done* have been evaluated."""
-
-    began: datetime
-    users: list[str]
-    initial: bool
-    done: int = 0
-    exported: int = 0
-    escrowed: int = 0
-    #: A restart came while it ran: its end is not the new cycle's.
-    superseded: bool = False
+    at: datetime
+    flags: int
+    by: Initiator
 
 
 class Job(Value):
@@ -194,6 +141,16 @@ class Job(Value):
     sign_in_fails: JobError | None = None
     #: Ids of users whose removal accidental-deletion prevention holds back.
     held_deletes: list[str] = field(default_factory=list)
+    #: Restarts to come, in the order of time.
+    restarts: list[PlannedRestart] = field(default_factory=list)
+    #: Seconds from a restart's answer until it takes effect.
+    effect_delay: float = 0
+    #: Until then a GET by id answers 404, as a new job does for some minutes.
+    visible_from: datetime | None = None
+    #: "never": no cycle reaches the steady state, however it ends.
+    steady_state: Literal["reached", "never"] = "reached"
+    #: Odd but legal ways in which this job is written.
+    oddities: list[JobOddity] = field(default_factory=list)
     #: What clearing the connector data store does to them.
     cleared_store_and_held_deletes: Literal["forgotten", "carriedOut"] = "forgotten"
 
@@ -246,6 +203,8 @@ class Event(Value):
     service_principal_id: str
     job_id: str
     detail: dict[str, str] = field(default_factory=dict)
+    #: None: the provisioning service itself.
+    by: Initiator | None = None
 
 
 class ClockState(Value):
@@ -264,19 +223,37 @@ class State(Value):
     clock: ClockState = field(default_factory=ClockState)
     #: "missing": the caller may not use the synchronization API.
     permission: Literal["granted", "missing"] = "granted"
+    #: Who calls: the requests carry no token that would tell.
+    caller: Initiator = field(
+        default_factory=lambda: Initiator(
+            id="3c5a1d9e-7b42-4f08-a6c1-9e0d2b8f4a57",
+            app_id="d41c7f60-2e8b-4b95-8f3a-6a5e0c9b1d23",
+            name="relink",
+        )
+    )
+    #: Whether User.Read.All is granted.
+    users_readable: bool = True
     #: Whether AuditLog.Read.All is granted.
     audit_readable: bool = True
     #: Seconds until an event shows in the audit log.
     audit_delay: float = 120
+    #: Odd but legal ways in which audit rows are written.
+    audit_oddities: list[AuditOddity] = field(default_factory=list)
     #: Whether ProvisioningLog.Read.All is granted.
     provisioning_log_readable: bool = True
     #: Seconds until an evaluated entry shows in the provisioning log, and days until it is gone.
     provisioning_log_delay: float = 120
     provisioning_log_days: float = 30
+    #: Odd but legal ways in which rows of the provisioning log are written.
+    provisioning_log_oddities: list[RowOddity] = field(default_factory=list)
     #: A page may be smaller than `$top` asks for.
     largest_page: int = 999
+    #: Jobs on a page of a service principal's list; None: all on one.
+    jobs_page: int | None = None
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.largest_page < 1:
             raise ValueError("largestPage must be at least 1")
+        if self.jobs_page is not None and self.jobs_page < 1:
+            raise ValueError("jobsPage must be at least 1")

@@ -102,7 +102,7 @@ async def test_a_created_account_is_told_as_a_success_with_its_new_id() -> None:
 
 async def test_a_held_deletion_is_told_as_staged_and_a_forced_one_as_done() -> None:
     async with emulated(tenant(heldDeletes=["ann"])) as emulator:
-        emulator.clock.advance(30 * 60)
+        emulator.clock.advance(24 * 60)
         emulator.present()
         staged = await rows(emulator, "provisioningAction eq 'stagedDelete'")
         restarted(emulator, ResetScope.FORCE_DELETES)

@@ -1,6 +1,7 @@
 """Into quarantine, its slower rhythm, out of it, and the end after four weeks."""
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -67,17 +68,18 @@ def test_too_many_failures_in_an_incremental_cycle_put_the_job_into_quarantine()
 
     assert story.status.code == "Quarantine"
     assert quarantine_of(story).reason == "EncounteredEscrowProportionThreshold"
-    assert quarantine_of(story).series_count == 0
+    assert quarantine_of(story).series_count == 1
     assert quarantine_of(story).current_began == START + timedelta(minutes=20, seconds=10)
     assert story.happened("JobQuarantined") == [{"reason": "EncounteredEscrowProportionThreshold"}]
 
 
-def test_in_quarantine_it_is_tried_again_after_6_12_and_24_hours_and_then_daily() -> None:
+def test_in_quarantine_it_is_tried_again_after_5_minutes_6_12_and_24_hours_and_then_daily() -> None:
     story = failing()
 
     story.advance(3 * DAY + HOUR)
 
-    assert tries(story) == [timedelta(hours=hours) for hours in (6, 12, 24, 48, 72)]
+    hours = [timedelta(hours=hours) for hours in (6, 12, 24, 48, 72)]
+    assert tries(story) == [timedelta(minutes=5), *hours]
     assert story.status.code == "Quarantine"
 
 
@@ -89,11 +91,32 @@ def test_each_try_that_fails_moves_the_current_quarantine_but_not_its_series() -
 
     again = quarantine_of(story)
     imposed = START + timedelta(minutes=20, seconds=10)
-    assert (first.series_began, first.current_began, first.series_count) == (imposed, imposed, 0)
+    assert (first.series_began, first.current_began, first.series_count) == (imposed, imposed, 1)
     assert again.series_began == imposed
-    assert again.series_count == 1
+    assert again.series_count == 3
     assert again.current_began == imposed + timedelta(hours=6, seconds=10)
     assert again.next_attempt == imposed + timedelta(hours=12)
+
+
+@pytest.mark.parametrize(
+    ("rule", "moved"),
+    [
+        ("moves", [True, True, True]),
+        ("stays", [False, False, False]),
+        ("alternates", [True, False, True]),
+    ],
+)
+def test_whether_an_imposition_moves_the_current_quarantine_is_a_rule(
+    rule: str, moved: list[bool]
+) -> None:
+    story = failing(currentBegan=rule)
+    seen = [quarantine_of(story).current_began]
+    for seconds in (6 * 60, 6 * HOUR, 6 * HOUR):
+        story.advance(seconds)
+        seen.append(quarantine_of(story).current_began)
+
+    assert [new != old for old, new in pairwise(seen)] == moved
+    assert quarantine_of(story).series_count == 4
 
 
 def test_a_try_that_succeeds_lifts_the_quarantine_and_the_usual_rhythm_returns() -> None:
@@ -188,7 +211,7 @@ def test_no_restart_helps_against_refused_credentials(flags: ResetScope) -> None
 def test_mended_credentials_lift_the_quarantine_at_the_next_try() -> None:
     story = Story()
     story.job.sign_in_fails = SIGN_IN
-    story.advance(21 * 60)
+    story.advance(26 * 60)
     story.job.sign_in_fails = None
 
     story.advance(5 * HOUR)
