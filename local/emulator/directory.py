@@ -11,7 +11,7 @@ from copy import deepcopy
 from datetime import datetime, timedelta
 
 from local.emulator.jobs import changed, configured_alike, execution_of, make_healthy, status_of
-from local.emulator.matching import Accounts, Unprovisionable
+from local.emulator.matching import Accounts, evaluate, remembered
 from local.emulator.quarantine import (
     CREDENTIALS,
     TOO_MANY_DELETES,
@@ -42,9 +42,12 @@ class Directory:
     def __init__(self, state: State, *, now: datetime) -> None:
         self.state = state
         self.now = now
-        for _, job in self._jobs():
+        for sp, job in self._jobs():
             if job.status is None:
                 make_healthy(job, now)
+                if job.history:
+                    state.events += remembered(state, sp, job, at=now - timedelta(days=1))
+        state.events.sort(key=lambda event: event.at)
 
     def service_principal(self, object_id: str) -> ServicePrincipal | None:
         wanted = object_id.lower()
@@ -90,6 +93,11 @@ class Directory:
         at = self.now + timedelta(seconds=delay)
         job.restarts.append(PlannedRestart(at=at, flags=int(flags), by=who))
         job.restarts.sort(key=lambda planned: planned.at)
+
+    def provision_on_demand(self, sp: ServicePrincipal, job: Job, user: User) -> Event:
+        """Evaluate one user now: by the stored link, else by the attributes."""
+        self._happened("EntryEvaluated", sp, job, **evaluate(user, job, Accounts(sp)))
+        return self.state.events[-1]
 
     def delete_job(self, sp: ServicePrincipal, job: Job) -> None:
         """Delete the job and all its state; the accounts stay as they are."""
@@ -246,21 +254,10 @@ class Directory:
         user: User,
         accounts: Accounts,
     ) -> None:
-        try:
-            entry = accounts.provision(user, job)
-        except Unprovisionable as error:
-            cycle.escrowed += 1
-            job.escrows[user.id] = error.code
-            detail = {"user": user.id, "target": job.links.get(user.id, ""), "error": error.code}
-            detail["cycle"] = cycle.began.isoformat()
-            self._happened("EntryEvaluated", sp, job, **detail)
-            return
-        job.escrows.pop(user.id, None)
-        job.links[user.id] = entry.target
-        cycle.exported += entry.found == "created"
-        detail = {"user": user.id, "target": entry.target, "found": entry.found}
-        detail["cycle"] = cycle.began.isoformat()
-        self._happened("EntryEvaluated", sp, job, **detail)
+        detail = evaluate(user, job, accounts)
+        cycle.escrowed += "error" in detail
+        cycle.exported += detail.get("found") == "created"
+        self._happened("EntryEvaluated", sp, job, cycle=cycle.began.isoformat(), **detail)
 
     def _end(self, sp: ServicePrincipal, job: Job, cycle: Cycle) -> None:
         status = status_of(job)

@@ -9,6 +9,7 @@ import msgspec
 from local.emulator.clock import Clock
 from local.emulator.directory import Directory
 from local.emulator.faults import Faults
+from local.emulator.throttle import Throttle
 from local.emulator.values import State
 
 
@@ -35,6 +36,7 @@ class Emulator:
     directory: Directory
     faults: Faults = field(default_factory=Faults)
     requests: list[Received] = field(default_factory=list)
+    throttle: Throttle = field(default_factory=Throttle)
     url: str = ""
 
     def present(self) -> Directory:

@@ -7,11 +7,14 @@ from typing import Any
 class GraphError(Exception):
     """Graph answers *status* and an error object."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, *, retry_after: float | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
+        self.retry_after = retry_after
 
 
 _CODES = {
@@ -55,6 +58,10 @@ def no_such_object(object_id: str) -> GraphError:
 
 def no_such_job(job_id: str) -> GraphError:
     return GraphError(404, "ResourceNotFound", f"Synchronization job '{job_id}' was not found.")
+
+
+def no_such_connection(object_id: str) -> GraphError:
+    return GraphError(404, "ResourceNotFound", f"Object connection '{object_id}' was not found.")
 
 
 def no_such_segment(path: str) -> GraphError:

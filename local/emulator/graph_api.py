@@ -1,33 +1,31 @@
 """Serves the routes of Graph that provisioning needs."""
 
 from datetime import timedelta
-from uuid import UUID
 
 from aiohttp import web
 
+from local.emulator.addressed import job_of, service_principal, synchronized
 from local.emulator.audit import audit_rows
 from local.emulator.emulation import Emulator
 from local.emulator.errors import (
     GraphError,
     access_denied,
-    lacks_permission,
-    no_such_job,
     no_such_object,
 )
 from local.emulator.expressions import Filter
 from local.emulator.odata import matches, page, select, unsupported
 from local.emulator.odd_logs import odd_audit_rows, odd_provisioning_rows
 from local.emulator.provisioning_log import TEXTS, TIMES, provisioning_rows
+from local.emulator.schema import schema_json
 from local.emulator.scopes import BadRestart, parse_restart
 from local.emulator.shapes import (
     job_json,
     more_of_user,
-    schema_json,
     service_principal_json,
     user_json,
 )
 from local.emulator.traffic import answer
-from local.emulator.values import Job, ServicePrincipal
+from local.emulator.values import ServicePrincipal
 
 # The documentation names no option for the list of jobs; a next link has its token all the same.
 _JOBS_OPTIONS = frozenset({"$skiptoken"})
@@ -82,7 +80,7 @@ class GraphApi:
         raise no_such_object(app_id)
 
     async def get_service_principal(self, request: web.Request) -> web.Response:
-        row = service_principal_json(self._service_principal(request))
+        row = service_principal_json(service_principal(self._emulator, request))
         return self._entity(request, row, "servicePrincipals")
 
     async def get_user(self, request: web.Request) -> web.Response:
@@ -96,7 +94,7 @@ class GraphApi:
         return self._entity(request, row, "users")
 
     async def list_jobs(self, request: web.Request) -> web.Response:
-        sp = self._synchronized(request)
+        sp = synchronized(self._emulator, request)
         now = self._emulator.directory.now
         rows = [job_json(job, now=now) for job in sp.jobs]
         context = _context(request, _jobs_of(sp))
@@ -104,22 +102,22 @@ class GraphApi:
         return answer(page(rows, request.url, context=context, most=most, options=_JOBS_OPTIONS))
 
     async def get_job(self, request: web.Request) -> web.Response:
-        sp, job = self._job(request)
+        sp, job = job_of(self._emulator, request)
         row = job_json(job, now=self._emulator.directory.now)
         context = _context(request, f"{_jobs_of(sp)}/$entity")
         return answer({"@odata.context": context} | row)
 
     async def delete_job(self, request: web.Request) -> web.Response:
-        self._emulator.directory.delete_job(*self._job(request))
+        self._emulator.directory.delete_job(*job_of(self._emulator, request))
         return web.Response(status=204)
 
     async def get_schema(self, request: web.Request) -> web.Response:
-        sp, job = self._job(request)
+        sp, job = job_of(self._emulator, request)
         context = _context(request, f"{_jobs_of(sp)}('{job.id}')/schema/$entity")
         return answer({"@odata.context": context} | schema_json(sp, job))
 
     async def restart(self, request: web.Request) -> web.Response:
-        sp, job = self._job(request)
+        sp, job = job_of(self._emulator, request)
         try:
             flags = parse_restart(await request.read())
         except BadRestart as error:
@@ -128,15 +126,16 @@ class GraphApi:
         return web.Response(status=204)
 
     async def start(self, request: web.Request) -> web.Response:
-        self._emulator.directory.start(*self._job(request))
+        self._emulator.directory.start(*job_of(self._emulator, request))
         return web.Response(status=204)
 
     async def pause(self, request: web.Request) -> web.Response:
-        self._emulator.directory.pause(*self._job(request))
+        self._emulator.directory.pause(*job_of(self._emulator, request))
         return web.Response(status=204)
 
     async def list_directory_audits(self, request: web.Request) -> web.Response:
         state, now = self._emulator.directory.state, self._emulator.directory.now
+        self._emulator.throttle.take("reports", state.throttle, now=now)
         if not state.audit_readable:
             raise access_denied()
         odd = state.audit_oddities
@@ -155,6 +154,7 @@ class GraphApi:
 
     async def list_provisioning(self, request: web.Request) -> web.Response:
         state, now = self._emulator.directory.state, self._emulator.directory.now
+        self._emulator.throttle.take("reports", state.throttle, now=now)
         if not state.provisioning_log_readable:
             raise access_denied()
         if "$select" in request.query:
@@ -177,29 +177,6 @@ class GraphApi:
         context = _context(request, f"{of}/$entity")
         return answer({"@odata.context": context} | select(row, request.query))
 
-    def _service_principal(self, request: web.Request) -> ServicePrincipal:
-        object_id = request.match_info["sp"]
-        if (sp := self._emulator.directory.service_principal(object_id)) is not None:
-            return sp
-        if not _is_guid(object_id):
-            message = f"Invalid object identifier '{object_id}'."
-            raise GraphError(400, "Request_BadRequest", message)
-        raise no_such_object(object_id)
-
-    def _synchronized(self, request: web.Request) -> ServicePrincipal:
-        if self._emulator.directory.state.permission == "missing":
-            raise lacks_permission()
-        return self._service_principal(request)
-
-    def _job(self, request: web.Request) -> tuple[ServicePrincipal, Job]:
-        sp = self._synchronized(request)
-        wanted = request.match_info["job"]
-        now = self._emulator.directory.now
-        for job in sp.jobs:
-            if job.id == wanted and (job.visible_from is None or job.visible_from <= now):
-                return sp, job
-        raise no_such_job(wanted)
-
 
 def _context(request: web.Request, of: str) -> str:
     return f"{request.url.origin()}/v1.0/$metadata#{of}"
@@ -207,11 +184,3 @@ def _context(request: web.Request, of: str) -> str:
 
 def _jobs_of(sp: ServicePrincipal) -> str:
     return f"servicePrincipals('{sp.id}')/synchronization/jobs"
-
-
-def _is_guid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True

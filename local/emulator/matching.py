@@ -1,11 +1,12 @@
 """Finds or creates the account of a source user in the target system."""
 
 import hashlib
+from datetime import datetime
 from typing import Literal
 
 from msgspec import Struct, to_builtins
 
-from local.emulator.values import Account, Job, ServicePrincipal, User
+from local.emulator.values import Account, Event, Job, ServicePrincipal, State, User
 
 
 class Unprovisionable(Exception):
@@ -19,6 +20,9 @@ class Unprovisionable(Exception):
 class Entry(Struct, frozen=True):
     target: str
     found: Literal["linked", "matched", "created"]
+    #: The matching attribute that found an account, and of a linked user the other account.
+    attribute: str = ""
+    by_attributes: str = ""
 
 
 class Accounts:
@@ -36,12 +40,24 @@ class Accounts:
             # The link wins over every attribute, and over the account being inactive.
             if anchor not in self._known_ids():
                 raise Unprovisionable("InvalidAnchor")
-            return Entry(anchor, "linked")
-        if (account := self._match(user, job)) is not None:
-            return Entry(account.id, "matched")
+            return self._linked(user, job, anchor)
+        if (match := self._match(user, job)) is not None:
+            account, attribute = match
+            return Entry(account.id, "matched", attribute)
         return Entry(self._create(user, job).id, "created")
 
-    def _match(self, user: User, job: Job) -> Account | None:
+    def _linked(self, user: User, job: Job, anchor: str) -> Entry:
+        """The attributes are looked at too: the log shows when they would find another account."""
+        try:
+            match = self._match(user, job)
+        except Unprovisionable:
+            match = None
+        if match is None or match[0].id == anchor:
+            return Entry(anchor, "linked")
+        account, attribute = match
+        return Entry(anchor, "linked", attribute, account.id)
+
+    def _match(self, user: User, job: Job) -> tuple[Account, str] | None:
         values = to_builtins(user)
         for pair in job.matching:
             value = values[pair.source]
@@ -49,7 +65,7 @@ class Accounts:
             if sum(account.active for account in found) > 1:
                 raise Unprovisionable("DuplicateTargetEntries")
             if found:
-                return found[0]
+                return found[0], pair.target
         return None
 
     def _create(self, user: User, job: Job) -> Account:
@@ -85,3 +101,30 @@ class Accounts:
         seed = f"{self._sp.id}/{user.id}/{len(accounts)}"
         digest = hashlib.sha256(seed.encode()).hexdigest()
         return (model[:3] + digest)[: len(model)] if len(model) > 8 else digest[:32]
+
+
+def evaluate(user: User, job: Job, accounts: Accounts) -> dict[str, str]:
+    """Provision *user*, keep the link or the failure, and return what the log tells of it."""
+    try:
+        entry = accounts.provision(user, job)
+    except Unprovisionable as error:
+        job.escrows[user.id] = error.code
+        return {"user": user.id, "target": job.links.get(user.id, ""), "error": error.code}
+    job.escrows.pop(user.id, None)
+    job.links[user.id] = entry.target
+    detail = {"user": user.id, "target": entry.target, "found": entry.found}
+    if entry.attribute:
+        detail["attribute"] = entry.attribute
+    if entry.by_attributes:
+        detail["attributes"] = entry.by_attributes
+    return detail
+
+
+def remembered(state: State, sp: ServicePrincipal, job: Job, *, at: datetime) -> list[Event]:
+    """Build the events of a cycle at *at* that looked at every link and changed none."""
+    accounts, cycle = Accounts(sp), {"cycle": at.isoformat()}
+    return [
+        Event(at, "EntryEvaluated", sp.id, job.id, evaluate(user, job, accounts) | cycle)
+        for user in state.users
+        if user.id in job.links and not user.fails
+    ]

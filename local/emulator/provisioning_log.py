@@ -7,6 +7,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from local.emulator.odata import Row
 from local.emulator.shapes import moment
+from local.emulator.steps import SOURCE, told
 from local.emulator.values import Event, ServicePrincipal, State, User
 
 TEXTS = frozenset(
@@ -31,7 +32,6 @@ TEXTS = frozenset(
 )
 TIMES = frozenset({"activityDateTime"})
 
-_SOURCE = "Microsoft Entra ID"
 _REASONS = {
     "InvalidAnchor": "The account that was matched or created before does not exist any more.",
     "DuplicateTargetEntries": "More than one account has the value of the matching attribute.",
@@ -59,7 +59,7 @@ def _row(event: Event, sp: ServicePrincipal, user: User | None, *, tenant: str) 
     detail = event.detail
     person = (user.display_name or user.user_principal_name) if user else ""
     change = f"{event.job_id}/{detail['user']}/{moment(event.at)}/{event.name}"
-    action, result, steps = _told(event, person, sp.display_name)
+    action, result, steps = told(event, user, sp.display_name)
     return {
         "id": str(uuid5(NAMESPACE_URL, f"row/{change}")),
         "activityDateTime": moment(event.at),
@@ -76,7 +76,7 @@ def _row(event: Event, sp: ServicePrincipal, user: User | None, *, tenant: str) 
         "provisioningSteps": steps,
         "modifiedProperties": [],
         "servicePrincipal": {"id": sp.id, "displayName": sp.display_name},
-        "sourceSystem": _system(tenant, _SOURCE, {}),
+        "sourceSystem": _system(tenant, SOURCE, {}),
         "targetSystem": _system(
             str(uuid5(NAMESPACE_URL, f"system/{sp.id}")),
             sp.display_name,
@@ -91,69 +91,8 @@ def _row(event: Event, sp: ServicePrincipal, user: User | None, *, tenant: str) 
             "displayName": "Azure AD Provisioning Service",
             "initiatorType": "system",
         },
-        "sourceIdentity": _identity(detail["user"], person, {"odatatype": "User"} | _name_of(user)),
+        "sourceIdentity": _identity(detail["user"], person, _details(detail["user"], user)),
         "targetIdentity": _identity(detail["target"], "", {}),
-    }
-
-
-def _told(event: Event, person: str, system: str) -> tuple[str, str, list[Row]]:
-    """Action, status and steps of an entry."""
-    received = _step("EntryImportAdd", "import", f"Received User '{person}' from {_SOURCE}")
-    who = f"User '{person}'"
-    target, found = event.detail["target"], event.detail.get("found", "")
-    if event.name == "EntryHeld":
-        words = f"{who} will not be deleted: the threshold for deletions is exceeded"
-        return "stagedDelete", "skipped", [received, _step("EntryExportDelete", "export", words)]
-    if event.name == "EntryDisabled":
-        words = f"{who} was disabled in {system}"
-        return "disable", "success", [received, _step("EntryExportUpdate", "export", words)]
-    if "error" in event.detail:
-        action = "update" if target else "create"
-        name = "EntryExportUpdate" if target else "EntryExportAdd"
-        words = f"Failed to {action} {who} in {system}"
-        return action, "failure", [received, _step(name, "export", words, status="failure")]
-    if found == "created":
-        matching = f"{who} will be created in {system} (no matching User was found)"
-        return (
-            "create",
-            "success",
-            [
-                received,
-                _step("EntrySynchronizationAdd", "matching", matching),
-                _step("EntryExportAdd", "export", f"{who} was created in {system}", target),
-            ],
-        )
-    # By the link that is kept, or by the attributes.
-    name = "EntryImportByJoiningProperty" if found == "linked" else "EntryImportByMatchingProperty"
-    same = f"{who} will be skipped: {system} has these values already"
-    return (
-        "other",
-        "skipped",
-        [
-            received,
-            _step(name, "matching", f"Retrieved User '{target}' from {system}", target),
-            _step("EntrySynchronizationSkip", "processing", same, SkipReason="RedundantExport"),
-        ],
-    )
-
-
-def _step(
-    name: str,
-    kind: str,
-    description: str,
-    identifier: str = "",
-    *,
-    status: str = "success",
-    **details: str,
-) -> Row:
-    if identifier:
-        details["id"] = identifier
-    return {
-        "name": name,
-        "provisioningStepType": kind,
-        "status": status,
-        "description": description,
-        "details": details,
     }
 
 
@@ -175,5 +114,11 @@ def _identity(id_: str, name: str, details: dict[str, Any]) -> Row:
     return {"id": id_, "displayName": name, "identityType": "User", "details": details}
 
 
-def _name_of(user: User | None) -> dict[str, str]:
-    return {"UserPrincipalName": user.user_principal_name} if user else {}
+def _details(id_: str, user: User | None) -> dict[str, str]:
+    known = {"id": id_, "odatatype": "User"}
+    if user is None:
+        return known
+    return known | {
+        "DisplayName": user.display_name,
+        "UserPrincipalName": user.user_principal_name,
+    }

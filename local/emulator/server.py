@@ -11,6 +11,7 @@ from local.emulator.control_api import ControlApi
 from local.emulator.directory import Directory
 from local.emulator.emulation import Emulator
 from local.emulator.graph_api import GraphApi
+from local.emulator.links_api import LinksApi
 from local.emulator.seed import PACKAGED, read_seed
 from local.emulator.traffic import Traffic
 from local.emulator.values import State
@@ -48,5 +49,6 @@ async def serve(
 def application(emulator: Emulator) -> web.Application:
     app = web.Application(middlewares=[Traffic(emulator).middleware()], client_max_size=64 * 2**20)
     GraphApi(emulator).add_routes(app)
+    LinksApi(emulator).add_routes(app)
     ControlApi(emulator).add_routes(app)
     return app

@@ -12,7 +12,6 @@ from local.emulator.values import (
     Execution,
     Job,
     JobError,
-    Matching,
     Quarantine,
     ServicePrincipal,
     User,
@@ -155,56 +154,3 @@ def _quarantine_json(quarantine: Quarantine) -> Row:
 
 def error_json(error: JobError | None) -> Row | None:
     return None if error is None else to_builtins(error)
-
-
-def schema_json(sp: ServicePrincipal, job: Job) -> Row:
-    source, target = "Azure Active Directory", sp.display_name
-    pairs = enumerate(job.matching, start=1)
-    mapping: Row = {
-        "enabled": True,
-        "flowTypes": "Add, Update, Delete",
-        "name": f"Provision {source} Users",
-        "scope": None,
-        "sourceObjectName": "User",
-        "targetObjectName": "User",
-        "metadata": [],
-        "attributeMappings": [_attribute_json(pair, priority) for priority, pair in pairs],
-    }
-    rule: Row = {
-        "containerFilter": None,
-        "editable": True,
-        "groupFilter": None,
-        "id": rule_id(job),
-        "metadata": [{"key": "supportsProvisionOnDemand", "value": "true"}],
-        "name": "USER_OUTBOUND_USER",
-        "objectMappings": [mapping],
-        "priority": 1,
-        "sourceDirectoryName": source,
-        "targetDirectoryName": target,
-    }
-    return {
-        "id": job.id,
-        "version": "Date:2026-01-15T09:00:00.0000000Z, Sequence:1",
-        "synchronizationRules": [rule],
-    }
-
-
-def rule_id(job: Job) -> str:
-    return str(uuid5(NAMESPACE_URL, f"rule/{job.id}"))
-
-
-def _attribute_json(pair: Matching, priority: int) -> Row:
-    return {
-        "defaultValue": None,
-        "exportMissingReferences": False,
-        "flowBehavior": "FlowWhenChanged",
-        "flowType": "Always",
-        "matchingPriority": priority,
-        "targetAttributeName": pair.target,
-        "source": {
-            "expression": f"[{pair.source}]",
-            "name": pair.source,
-            "type": "Attribute",
-            "parameters": [],
-        },
-    }

@@ -79,7 +79,7 @@ class Traffic:
         except web.HTTPMethodNotAllowed:
             response = self._error(error_of(405), request, request_id)
         except web.HTTPNotFound:
-            known = request.path.startswith("/v1.0/")
+            known = request.path.startswith(("/v1.0/", "/beta/"))
             refusal = no_such_segment(request.path) if known else error_of(404)
             response = self._error(refusal, request, request_id)
         received.status = response.status
@@ -132,7 +132,10 @@ class Traffic:
         client_id = request.headers.get("client-request-id", request_id)
         now = self._emulator.directory.now
         content = error_json(error, now=now, request_id=request_id, client_id=client_id)
-        return answer(content, error.status)
+        response = answer(content, error.status)
+        if error.retry_after is not None:
+            response.headers["Retry-After"] = f"{error.retry_after:g}"
+        return response
 
     def _with_headers(
         self,

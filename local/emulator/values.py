@@ -40,6 +40,7 @@ __all__ = [
     "ServicePrincipal",
     "State",
     "Status",
+    "ThrottleRules",
     "User",
 ]
 
@@ -149,6 +150,10 @@ class Job(Value):
     visible_from: datetime | None = None
     #: "never": no cycle reaches the steady state, however it ends.
     steady_state: Literal["reached", "never"] = "reached"
+    #: Whether the preview API objectConnections knows this job.
+    object_connections: bool = True
+    #: Absent status, and true: the log tells the links of the day before.
+    history: bool = False
     #: Odd but legal ways in which this job is written.
     oddities: list[JobOddity] = field(default_factory=list)
     #: What clearing the connector data store does to them.
@@ -216,6 +221,13 @@ class ClockState(Value):
             raise ValueError("speed must be 0 (standing still) or more")
 
 
+class ThrottleRules(Value):
+    """Requests answered in so many emulated seconds; more get 429."""
+
+    requests: int = 5
+    seconds: float = 10
+
+
 class State(Value):
     users: list[User]
     service_principals: list[ServicePrincipal]
@@ -248,6 +260,12 @@ class State(Value):
     provisioning_log_oddities: list[RowOddity] = field(default_factory=list)
     #: A page may be smaller than `$top` asks for.
     largest_page: int = 999
+    #: Of both logs together, and of provision on demand by itself; None: no limit.
+    throttle: ThrottleRules | None = None
+    #: Whether SynchronizationMetadata.Read.All is granted, for objectConnections.
+    object_connections_readable: bool = True
+    #: The two documented shapes of a result of provision on demand.
+    on_demand_shape: Literal["resultInKey", "listInValue"] = "resultInKey"
     #: Jobs on a page of a service principal's list; None: all on one.
     jobs_page: int | None = None
     events: list[Event] = field(default_factory=list)

@@ -138,7 +138,13 @@ async def test_the_schema_names_the_matching_attributes_in_their_order() -> None
     assert [
         (a.matching_priority, a.source.name, a.target_attribute_name)
         for a in rule.object_mappings[0].attribute_mappings
+        if a.matching_priority
     ] == [(1, "employeeId", "number"), (2, "userPrincipalName", "userName")]
+    assert [(m.source_object_name, m.enabled) for m in rule.object_mappings] == [
+        ("User", True),
+        ("Group", False),
+    ]
+    assert any(a.source.name == "Switch" for a in rule.object_mappings[0].attribute_mappings)
 
 
 async def test_a_job_can_be_paused_and_started() -> None:

@@ -41,6 +41,29 @@ def links(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(row["sourceIdentity"]["id"], row["targetIdentity"]["id"]) for row in found]
 
 
+def matching_steps(row: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (step["name"], step["details"]["id"])
+        for step in row["provisioningSteps"]
+        if step["provisioningStepType"] == "matching"
+    ]
+
+
+async def test_where_the_attributes_find_the_same_account_only_the_link_is_told() -> None:
+    async with emulated() as emulator:
+        restarted(emulator, PORTAL)
+        (row,) = await rows(emulator, "sourceIdentity/id eq 'ann'")
+
+    assert matching_steps(row) == [("EntryImport", "005-ann")]
+    assert [step["name"] for step in row["provisioningSteps"]] == [
+        "EntryImportUpdate",
+        "EntryImport",
+        "EntrySynchronizationScoping",
+        "EntrySynchronizationSkip",
+    ]
+    assert row["provisioningSteps"][-1]["details"]["SkipReason"] == "RedundantExport"
+
+
 async def test_the_log_shows_the_target_before_and_after_a_full_restart() -> None:
     async with emulated() as emulator:
         restarted(emulator, PORTAL)
@@ -49,13 +72,11 @@ async def test_the_log_shows_the_target_before_and_after_a_full_restart() -> Non
         found = await rows(emulator, f"jobId eq '{JOB}' and sourceIdentity/id eq 'cid'")
 
     assert links(found) == [("cid", "005-cid-NEW"), ("cid", "005-cid-OLD")]
-    matching = [
-        step["name"]
-        for row in found
-        for step in row["provisioningSteps"]
-        if step["provisioningStepType"] == "matching"
+    assert matching_steps(found[0]) == [("EntryImportByMatchingProperty", "005-cid-NEW")]
+    assert matching_steps(found[1]) == [
+        ("EntryImportByJoiningProperty", "005-cid-NEW"),
+        ("EntryImport", "005-cid-OLD"),
     ]
-    assert matching == ["EntryImportByMatchingProperty", "EntryImportByJoiningProperty"]
     assert found[0]["cycleId"] != found[1]["cycleId"]
 
 

@@ -163,6 +163,35 @@ def test_the_packaged_seed_has_a_service_principal_with_two_jobs_and_one_with_a_
     assert job.links[lee.id] == before
 
 
+def test_in_the_packaged_seed_a_stuck_name_is_freed_by_renaming_the_old_account() -> None:
+    story = Story(read_seed())
+    lee = story.directory.user("lee.gu@contoso.com")
+    assert lee is not None
+    accounts = {account.id: account for account in story.sp.target_accounts}
+    old = accounts[story.job.links[lee.id]]
+
+    story.restart(FULL)
+    story.advance(600)
+    assert (story.job.links[lee.id], old.active) == (old.id, False)
+
+    old.attributes["Username"] += ".old"
+    accounts["0055e000007cLEEAA2"].attributes["Username"] = lee.user_principal_name
+    story.restart(FULL)
+    story.advance(600)
+    assert story.job.links[lee.id] == "0055e000007cLEEAA2"
+
+
+def test_the_packaged_seed_remembers_the_links_of_the_day_before() -> None:
+    story = Story(read_seed())
+
+    told = {(e["user"], e["target"]) for e in story.happened("EntryEvaluated")}
+    assert set(story.job.links.items()) <= told
+    adele = story.directory.user("adele.vance@contoso.com")
+    assert adele is not None
+    row = next(e for e in story.happened("EntryEvaluated") if e["user"] == adele.id)
+    assert (row["target"], row["attributes"]) == ("0055e000001aOLDAA2", "0055e000009bNEWAA2")
+
+
 def test_the_clock_runs_at_its_speed_and_can_be_set() -> None:
     real = [100.0]
     clock = Clock(Story().now, speed=60, monotonic=lambda: real[0])
