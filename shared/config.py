@@ -18,6 +18,7 @@ import msgspec
 
 from shared.domain.catalogue import Catalogue, parse_catalogue
 from shared.domain.errors import SettingsError
+from shared.domain.ncrontab import parse_cron
 from shared.domain.notifier_entries import Notifiers, parse_notifiers
 from shared.domain.policy import Rules
 from shared.names import CONNECTION
@@ -48,6 +49,8 @@ _AZURITE: Final = (
 
 DEFAULT_SWEEP: Final = "0 * * * * *"
 DEFAULT_REMEDIATION: Final = "0 */15 * * * *"
+
+_A_YEAR: Final = timedelta(days=366)
 
 SIGN_IN: Final = "WEBSITE_AUTH_ENABLED"
 
@@ -202,16 +205,19 @@ def _number(environ: Mapping[str, str], name: str, default: int, *, most: int) -
 
 
 def _schedule(environ: Mapping[str, str], name: str, default: str) -> str:
+    """A schedule that the host refuses would keep all functions of the app from starting."""
     value = _text(environ, name, default)
-    # Only the shape: a schedule that the host refuses keeps all functions of the app from starting.
-    fields = value.split(" ")
-    if len(fields) != len(default.split(" ")) or not all(
-        part and all(c.isalnum() or c in "*/,-" for c in part) for part in fields
-    ):
+    shown, example = value[:64], f"give one like {default!r} (seconds first)"
+    if len([field for field in value.split(" ") if field]) != 6:
+        raise SettingsError(f"{name}: {shown!r} is not a six-field NCRONTAB schedule; {example}")
+    try:
+        gap = parse_cron(value).longest_gap
+    except ValueError as error:
         raise SettingsError(
-            f"{name}: {value[:64]!r} is not a six-field NCRONTAB schedule; "
-            f"give one like {default!r} (seconds first)"
-        )
+            f"{name}: {shown!r} is not an NCRONTAB schedule: {error}; {example}"
+        ) from error
+    if gap is None or gap > _A_YEAR:
+        raise SettingsError(f"{name}: {shown!r} does not fire within a year; {example}")
     return value
 
 

@@ -18,7 +18,7 @@ from local.host.connections import find_connection
 from local.host.errors import StartError
 from local.host.host_json import load_host_json
 from local.host.logs import configure_logging
-from local.host.preflight import check_settings, declared_names
+from local.host.preflight import PACKAGE, check_settings, declared_names
 from local.host.provision import create_queues, create_tables
 from local.host.routes import RouteTable
 from local.host.settings import load_values
@@ -166,4 +166,8 @@ def _become_the_app(arguments: Arguments) -> None:
     # Without this project's folder, or another app would find our modules in place of its own.
     others = [entry for entry in sys.path if Path(entry).resolve() != PROJECT]
     sys.path[:] = [str(arguments.app_dir), *others]
+    if arguments.app_dir.resolve() != PROJECT:
+        # The host's parser of schedules came out of our `shared`; the app may have its own.
+        for name in [n for n in sys.modules if n.partition(".")[0] == PACKAGE]:
+            del sys.modules[name]
     os.chdir(arguments.app_dir)

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from local.host.ncrontab import Schedule
 from local.host.schedule_status import UNSET, ScheduleStatus, StatusStore
+from local.host.schedules import Schedule
 from local.host.waiting import wait_for_any
 
 logger = logging.getLogger("host.timers")

@@ -17,10 +17,10 @@ from local.host.connections import HOST_STORAGE, Connection, find_connection, qu
 from local.host.errors import IndexingError
 from local.host.host_json import HostOptions
 from local.host.listener import QueueListener, Queues, poison_name
-from local.host.ncrontab import parse_schedule
 from local.host.queue_store import Message, QueueStore
 from local.host.routes import Route, make_route
 from local.host.schedule_status import BlobStatusStore, MemoryStatusStore, StatusStore
+from local.host.schedules import parse_schedule
 from local.host.settings import expand
 from local.host.timers import TimerListener
 from local.host.wire import TypedData

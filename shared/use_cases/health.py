@@ -9,6 +9,7 @@ from typing import Any, Final
 from shared.config import Settings
 from shared.domain import policy
 from shared.domain.errors import StorageUnavailable
+from shared.domain.ncrontab import parse_cron
 from shared.domain.ports import Clock, QueueAges, Vitals
 from shared.domain.reset import Fleet
 from shared.domain.sync_job import GraphObservation
@@ -128,24 +129,8 @@ def late_after(schedule: str) -> timedelta:
 
 
 def longest_gap(schedule: str) -> timedelta:
-    """
-    How far apart two runs of a six-field NCRONTAB schedule may lie, roughly and never too short.
-
-    Only `*/n` and `*` of minutes and hours are read closely. A finer answer would be a cron
-    library; this one only decides when a timer is called late (twice that).
-    """
-    _, minute, hour, day, month, weekday = schedule.split(" ")
-    for field_, span in ((month, 366), (day, 31), (weekday, 7)):
-        if field_ != "*":
-            return timedelta(days=span)
-    if hour != "*":
-        return timedelta(hours=_step(hour) or 24)
-    return timedelta(minutes=(1 if minute == "*" else _step(minute) or 60))
-
-
-def _step(text: str) -> int:
-    _, slash, step = text.partition("*/")
-    return int(step) if slash and step.isdigit() else 0
+    """How far apart two runs of a schedule that settings let through may lie at most."""
+    return parse_cron(schedule).longest_gap or timedelta(days=366)
 
 
 def _sighting(seen: GraphObservation) -> dict[str, str]:

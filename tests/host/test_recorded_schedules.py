@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.host.ncrontab import parse_schedule
+from local.host.schedules import parse_schedule
 from local.host.timespan import parse_timespan
 from tests.host.replay import RECORDINGS
 

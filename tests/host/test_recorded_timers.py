@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from local.host.ncrontab import parse_schedule
 from local.host.schedule_status import ScheduleStatus
+from local.host.schedules import parse_schedule
 from local.host.timers import TimerListener
 from tests.host.replay import RECORDINGS
 

@@ -1,5 +1,5 @@
 """
-Parses timer schedules: NCRONTAB with six fields, or a TimeSpan. UTC only.
+Parses NCRONTAB, the timer schedules of Azure Functions: six fields, seconds first. UTC only.
 
 Common cron libraries differ from NCrontab: here day of month AND day of week must both match, a
 reversed range is turned round (22-4 is 4-22), Sunday is 0 and never 7, and L, W, # and ? are
@@ -9,11 +9,15 @@ errors. NCrontab also takes five fields; a timer trigger reads those as minutes 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final, Protocol
-
-from local.host.timespan import parse_timespan
+from itertools import pairwise
+from typing import Final
 
 NEVER: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+# Weekdays and leap years repeat after 28 years, 1901 to 2099.
+_FIRST_DAY: Final = date(2001, 1, 1)
+_LAST_DAY: Final = date(2029, 12, 31)
+_DAY: Final = timedelta(days=1)
 
 _MONTHS: Final = (
     "January",
@@ -38,37 +42,6 @@ _WEEKDAYS: Final = (
     "Friday",
     "Saturday",
 )
-
-
-class Schedule(Protocol):
-    """When a timer is due; `adjusts_for_dst` is what the function is told, nothing more."""
-
-    @property
-    def adjusts_for_dst(self) -> bool: ...
-
-    @property
-    def may_be_monitored(self) -> bool:
-        """False where the genuine timer forces useMonitor to false."""
-
-    def next_after(self, moment: datetime) -> datetime: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """A TimeSpan schedule. Zero and negative spans are accepted, as the genuine timer does."""
-
-    every: timedelta
-    adjusts_for_dst: bool = False
-
-    @property
-    def may_be_monitored(self) -> bool:
-        return self.every >= timedelta(minutes=1)
-
-    def next_after(self, moment: datetime) -> datetime:
-        try:
-            return moment + self.every
-        except OverflowError:
-            return NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +74,35 @@ class Cron:
                 return datetime.combine(day, found, tzinfo=UTC)
         return NEVER
 
+    @property
+    def longest_gap(self) -> timedelta | None:
+        """How far apart two runs may lie at most; None where there is no run in 28 years."""
+        most = self._longest_wait_for_a_day()
+        if most is None:
+            return None
+        first = time(self.hours[0], self.minutes[0], self.seconds[0])
+        last = time(self.hours[-1], self.minutes[-1], self.seconds[-1])
+        over_night = most - _since_midnight(last) + _since_midnight(first)
+        return max(over_night, self._longest_gap_in_a_day())
+
+    def _longest_wait_for_a_day(self) -> timedelta | None:
+        if (len(self.days), len(self.months), len(self.weekdays)) == (31, 12, 7):
+            return _DAY
+        found = []
+        for day in self._days_from(_FIRST_DAY):
+            if day > _LAST_DAY:
+                break
+            found.append(day)
+        return max((later - day for day, later in pairwise(found)), default=None)
+
+    def _longest_gap_in_a_day(self) -> timedelta:
+        least, most = self.seconds[0], self.seconds[-1]
+        gaps = [later - second for second, later in pairwise(self.seconds)]
+        gaps += [(later - minute) * 60 + least - most for minute, later in pairwise(self.minutes)]
+        least, most = self.minutes[0] * 60 + least, self.minutes[-1] * 60 + most
+        gaps += [(later - hour) * 3600 + least - most for hour, later in pairwise(self.hours)]
+        return timedelta(seconds=max(gaps, default=0))
+
     def _days_from(self, first: date) -> Iterator[date]:
         for year in range(first.year, NEVER.year + 1):
             for month in sorted(self.months):
@@ -126,22 +128,8 @@ class Cron:
         return None
 
 
-def parse_schedule(expression: str) -> Schedule:
-    """Read *expression*, or raise ValueError with the words of the genuine host."""
-    try:
-        return _parse_cron(expression)
-    except ValueError:
-        pass
-    try:
-        return Constant(parse_timespan(expression))
-    except (ValueError, OverflowError) as error:
-        raise ValueError(
-            f"The schedule expression '{expression}' was not recognized as a valid cron "
-            "expression or timespan string."
-        ) from error
-
-
-def _parse_cron(expression: str) -> Cron:
+def parse_cron(expression: str) -> Cron:
+    """Read *expression*, or raise ValueError; the host shows words of its own instead."""
     # Only the blank separates; a tab makes the expression unreadable.
     fields = [part for part in expression.split(" ") if part]
     if len(fields) == 5:
@@ -192,3 +180,7 @@ def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise ValueError(f"{text!r} is not a number")
     return int(text)
+
+
+def _since_midnight(moment: time) -> timedelta:
+    return timedelta(hours=moment.hour, minutes=moment.minute, seconds=moment.second)
