@@ -77,6 +77,7 @@ async def serve(arguments: Arguments, started: float) -> None:
             RouteTable(plan.routes),
             key=arguments.key,
             principal=arguments.principal,
+            names=arguments.names,
         ).application()
         # No access log: addresses carry keys. Requests under way may end in their own time.
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=timeout or 86400)
@@ -85,6 +86,9 @@ async def serve(arguments: Arguments, started: float) -> None:
             address = await _listen(runner, arguments.port)
             running = _start(plan)
             _announce(plan, address, time.perf_counter() - started)
+            if arguments.key_is_new:
+                print(f"function key of this run: {arguments.key} (LOCAL_FUNCTION_KEY sets one)")
+                sys.stdout.flush()
             await stopping.wait()
         finally:
             for listener in plan.background:

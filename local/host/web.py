@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from http.cookies import Morsel, SimpleCookie
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -30,8 +31,22 @@ _SAME_SITE: Final = {1: "Lax", 2: "Strict", 3: "None"}
 
 
 class WebHost:
-    def __init__(self, worker: Worker, routes: RouteTable, *, key: str, principal: str) -> None:
-        """*key* opens every function; a *principal* plays the signed-in person."""
+    def __init__(
+        self,
+        worker: Worker,
+        routes: RouteTable,
+        *,
+        key: str,
+        principal: str,
+        names: frozenset[str],
+    ) -> None:
+        """
+        *key* opens every function; a *principal* plays the signed-in person.
+
+        Only requests to one of *names* are answered: a page in a browser may give a name of its
+        own the address of this machine, and could then ask as if it were from here.
+        """
+        self._names = names
         self._worker = worker
         self._routes = routes
         self._key = key
@@ -43,6 +58,12 @@ class WebHost:
         return app
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if _name_of(request) not in self._names:
+            return web.Response(
+                status=421,
+                text="Host: not a name of this host; call 127.0.0.1 or localhost, or set "
+                "PUBLIC_URL to the address that callers use\n",
+            )
         path = request.rel_url.raw_path
         found = self._routes.find(request.method, path)
         if found is None:
@@ -82,6 +103,14 @@ class WebHost:
             headers[_PRINCIPAL] = _encoded_principal(self._principal)
             headers[f"{_PRINCIPAL}-name"] = self._principal
         return headers
+
+
+def _name_of(request: web.Request) -> str:
+    """The name in the Host header, without its port and in small letters."""
+    try:
+        return (urlsplit(f"//{request.headers.get('Host', '')}").hostname or "").lower()
+    except ValueError:
+        return ""
 
 
 def _query(request: web.Request) -> dict[str, str]:

@@ -184,6 +184,36 @@ def test_a_lease_is_ten_minutes_unless_it_is_set() -> None:
     assert Arguments.from_environ({"LOCAL_LEASE_SECONDS": "5"}).lease_seconds == 5
 
 
+@pytest.mark.parametrize(
+    ("environ", "known"),
+    [
+        ({}, False),
+        ({"GRAPH_ENDPOINT": "https://graph.microsoft.com"}, False),
+        ({"GRAPH_ENDPOINT": "https://localhost.example"}, False),
+        ({"GRAPH_ENDPOINT": "http://127.0.0.1:7072"}, True),
+        ({"GRAPH_ENDPOINT": "http://localhost:7072"}, True),
+        ({"GRAPH_ENDPOINT": "http://[::1]:7072"}, True),
+        ({"GRAPH_ENDPOINT": "http://["}, False),
+    ],
+)
+def test_the_key_that_everybody_knows_opens_nothing_that_reaches_a_tenant(
+    environ: dict[str, str], known: bool
+) -> None:
+    first, second = (Arguments.from_environ(environ) for _ in range(2))
+
+    assert (first.key == "local") is known
+    assert first.key_is_new is not known
+    assert known or (len(first.key) >= 32 and first.key != second.key)
+
+
+def test_a_key_that_was_given_is_kept(tmp_path: Path) -> None:
+    given = Arguments.from_environ({"LOCAL_FUNCTION_KEY": "mine"})
+    assert (given.key, given.key_is_new) == ("mine", False)
+
+    other_app = Arguments.from_environ({"APP_DIR": str(tmp_path)})
+    assert (other_app.key, other_app.key_is_new) == ("local", False)
+
+
 def test_an_app_without_a_shared_folder_has_nothing_to_check(tmp_path: Path) -> None:
     check_settings(tmp_path, {})
     assert declared_names(tmp_path).tables == ()

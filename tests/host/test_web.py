@@ -13,13 +13,14 @@ import pytest
 from tests.host.process import Host, start_host, wait_for
 
 KEY = {"x-functions-key": "local"}
+PUBLIC = {"PUBLIC_URL": "https://relink.example"}
 
 CLAIMS = "http://schemas.microsoft.com/identity/claims"
 
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    with start_host("web", tmp_path_factory.mktemp("web"), {}) as found:
+    with start_host("web", tmp_path_factory.mktemp("web"), PUBLIC) as found:
         yield found
 
 
@@ -48,6 +49,26 @@ def test_a_key_opens_what_a_route_leads_to(
     client: httpx.Client, path: str, headers: dict[str, str], status: int
 ) -> None:
     assert client.get(path, headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("localhost", 200),
+        ("LOCALHOST:7071", 200),
+        ("[::1]:80", 200),
+        ("relink.example", 200),
+        ("attacker.example", 421),
+        ("attacker.example:7071", 421),
+        ("127.0.0.1.attacker.example", 421),
+        ("localhost.", 421),
+        ("[", 421),
+        ("", 421),
+    ],
+)
+def test_the_host_answers_only_its_own_names(client: httpx.Client, name: str, status: int) -> None:
+    assert client.get("/items/7", headers=KEY | {"Host": name}).status_code == status
 
 
 def test_an_integer_route_goes_before_a_free_one(client: httpx.Client) -> None:
