@@ -83,7 +83,7 @@ def test_good_settings_have_no_problem() -> None:
         ({"FOLLOW_UP_INTERVAL": "PT0S"}, "FOLLOW_UP_INTERVAL: 'PT0S' is too short"),
         ({"SWEEP_SCHEDULE": "every minute"}, "SWEEP_SCHEDULE: 'every minute' is not a six-field"),
         ({"REMEDIATION_SCHEDULE": "hourly"}, "REMEDIATION_SCHEDULE: 'hourly' is not a six-field"),
-        ({"PUBLIC_URL": "http://relink.example"}, "PUBLIC_URL: is no https address"),
+        ({"PUBLIC_URL": "http://relink.example"}, "PUBLIC_URL: is not the https address"),
         ({"PUBLIC_URL": "https://relink.example/?code=x"}, "PUBLIC_URL: .* without query"),
         ({"SWEEP_SCHEDULE": "* * * * *"}, "SWEEP_SCHEDULE: .* is not a six-field"),
         ({"SWEEP_SCHEDULE": "00:01:00"}, "SWEEP_SCHEDULE: .* is not a six-field"),
