@@ -244,7 +244,14 @@ def assemble(
             clock=clock,
         ),
         notifications=Notify(
-            outbox=store, resets=store, notifiers=notifiers, clock=clock, jitter=jitter
+            outbox=store,
+            paces=store,
+            undelivered=store,
+            resets=store,
+            notifiers=notifiers,
+            terms={name: each.terms for name, each in (settings.notifiers or {}).items()},
+            clock=clock,
+            jitter=jitter,
         ),
         api=Api(
             settings=settings,

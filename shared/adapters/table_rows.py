@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 
 from shared.domain.errors import NewerRow
 from shared.domain.keys import answer_key, due_key, event_key, reset_key
+from shared.domain.pace import Pace
 from shared.domain.reset import (
     ROW_VERSION,
     Claim,
@@ -101,6 +102,42 @@ def answer_from(entity: Mapping[str, Any]) -> Notification:
         n=int(n),
         **_values(Notification, entity, leave_out={"target", "id", "n"}),
     )
+
+
+UNDELIVERED = "undelivered"
+"""The partition of answers that were given up."""
+
+
+def undelivered_key(answer: Notification) -> str:
+    return f"{answer.target}:{answer.id}:{answer.n}"
+
+
+def undelivered_entity(answer: Notification, *, why: str, at: datetime) -> Entity:
+    return {
+        **answer_entity(answer),
+        "PartitionKey": UNDELIVERED,
+        "RowKey": undelivered_key(answer),
+        "Why": why,
+        "GivenUpAt": at,
+    }
+
+
+def undelivered_from(entity: Mapping[str, Any]) -> Notification:
+    target, reset_id, n = str(entity["RowKey"]).split(":")
+    return Notification(
+        target=target,
+        id=reset_id,
+        n=int(n),
+        **_values(Notification, entity, leave_out={"target", "id", "n"}),
+    )
+
+
+def pace_entity(pace: Pace, *, key: str) -> Entity:
+    return {"PartitionKey": "targets", "RowKey": key, **_columns(pace, leave_out=set())}
+
+
+def pace_from(entity: Mapping[str, Any]) -> Pace:
+    return Pace(**_values(Pace, entity, leave_out=set()))
 
 
 def job_entity(row: JobRow) -> Entity:

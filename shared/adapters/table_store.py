@@ -7,16 +7,18 @@ from azure.data.tables.aio import TableClient
 from shared.adapters.table_archive import TableArchive
 from shared.adapters.table_client import Table
 from shared.adapters.table_limits import TableLimits
+from shared.adapters.table_outbox import TableOutbox
 from shared.adapters.table_resets import TableResets
 from shared.adapters.table_schedule import TableSchedule
 
 
-class TableStore(TableResets, TableSchedule, TableLimits, TableArchive):
+class TableStore(TableResets, TableSchedule, TableOutbox, TableLimits, TableArchive):
     """All ports of rows; a use case is handed it as the roles that it may play."""
 
     def __init__(self, resets: TableClient, ids: TableClient, *, new_id: Callable[[], str]) -> None:
         resets_table, ids_table = Table(resets), Table(ids)
         TableResets.__init__(self, resets_table, ids_table, new_id=new_id)
         TableSchedule.__init__(self, resets_table)
+        TableOutbox.__init__(self, resets_table)
         TableLimits.__init__(self, resets_table)
         TableArchive.__init__(self, resets_table, ids_table)

@@ -28,6 +28,7 @@ from shared.domain.notifier_kinds import (
     NotifierKind,
     Way,
 )
+from shared.domain.pace import Terms
 from shared.domain.reset import NotificationKind
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -93,6 +94,11 @@ class ConfiguredNotifier:
     @property
     def per_minute(self) -> int:
         return self.entry.per_minute or KINDS[self.entry.kind].per_minute
+
+    @property
+    def terms(self) -> Terms:
+        """What the pace of its turns must know."""
+        return Terms(per_minute=self.per_minute, address=self.address_digest)
 
     @property
     def listener(self) -> Listener:

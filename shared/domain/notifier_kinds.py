@@ -146,7 +146,7 @@ KINDS: Final[Mapping[NotifierKind, Needs]] = {
             Way(auth=Auth.UNSIGNED, fields=("url",)),
             Way(auth=Auth.UNSIGNED, secrets=("url",)),
         ),
-        per_minute=120,
+        per_minute=1200,
     ),
 }
 """docs/use/notifiers.md shows it for people."""

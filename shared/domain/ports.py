@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from shared.domain.pace import Pace
 from shared.domain.requests import Received
 from shared.domain.reset import (
     Budget,
@@ -136,6 +137,29 @@ class Outbox(Protocol):
         """Delete the notification's row; one that has changed or is gone is left alone."""
 
 
+class Paces(Protocol):
+    """Where the turns of each notifier stand."""
+
+    async def read_pace(self, notifier: str) -> Stored[Pace]:
+        """Return the notifier's pace; one that was never kept has no ETag."""
+
+    async def write_pace(self, before: Stored[Pace], after: Pace) -> Stored[Pace]:
+        """Insert or replace the row; raise Conflict where it has changed since it was read."""
+
+
+class Undelivered(Protocol):
+    """Notifications that were given up, until they are sent again or their reset is forgotten."""
+
+    async def keep_undelivered(self, notification: Notification, *, why: str, at: datetime) -> None:
+        """Keep it whole; keeping the same one again changes nothing but the reason."""
+
+    async def undelivered(self, *, most: int) -> list[Notification]:
+        """Return the first of them."""
+
+    async def put_back(self, notification: Notification) -> None:
+        """Put it into the outbox again, and no longer keep it here."""
+
+
 class Limits(Protocol):
     """What the policy is told beside the job row."""
 
@@ -194,6 +218,9 @@ class Heartbeats(Protocol):
 class Vitals(Protocol):
     """What the health report reads."""
 
+    async def undelivered(self, *, most: int) -> list[Notification]:
+        """Return the first of the notifications that were given up."""
+
     async def last_beat(self, timer: str) -> datetime | None:
         """Return when a timer last ran."""
 
@@ -231,6 +258,8 @@ class Store(
     ResetReader,
     Schedule,
     Outbox,
+    Paces,
+    Undelivered,
     Limits,
     Observations,
     GraphRecord,

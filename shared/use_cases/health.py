@@ -18,6 +18,7 @@ from shared.use_cases.stand_in import SweepWatch
 from shared.use_cases.sweep import HEARTBEAT
 
 LATE: Final = timedelta(minutes=5)
+COUNTED_AT_MOST: Final = 1000
 EMPTY_CATALOGUE: Final = "RESET_TARGETS: empty; nothing may be reset: list the targets"
 
 
@@ -73,15 +74,17 @@ class Health:
         if self.vitals is None or self.queues is None or not in_detail:
             return {}
         gaps = self._allowed_gaps()
-        beats, graph, fleet, oldest = await asyncio.gather(
+        beats, graph, fleet, given_up, oldest = await asyncio.gather(
             asyncio.gather(*map(self.vitals.last_beat, gaps)),
             self.vitals.graph_seen(),
             self.vitals.fleet(),
+            self.vitals.undelivered(most=COUNTED_AT_MOST),
             self.queues.oldest(),
         )
         return {
             "graph": {str(each.mood): _sighting(each) for each in graph},
             "fleet": _fleet(fleet),
+            "answers": {"undeliverable": len(given_up)},
             "timers": {
                 timer: {
                     "lastRun": beat and beat.isoformat(),

@@ -1,22 +1,42 @@
 """Deliver the notifications of the outbox to the ticket systems."""
 
+import asyncio
+import contextlib
 import json
+from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Final
 
-from shared.domain.errors import Conflict, InvalidRequest, NotDelivered
-from shared.domain.ports import Clock, Notifier, Outbox, Resets
+from shared.domain.errors import (
+    Conflict,
+    InvalidRequest,
+    NotDelivered,
+    ReceiverGone,
+    Undeliverable,
+)
+from shared.domain.pace import (
+    Pace,
+    Terms,
+    after_failure,
+    after_success,
+    has_turn,
+    take_turn,
+)
+from shared.domain.ports import Clock, Notifier, Outbox, Paces, Resets, Undelivered
 from shared.domain.reset import HistoryEntry, Notification, Stored
 from shared.names import NOTIFICATIONS_QUEUE
 from shared.telemetry import emit
 
-GIVE_UP_AFTER: Final = timedelta(days=1)
+GIVE_UP_AFTER: Final = timedelta(days=3)
+"""From the first try on: an answer that waits for its turn grows no older."""
+
 BEGIN_WITHIN: Final = timedelta(seconds=10)
 # More than a delivery may take (10 s to begin, 20 s to end) and clocks may differ.
 MIN_BACK_OFF: Final = timedelta(minutes=2)
 MAX_BACK_OFF: Final = timedelta(hours=1)
+_RACES: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +44,14 @@ class Notify:
     """The use case `notify`: a ticket system that is down loses no notification."""
 
     outbox: Outbox
+    paces: Paces
+    undelivered: Undelivered
     resets: Resets
     notifiers: Mapping[str, Notifier]
+    terms: Mapping[str, Terms]
     clock: Clock
     jitter: Callable[[], float]
+    _turns: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     async def notify(self, text: str) -> None:
         """
@@ -41,12 +65,24 @@ class Notify:
         if stored is None or stored.row.due_at > now:
             return
         answer = stored.row
-        if now - answer.at > GIVE_UP_AFTER:
-            await self._give_up(stored)
+        if answer.tried_at is not None and now - answer.tried_at > GIVE_UP_AFTER:
+            await self._give_up(stored, "three days have passed since the first try")
+            return
+        turn = await self._turn_of(answer, now)
+        if turn is None:
+            await self._give_up(stored, "the receiver at this address wants no more (410)")
+            return
+        if turn > now:
+            with contextlib.suppress(Conflict):
+                await self.outbox.put_off(stored, replace(answer, due_at=turn, turn=turn))
             return
         # Ours from here on: of two messages that name the same answer, one goes on.
         later = replace(
-            answer, attempts=answer.attempts + 1, due_at=now + self._back_off(answer.attempts)
+            answer,
+            attempts=answer.attempts + 1,
+            due_at=now + self._back_off(answer.attempts),
+            tried_at=answer.tried_at or now,
+            turn=None,
         )
         try:
             claimed = await self.outbox.put_off(stored, later)
@@ -57,6 +93,29 @@ class Notify:
             return
         await self._deliver(claimed, again=answer.attempts > 0)
 
+    async def _turn_of(self, answer: Notification, now: datetime) -> datetime | None:
+        """
+        When the answer may go: now where its turn has come, else the turn that was taken for it.
+
+        None where the receiver has ended it. A row that is fought over means a later turn as well.
+        """
+        name = answer.notifier
+        if name not in self.notifiers:
+            return now
+        terms = self.terms.get(name, Terms())
+        async with self._turns[name]:
+            for _ in range(_RACES):
+                pace = await self.paces.read_pace(name)
+                if pace.row.gone and pace.row.gone == terms.address:
+                    return None
+                if has_turn(pace.row, answer.turn, now=now):
+                    return now
+                after, turn = take_turn(pace.row, terms, now=now)
+                with contextlib.suppress(Conflict):
+                    await self.paces.write_pace(pace, after)
+                    return turn
+        return now + MIN_BACK_OFF * (1 + self.jitter())
+
     async def _deliver(self, claimed: Stored[Notification], *, again: bool) -> None:
         answer = claimed.row
         notifier = self.notifiers.get(answer.notifier)
@@ -65,20 +124,49 @@ class Notify:
                 raise NotDelivered(f"there is no notifier {answer.notifier!r}; set it in NOTIFIERS")
             await notifier.deliver(answer, again=again)
         except NotDelivered as error:
-            emit(
-                "answer.put_off",
-                id=answer.id,
-                target=answer.target,
-                notifier=answer.notifier,
-                attempts=answer.attempts,
-                why=str(error),
-            )
+            await self._put_off(claimed, error)
+            return
+        except Undeliverable as error:
+            if isinstance(error, ReceiverGone):
+                gone = self.terms.get(answer.notifier, Terms()).address
+                await self._note(answer.notifier, lambda pace: replace(pace, gone=gone))
+            await self._give_up(claimed, str(error))
             return
         await self.outbox.take_out(claimed)
         emit("answer.delivered", id=answer.id, target=answer.target, notifier=answer.notifier)
+        await self._note(answer.notifier, after_success)
 
-    async def _give_up(self, stored: Stored[Notification]) -> None:
+    async def _put_off(self, claimed: Stored[Notification], error: NotDelivered) -> None:
+        """Back-off is written already; a longer Retry-After is kept, for this and all others."""
+        answer, now, wait = claimed.row, self.clock(), error.retry_after
+        emit(
+            "answer.put_off",
+            id=answer.id,
+            target=answer.target,
+            notifier=answer.notifier,
+            attempts=answer.attempts,
+            why=str(error),
+        )
+        if wait is not None and now + wait > answer.due_at:
+            with contextlib.suppress(Conflict):
+                await self.outbox.put_off(claimed, replace(answer, due_at=now + wait))
+        if answer.notifier in self.notifiers:
+            await self._note(
+                answer.notifier, lambda pace: after_failure(pace, now=now, retry_after=wait)
+            )
+
+    async def _note(self, name: str, change: Callable[[Pace], Pace]) -> None:
+        """Where others write the row at the same time their word is as good as this one."""
+        pace = await self.paces.read_pace(name)
+        after = change(pace.row)
+        if after != pace.row:
+            with contextlib.suppress(Conflict):
+                await self.paces.write_pace(pace, after)
+
+    async def _give_up(self, stored: Stored[Notification], why: str) -> None:
+        """Keep it for `make resend` first, then say so in the reset's history and take it out."""
         answer = stored.row
+        await self.undelivered.keep_undelivered(answer, why=why, at=self.clock())
         reset = await self.resets.find_reset(answer.id)
         if reset is None:
             await self.outbox.take_out(stored)
@@ -96,7 +184,13 @@ class Notify:
                 await self.resets.commit(reset, after, event=event, given_up=stored)
             except Conflict:
                 return
-        emit("answer.undeliverable", id=answer.id, target=answer.target, notifier=answer.notifier)
+        emit(
+            "answer.undeliverable",
+            id=answer.id,
+            target=answer.target,
+            notifier=answer.notifier,
+            why=why,
+        )
 
     def _back_off(self, attempts: int) -> timedelta:
         ceiling = min(MAX_BACK_OFF, MIN_BACK_OFF * (1 << min(attempts, 10)))

@@ -10,20 +10,32 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from shared.adapters.graph.observed import GraphObserver
 from shared.adapters.table_store import TableStore
 from shared.app import App
 from shared.bootstrap import assemble
 from shared.config import Settings
-from shared.domain.errors import NotDelivered
+from shared.domain.errors import NotDelivered, RelinkError
 from shared.domain.ports import Graph, Store
 from shared.domain.requests import Received, ResetRequest
-from shared.domain.reset import Claim, HistoryEntry, JobObservation, JobRow, Notification, Reset
+from shared.domain.reset import (
+    Claim,
+    HistoryEntry,
+    JobObservation,
+    JobRow,
+    Notification,
+    NotificationKind,
+    Reset,
+    State,
+)
 from shared.domain.states import StateMachine, transition
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
 from shared.use_cases.accept import Accepted
 from shared.use_cases.advance import Engine
+from shared.use_cases.health import Health
+from shared.use_cases.resend import Resend
 from shared.web.respond import respond
 from tests.support.calls import call
 from tests.support.faults import Faults
@@ -73,6 +85,8 @@ class RecordingNotifier:
     clock: Clock = field(default_factory=Clock)
     down_until: datetime = START
     pause: Callable[[str], Awaitable[None]] | None = None
+    refuses: RelinkError | None = None
+    tries: int = 0
 
     async def deliver(self, answer: Notification, *, again: bool) -> None:
         def perform() -> None:
@@ -81,6 +95,9 @@ class RecordingNotifier:
             self.delivered.append(answer)
 
         began = self.clock()
+        self.tries += 1
+        if self.refuses is not None:
+            raise self.refuses
         if self.pause is not None:
             await self.pause("notifier deliver")
         if self.clock() - began > NOTIFIER_TAKES_AT_MOST:
@@ -107,6 +124,7 @@ class World:
         self.graph = FakeGraph(clock=self.clock, job=healthy(self.clock()), faults=self.faults)
         self.tenant = FakeTenant(self.graph)
         self.desk = RecordingNotifier(self.faults, clock=self.clock)
+        self.other = RecordingNotifier(self.faults, clock=self.clock)
         self.numbers = itertools.count(1)
         self.rebuild()
 
@@ -143,7 +161,7 @@ class World:
             queues=seen.adapter(),
             graph=graph,
             observer=observer,
-            notifiers={"desk": self.desk},
+            notifiers={"desk": self.desk, "other": self.other},
             clock=clock or self.clock,
             new_id=lambda: f"client-{next(self.numbers)}",
             jitter=lambda: 1.0,
@@ -190,6 +208,46 @@ class World:
             if not await self.deliver():
                 return
         raise AssertionError("it never becomes quiet")
+
+    async def resend(self) -> list[Notification]:
+        """Do as `make resend` does."""
+        store, queues = self.storage.store(self.store_type), self.storage.adapter()
+        again = Resend(undelivered=store, paces=store, queues=queues, clock=self.clock)
+        return await again.resend()
+
+    async def health(self) -> dict[str, Any]:
+        """Return the report as a person who is signed in sees it."""
+        store, queues = self.storage.store(), self.storage.adapter()
+        health = Health(vitals=store, queues=queues, settings=self.settings, clock=self.clock)
+        return (await health.report("", signed_in=True)).body
+
+    async def put_answers(self, notifier: str, count: int) -> None:
+        """Leave answers in the outbox, each nudged, as the transactions of joined requests do."""
+        store, queues = self.storage.store(), self.storage.adapter()
+        await store.remember_target(TARGET, at=self.clock())
+        for number in range(count):
+            await store.put_back(
+                Notification(
+                    id=f"{notifier}-{number:05d}",
+                    target=TARGET,
+                    n=2,
+                    kind=NotificationKind.END,
+                    notifier=notifier,
+                    ticket_id=f"INC{number}",
+                    ticket_url="",
+                    state=State.JOINED,
+                    text="joined",
+                    at=self.clock(),
+                    due_at=self.clock(),
+                )
+            )
+            await queues.notification(TARGET, f"{notifier}-{number:05d}", 2)
+
+    async def tick(self) -> None:
+        """Sweep once, and bring what was sent to its function."""
+        await self.app.sweep()
+        while await self.deliver():
+            pass
 
     async def deliver(self) -> int:
         """Bring every message that is there to its function, once."""

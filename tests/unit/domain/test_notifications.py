@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.errors import FateUnknown
+from shared.domain.errors import FateUnknown, NotDelivered, ReceiverGone, Undeliverable
+from shared.domain.pace import Terms
 from shared.domain.requests import Ticket
 from shared.domain.reset import NotificationKind, State
 from shared.names import NOTIFICATIONS_QUEUE
@@ -170,20 +171,129 @@ async def test_a_ticket_system_that_is_down_repeats_no_reset_and_loses_no_answer
     assert len(world.graph.restarts) == 1
 
 
-async def test_after_a_day_an_answer_is_given_up_and_the_reset_says_so() -> None:
-    world = World()
+async def given_up(world: World) -> None:
     world.desk.down_until = world.clock() + timedelta(days=9)
     await world.ask(ticket=ticket(), dry_run=True)
-    for _ in range(30):
+    for _ in range(80):
         world.clock.forward(hours=1)
         await world.quiesce()
 
+
+async def test_three_days_after_its_first_try_an_answer_is_given_up_and_the_reset_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    await given_up(world)
+
     assert world.answers() == []
-    given_up = [e.detail for e in await world.events() if "undeliverable" in e.detail]
-    assert given_up == [
+    told = [e.detail for e in await world.events() if "undeliverable" in e.detail]
+    assert told == [
         "undeliverable: the answer (accepted) to desk INC1",
         "undeliverable: the answer (end) to desk INC1",
     ]
+    assert len(world.keys("undelivered")) == 2
+    alerts = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
+    assert [line for line in alerts if line.startswith("answer.undeliverable")]
+    assert (await world.health())["answers"] == {"undeliverable": 2}
+
+
+async def test_what_was_given_up_is_sent_again_once_the_desk_is_back() -> None:
+    world = World()
+    await given_up(world)
+    world.desk.down_until = world.clock()
+
+    assert len(await world.resend()) == 2
+    await world.quiesce()
+
+    assert sorted(world.told()) == [("r1", "accepted"), ("r1", "end")]
+    assert world.keys("undelivered") == []
+    assert await world.resend() == []
+    assert (await world.health())["answers"] == {"undeliverable": 0}
+
+
+async def test_what_no_later_try_would_bring_is_given_up_at_once() -> None:
+    world = World()
+    world.desk.refuses = Undeliverable("there is no such ticket")
+    await world.ask(ticket=ticket(), dry_run=True)
+    await world.quiesce()
+
+    assert world.answers() == []
+    assert len(world.keys("undelivered")) == 2
+
+
+async def test_a_receiver_that_is_gone_is_asked_once_and_again_after_a_resend() -> None:
+    world = World()
+    world.desk.refuses = ReceiverGone("410")
+    await world.ask("r1", ticket=ticket(), dry_run=True)
+    await world.ask("r2", ticket=ticket(), dry_run=True)
+    await world.quiesce()
+    asked = world.desk.tries
+
+    assert asked == 1
+    assert len(world.keys("undelivered")) == 4
+    world.desk.refuses = None
+    await world.resend()
+    await world.quiesce()
+    assert len(world.told()) == 4
+
+
+async def test_a_receiver_at_another_address_is_not_gone() -> None:
+    world = World()
+    world.desk.refuses = ReceiverGone("410")
+    await world.ask("r1", ticket=ticket(), dry_run=True)
+    await world.quiesce()
+    world.desk.refuses = None
+    entry = {"kind": "webhook", "url": "https://other.example", "on": ["end"]}
+    world.rebuild(NOTIFIERS=json.dumps({"desk": entry}))
+    await world.ask("r2", ticket=ticket(), dry_run=True)
+    await world.quiesce()
+
+    assert world.told() == [("r2", "end")]
+
+
+async def test_retry_after_is_kept_and_holds_back_every_answer_of_that_desk() -> None:
+    world = World()
+    world.desk.refuses = NotDelivered("429", retry_after=timedelta(hours=2))
+    await world.ask("r1", ticket=ticket(), dry_run=True)
+    await world.quiesce()
+    world.desk.refuses = None
+    tried = world.desk.tries
+    world.clock.forward(minutes=119)
+    await world.quiesce()
+
+    assert world.desk.tries == tried
+    world.clock.forward(minutes=5)
+    await world.quiesce()
+    assert len(world.told()) == 2
+
+
+PACED = {"kind": "webhook", "url": "https://d", "on": ["end"], "perMinute": 1000}
+
+
+async def test_ten_thousand_answers_go_at_a_steady_pace_and_hold_up_no_other_notifier() -> None:
+    world = World()
+    entries = {"desk": PACED, "other": {**PACED, "perMinute": 6000}}
+    targets = {TARGET: {"servicePrincipalId": SP, "jobId": "job-1"}}
+    world.rebuild(NOTIFIERS=json.dumps(entries), RESET_TARGETS=json.dumps(targets))
+    count = 10_000
+    await world.put_answers("desk", count)
+    await world.put_answers("other", 20)
+
+    minutes, before = [], 0
+    while len(world.desk.delivered) < count:
+        await world.tick()
+        minutes.append(len(world.desk.delivered) - before)
+        before = len(world.desk.delivered)
+        if len(minutes) == 1:
+            assert len(world.other.delivered) == 20
+        world.clock.forward(minutes=1)
+
+    told = [(a.id, a.n) for a in world.desk.delivered]
+    assert len(told) == len(set(told)) == count
+    pace = Terms(per_minute=1000)
+    assert max(minutes) <= pace.per_minute + pace.burst
+    assert len(minutes) <= count / pace.per_minute + 2
+    assert world.answers() == []
 
 
 async def test_of_two_messages_for_one_answer_one_delivers() -> None:
