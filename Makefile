@@ -12,7 +12,7 @@ AZURITE_READY := local/node_modules/.ready
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup check test unit soak month demo host azurite emulator request targets plan docs \
+.PHONY: help setup check test unit soak month demo host azurite emulator request resend targets plan docs \
   package lock bench bicep clean
 
 help: ## List the commands
@@ -70,6 +70,9 @@ emulator: $(READY) ## Start the Graph emulator alone (GRAPH_EMULATOR_PORT, defau
 
 request: $(READY) ## Put a request on the queue (TARGET, REASON, BY, REQUEST_ID, DRY_RUN=1)
 	@$(RUN) -m local.request
+
+resend: $(READY) ## Send again the answers that were given up (JSON=1)
+	@$(RUN) -m local.resend
 
 targets: $(READY) ## List every provisioning job, with entries for RESET_TARGETS (JSON=1)
 	@$(RUN) -m local.targets

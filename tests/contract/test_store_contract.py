@@ -16,6 +16,7 @@ from azure.data.tables.aio import TableServiceClient
 from shared.adapters.table_store import TableStore
 from shared.domain.errors import Conflict, NewerRow, StorageUnavailable
 from shared.domain.keys import reset_key
+from shared.domain.pace import Pace
 from shared.domain.ports import Store
 from shared.domain.reset import (
     Claim,
@@ -559,3 +560,38 @@ async def test_a_row_of_a_newer_version_is_left_alone(tables: Tables) -> None:
         await store.read_reset(claim())
     with pytest.raises(NewerRow):
         await store.read_observation("sales")
+
+
+async def test_a_pace_is_kept_under_its_etag(store: Store) -> None:
+    fresh = await store.read_pace("desk")
+    kept = await store.write_pace(fresh, Pace(notifier="desk", next_at=NOW, failures=2, gone="x"))
+
+    with pytest.raises(Conflict):
+        await store.write_pace(fresh, Pace(notifier="desk"))
+    assert await store.read_pace("desk") == kept
+    again = await store.write_pace(kept, Pace(notifier="desk", held_until=NOW))
+    with pytest.raises(Conflict):
+        await store.write_pace(kept, Pace(notifier="desk"))
+    assert await store.read_pace("desk") == again
+    assert await store.read_pace("other") == Stored(row=Pace(notifier="other"))
+    assert await store.targets() == []
+
+
+async def test_what_was_given_up_is_kept_until_it_is_put_back(store: Store) -> None:
+    given_up = replace(answer(2), tried_at=NOW, facts="{}")
+    await store.keep_undelivered(given_up, why="404", at=NOW)
+    await store.keep_undelivered(given_up, why="404 again", at=NOW)
+    await store.keep_undelivered(answer(3), why="404", at=NOW)
+
+    assert await store.undelivered(most=9) == [given_up, answer(3)]
+    assert await store.undelivered(most=1) == [given_up]
+    fresh = replace(given_up, tried_at=None)
+    await store.put_back(fresh)
+    # Begun again after a crash.
+    await store.put_back(fresh)
+
+    assert await store.undelivered(most=9) == [answer(3)]
+    found = await store.read_notification("sales", "r1", 2)
+    assert found is not None
+    assert found.row == fresh
+    assert [(row.id, row.n) for row in await all_due(store)] == [("r1", 2)]
