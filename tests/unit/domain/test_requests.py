@@ -273,3 +273,16 @@ def test_the_published_schema_is_the_definition_that_validates() -> None:
     assert not validator.is_valid(REQUEST | {"jobId": "x"})
     assert not validator.is_valid({})
     assert not validator.is_valid({"target": "t", "subjects": ["x"] * 101})
+
+
+def test_what_the_timer_asks_for_in_its_own_name_is_read_from_the_queue() -> None:
+    own = {
+        "target": "salesforce-prod",
+        "requestId": f"quarantine-{'0' * 32}",
+        "scope": "quarantine",
+        "requestedBy": "remediate",
+    }
+
+    assert parse_request(json.dumps(own).encode()).requested_by == "remediate"
+    with pytest.raises(InvalidRequest, match="requestedBy: is a name of the app itself"):
+        parse_request(json.dumps({**own, "requestId": "r1"}).encode())
