@@ -133,6 +133,37 @@ class Subject:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EntriesRead:
+    """A page of entries; `problem` says why there are none, `next_link` leads to the next page."""
+
+    entries: tuple[ProvisioningEntry, ...] = ()
+    next_link: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MappingsRead:
+    """
+    A job's schema as Graph sent it, with what decides a match; `problem` says why there is none.
+
+    `user_rule` is the id of the rule that provisions users.
+    """
+
+    schema: bytes = b""
+    matching: tuple[MatchingAttribute, ...] = ()
+    user_rule: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConnectionRead:
+    """A link as the preview API for object connections shows it; `problem` says why not."""
+
+    link: StoredLink | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LinkEvidence:
     """The verdict on one user's link with what it rests on, in one or two sentences."""
 

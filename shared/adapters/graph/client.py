@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any, Final, Protocol, runtime_checkable
 
 import httpx
+import msgspec
 from kiota_abstractions.api_client_builder import register_default_serializer
 from kiota_abstractions.authentication import AnonymousAuthenticationProvider
 from kiota_abstractions.method import Method
@@ -140,6 +141,13 @@ class GraphClient:
         """
         return await self._read(lambda: _request(template, parameters))
 
+    async def post(self, template: str, body: object, /, **parameters: Any) -> Answer:
+        """Send JSON once, with a token at hand; never for a restart, whose body the SDK writes."""
+        await self.fetch_token()
+        request = _request(template, parameters, Method.POST)
+        request.set_stream_content(msgspec.json.encode(body), "application/json")
+        return await self.send(request)
+
     async def get_page(self, link: str) -> Answer:
         """Read a further page of a list: only ever from Graph itself, with the token."""
         if not link.startswith(f"{self.endpoint}/"):
@@ -158,8 +166,10 @@ class GraphClient:
         return await self.send(request())
 
 
-def _request(template: str, parameters: Mapping[str, Any]) -> RequestInformation:
-    request = RequestInformation(Method.GET, template, dict[str, Any]())
+def _request(
+    template: str, parameters: Mapping[str, Any], method: Method = Method.GET
+) -> RequestInformation:
+    request = RequestInformation(method, template, dict[str, Any]())
     for name, value in parameters.items():
         if name.startswith("_"):
             request.query_parameters[f"%24{name[1:]}"] = value
