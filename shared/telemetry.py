@@ -42,6 +42,7 @@ EVENTS: Final[dict[str, int]] = {
     "answer.undeliverable": logging.ERROR,
     "answer.unheard": logging.WARNING,
     "graph.failed": logging.WARNING,
+    "links.failed": logging.WARNING,
     "settings.bad": logging.ERROR,
     "sweep.done": logging.INFO,
     "sweep.failed": logging.ERROR,

@@ -66,7 +66,7 @@ class TableArchive:
         await self._resets.delete(reset.target, key)
 
     async def _forget_audit(self, reset: Reset) -> None:
-        for kind in ("event", "subject"):
+        for kind in ("event", "subject", "schema"):
             found = rows_of(self._resets, reset, kind)
             for key in [str(entity["RowKey"]) async for entity in found]:
                 await self._resets.delete(reset.target, key)

@@ -12,7 +12,6 @@ from shared.domain.reset import (
     Claim,
     HistoryEntry,
     JobRow,
-    Link,
     Notification,
     Reset,
     Stored,
@@ -119,10 +118,6 @@ class TableResets:
         return [
             table_rows.event_from(entity) async for entity in rows_of(self._resets, reset, "event")
         ]
-
-    async def links(self, reset: Reset) -> list[Link]:
-        found = rows_of(self._resets, reset, "subject")
-        return [table_rows.link_from(entity) async for entity in found]
 
     async def resets(self, target: str, *, after: str, most: int) -> list[Reset]:
         found = await self._resets.first(

@@ -10,7 +10,7 @@ from types import UnionType
 from typing import Any, Final, cast
 
 from shared.domain.errors import NewerRow
-from shared.domain.keys import answer_key, due_key, event_key, reset_key
+from shared.domain.keys import answer_key, due_key, event_key, reset_key, subject_key
 from shared.domain.pace import Pace
 from shared.domain.reset import (
     ROW_VERSION,
@@ -87,6 +87,11 @@ def event_from(entity: Mapping[str, Any]) -> HistoryEntry:
 
 def link_from(entity: Mapping[str, Any]) -> Link:
     return Link(**_values(Link, entity, leave_out=set()))
+
+
+def link_entity(reset: Reset, number: int, link: Link) -> Entity:
+    key = subject_key(reset.id, number)
+    return {"PartitionKey": reset.target, "RowKey": key, **_columns(link, leave_out=set())}
 
 
 def answer_entity(answer: Notification) -> Entity:

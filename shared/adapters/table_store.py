@@ -7,12 +7,13 @@ from azure.data.tables.aio import TableClient
 from shared.adapters.table_archive import TableArchive
 from shared.adapters.table_client import Table
 from shared.adapters.table_limits import TableLimits
+from shared.adapters.table_links import TableLinks
 from shared.adapters.table_outbox import TableOutbox
 from shared.adapters.table_resets import TableResets
 from shared.adapters.table_schedule import TableSchedule
 
 
-class TableStore(TableResets, TableSchedule, TableOutbox, TableLimits, TableArchive):
+class TableStore(TableResets, TableSchedule, TableOutbox, TableLimits, TableLinks, TableArchive):
     """All ports of rows; a use case is handed it as the roles that it may play."""
 
     def __init__(self, resets: TableClient, ids: TableClient, *, new_id: Callable[[], str]) -> None:
@@ -21,4 +22,5 @@ class TableStore(TableResets, TableSchedule, TableOutbox, TableLimits, TableArch
         TableSchedule.__init__(self, resets_table)
         TableOutbox.__init__(self, resets_table)
         TableLimits.__init__(self, resets_table)
+        TableLinks.__init__(self, resets_table)
         TableArchive.__init__(self, resets_table, ids_table)

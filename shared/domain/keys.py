@@ -23,6 +23,14 @@ def event_key(reset_id: str, sequence: int) -> str:
     return f"event:{reset_id}:{sequence:06d}"
 
 
+def subject_key(reset_id: str, number: int) -> str:
+    return f"subject:{reset_id}:{number:03d}"
+
+
+def schema_key(reset_id: str, part: int) -> str:
+    return f"schema:{reset_id}:{part:03d}"
+
+
 def due_key(reset_id: str) -> str:
     return f"due:reset:{reset_id}"
 

@@ -7,14 +7,19 @@ documented: they are shown as evidence and never decide alone.
 https://learn.microsoft.com/graph/api/resources/provisioningobjectsummary
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+import msgspec
+
 MAX_EVIDENCE: Final = 2000
 """Characters of the evidence that a row keeps."""
+
+_OBJECT_ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 BY_STORED_LINK: Final = "EntryImport"
 BY_ATTRIBUTES: Final = frozenset({"EntryImportByJoiningProperty", "EntryImportByMatchingProperty"})
@@ -122,6 +127,16 @@ class MatchingAttribute:
         return f"{self.source}{shown} = {self.target}"
 
 
+def dump_matching(matching: Sequence[MatchingAttribute]) -> str:
+    """The attributes as JSON, as a column keeps them; empty where there are none."""
+    return msgspec.json.encode(matching).decode() if matching else ""
+
+
+def load_matching(text: str) -> tuple[MatchingAttribute, ...]:
+    """The attributes that `dump_matching` wrote."""
+    return msgspec.json.decode(text, type=tuple[MatchingAttribute, ...]) if text else ()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subject:
     """A user of a request as resolved: `problem` says why the object id is not known."""
@@ -172,6 +187,11 @@ class LinkEvidence:
     after: str = ""
     evidence: str = ""
     remedy: str = ""
+
+
+def is_object_id(text: str) -> bool:
+    """Whether the text is an Entra object id, which needs no look-up."""
+    return _OBJECT_ID.fullmatch(text) is not None
 
 
 def link_before(entries: Iterable[ProvisioningEntry], user_id: str) -> StoredLink | None:

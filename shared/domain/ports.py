@@ -4,10 +4,11 @@ Declare what the use cases need of the world: one port for each role.
 A use case may touch what it is handed, and nothing else.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Protocol
 
+from shared.domain.links import ConnectionRead, EntriesRead, MappingsRead, Subject
 from shared.domain.pace import Pace
 from shared.domain.requests import Received
 from shared.domain.reset import (
@@ -102,6 +103,29 @@ class ResetReader(Protocol):
 
     async def open_ids(self, target: str, *, after: str, most: int) -> list[str]:
         """Return ids of the target's open resets, in their order, after *after*; from the index."""
+
+
+class Links(Protocol):
+    """What was found out about the links of a reset's subjects, and the turns to ask Graph."""
+
+    async def links(self, reset: Reset) -> list[Link]:
+        """Return what was found out so far, in the order of the subjects."""
+
+    async def write_link(self, reset: Reset, number: int, link: Link) -> None:
+        """Insert or replace the row of the subject with this number, from 1."""
+
+    async def keep_schema(self, reset: Reset, schema: bytes) -> bool:
+        """Keep the job's schema beside the reset; False where it is too large to keep."""
+
+    async def schema(self, reset: Reset) -> bytes:
+        """Return the schema that was kept; empty where none was."""
+
+    async def take_turn(self, name: str, *, at: datetime, most: int, per: timedelta) -> bool:
+        """
+        Take one of *most* calls in any *per*, over all instances; False where none is left.
+
+        Microsoft Graph counts a tenant's calls, so that all instances share one row.
+        """
 
 
 class Schedule(Protocol):
@@ -261,6 +285,7 @@ class Store(
     Paces,
     Undelivered,
     Limits,
+    Links,
     Observations,
     GraphRecord,
     Heartbeats,
@@ -374,3 +399,33 @@ class Graph(Protocol):
         One that cannot be read never hides the others. *progress* hears how many of how many
         known so far have been looked at.
         """
+
+
+class LinkGraph(Protocol):
+    """
+    What Microsoft Graph tells of users' links.
+
+    A permission that is missing, and an object that is not there, are in the `problem` of what is
+    returned. Every method raises NotSent, FateUnknown or Rejected where Graph fails otherwise.
+    """
+
+    async def find_user(self, asked: str, attributes: Collection[str]) -> Subject:
+        """Return the user of this object id or UPN, with those of *attributes* it has in Graph."""
+
+    async def mappings(self, service_principal_id: str, job_id: str) -> MappingsRead:
+        """Return the job's schema, and which attributes decide a match."""
+
+    async def provisioning_page(
+        self, job_id: str, *, since: datetime, user_id: str = "", link: str = ""
+    ) -> EntriesRead:
+        """Return a page of the job's provisioning log after then; *link* leads to a later one."""
+
+    async def object_connection(
+        self, service_principal_id: str, job_id: str, object_id: str
+    ) -> ConnectionRead:
+        """Return the link that the preview API for object connections shows."""
+
+    async def provision_on_demand(
+        self, service_principal_id: str, job_id: str, *, rule_id: str, user_id: str
+    ) -> EntriesRead:
+        """Provision one user at once; return what was done."""

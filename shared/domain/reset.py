@@ -163,13 +163,27 @@ class HistoryEntry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Link:
-    """What was found out about one subject's link; empty where nothing was."""
+    """
+    What was found out about one subject's link; empty where nothing was.
+
+    `before` and `after` are target anchors. `looked_at` is when the link before the restart was
+    looked up, `judged_at` when a verdict was first tried; `matching` holds the attributes that
+    decide a match, in their order, as JSON. `problem` names what could not be read, and why.
+    """
 
     subject: str
+    object_id: str = ""
     verdict: str = ""
     before: str = ""
+    before_at: datetime | None = None
+    before_from: str = ""
     after: str = ""
     evidence: str = ""
+    remedy: str = ""
+    matching: str = ""
+    problem: str = ""
+    looked_at: datetime | None = None
+    judged_at: datetime | None = None
 
 
 class NotificationKind(StrEnum):

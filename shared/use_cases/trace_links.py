@@ -1,0 +1,371 @@
+"""
+Trace the links of a reset's subjects: what they were before, and what became of them.
+
+Nothing here changes a reset. A look-up that fails is noted in the subject's row and tried again at
+the reset's next step. Turns at the logs are shared by all instances, because Graph counts them for
+the whole tenant.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.config import Settings
+from shared.domain.catalogue import Target
+from shared.domain.errors import GraphError, StorageUnavailable
+from shared.domain.links import (
+    EntriesRead,
+    LinkSource,
+    LinkVerdict,
+    MappingsRead,
+    MatchingAttribute,
+    ProvisioningEntry,
+    StoredLink,
+    Subject,
+    dump_matching,
+    is_object_id,
+    judge_link,
+    link_before,
+    load_matching,
+    matched_differently,
+)
+from shared.domain.ports import Clock, LinkGraph, Links
+from shared.domain.reset import Link, Reset
+from shared.telemetry import emit
+
+TURNS: Final = 5
+TURNS_PER: Final = timedelta(seconds=10)
+"""https://learn.microsoft.com/graph/throttling-limits#identity-and-access-reports-service-limits"""
+
+LOG_REACHES_BACK: Final = timedelta(days=30)
+MAX_PAGES: Final = 40
+LATE_ROWS: Final = timedelta(minutes=10)
+"""How long the end of a reset is held back for rows that come late, and for a turn to read them."""
+
+LOOK_UP_TIMEOUT: Final = timedelta(seconds=20)
+LATER: Final = timedelta(seconds=15)
+
+LOG: Final = "provisioning-log"
+ON_DEMAND: Final = "provision-on-demand"
+
+NO_TURN: Final = "the provisioning logs are asked too often at the moment"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Traced:
+    """The subjects' links as known; *again_at* where more may be known at a later look."""
+
+    links: tuple[Link, ...] = ()
+    again_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TraceLinks:
+    """Look up and judge links, over what Graph tells and the rows that keep it."""
+
+    rows: Links
+    graph: Callable[[], Awaitable[LinkGraph]]
+    settings: Settings
+    clock: Clock
+
+    async def before(self, reset: Reset, job_id: str, *, until: datetime | None = None) -> Traced:
+        """
+        Look up the subjects' links before the restart, and what would decide a new match.
+
+        *until* (Graph's clock) leaves out rows of the log that the restart has caused.
+        """
+        if not reset.subjects or not job_id:
+            return Traced()
+        try:
+            async with asyncio.timeout(LOOK_UP_TIMEOUT.total_seconds()):
+                return await self._before(reset, job_id, until)
+        except (GraphError, StorageUnavailable, TimeoutError) as error:
+            _failed(reset, "before", error)
+            return Traced(again_at=self.clock() + LATER)
+
+    async def after(self, reset: Reset, job_id: str, *, since: datetime) -> Traced:
+        """
+        Judge the subjects' links by what happened after *since* (Graph's clock).
+
+        One query for the job answers for all subjects. What cannot be read gives the verdict
+        `unknown`, with the reason; `again_at` is set only while waiting can still help.
+        """
+        if not reset.subjects or not job_id:
+            return Traced()
+        try:
+            async with asyncio.timeout(LOOK_UP_TIMEOUT.total_seconds()):
+                return await self._after(reset, job_id, since)
+        except (GraphError, StorageUnavailable, TimeoutError) as error:
+            _failed(reset, "after", error)
+            return await self._give_up(reset, f"the look-up failed: {_words(error)}")
+
+    # Before
+
+    async def _before(self, reset: Reset, job_id: str, until: datetime | None) -> Traced:
+        known = {link.subject: link for link in await self.rows.links(reset)}
+        missing = [s for s in reset.subjects if s not in known or known[s].looked_at is None]
+        if not missing:
+            return Traced(links=_in_order(reset, known))
+        graph = await self.graph()
+        mappings = await graph.mappings(reset.service_principal_id, job_id)
+        if mappings.schema and not known:
+            await self.rows.keep_schema(reset, mappings.schema)
+        for number, asked in enumerate(reset.subjects, 1):
+            if asked not in missing:
+                continue
+            case = _Case(graph=graph, reset=reset, job_id=job_id)
+            link = await self._link_before(case, asked, mappings, until)
+            if link is None:
+                return Traced(links=_in_order(reset, known), again_at=self.clock() + LATER)
+            # A verdict that came first stays.
+            old = known.get(asked)
+            if old is not None:
+                link = replace(link, verdict=old.verdict, after=old.after, judged_at=old.judged_at)
+            known[asked] = link
+            await self.rows.write_link(reset, number, link)
+        return Traced(links=_in_order(reset, known))
+
+    async def _link_before(
+        self, case: "_Case", asked: str, mappings: MappingsRead, until: datetime | None
+    ) -> Link | None:
+        """Return what is known of one subject; None where no turn at the logs is left."""
+        graph, reset, job_id = case.graph, case.reset, case.job_id
+        subject = await self._subject(graph, asked, mappings.matching)
+        matching = tuple(
+            replace(each, value=subject.attributes.get(each.source)) for each in mappings.matching
+        )
+        link = Link(
+            subject=asked,
+            object_id=subject.object_id,
+            matching=dump_matching(matching),
+            problem=_joined(subject.problem, mappings.problem),
+            looked_at=self.clock(),
+        )
+        if not subject.object_id:
+            return link
+        stored, problem, why = None, "", ""
+        target = self._target(reset)
+        if target is not None and target.object_connections and until is None:
+            found = await graph.object_connection(
+                reset.service_principal_id, job_id, subject.object_id
+            )
+            stored, problem = found.link, found.problem
+        if stored is None:
+            if not await self._turn(LOG):
+                return None
+            page = await graph.provisioning_page(
+                job_id, since=self.clock() - LOG_REACHES_BACK, user_id=subject.object_id
+            )
+            entries = [e for e in page.entries if until is None or e.at is None or e.at <= until]
+            stored = link_before(entries, subject.object_id)
+            why = matched_differently(entries, subject.object_id)
+            problem = page.problem
+        return _with_link(link, stored, problem=problem, evidence=why)
+
+    async def _subject(
+        self, graph: LinkGraph, asked: str, matching: Sequence[MatchingAttribute]
+    ) -> Subject:
+        """An object id needs no look-up: without the permission it is the subject all the same."""
+        found = await graph.find_user(asked, [each.source for each in matching])
+        if not found.object_id and is_object_id(asked):
+            return replace(found, object_id=asked.lower())
+        return found
+
+    # After
+
+    async def _after(self, reset: Reset, job_id: str, since: datetime) -> Traced:
+        known = {link.subject: link for link in await self.rows.links(reset)}
+        open_ones = [s for s in reset.subjects if _is_open(known.get(s))]
+        if not open_ones:
+            return Traced(links=_in_order(reset, known))
+        started = await self._start(reset, known)
+        graph = await self.graph()
+        entries, problem, whole = await self._entries_since(graph, job_id, since)
+        entries += await self._on_demand(graph, reset, job_id, known, open_ones)
+        may_wait = self.clock() - started < LATE_ROWS
+        again = False
+        for number, asked in enumerate(reset.subjects, 1):
+            if asked not in open_ones:
+                continue
+            link = known.get(asked, Link(subject=asked))
+            case = _Case(graph=graph, reset=reset, job_id=job_id)
+            judged = await self._judged(case, link, entries, since)
+            if judged.verdict == LinkVerdict.NOT_SEEN and (problem or not whole):
+                why = problem or "the provisioning log has more rows than are read"
+                judged = replace(judged, verdict=str(LinkVerdict.UNKNOWN), evidence=why, remedy="")
+            final = judged.verdict not in {LinkVerdict.NOT_SEEN, LinkVerdict.UNKNOWN}
+            again = again or (not final and bool(link.object_id) and problem in {"", NO_TURN})
+            known[asked] = replace(judged, judged_at=started)
+            await self.rows.write_link(reset, number, known[asked])
+        waits = again and may_wait
+        return Traced(
+            links=_in_order(reset, known), again_at=self.clock() + LATER if waits else None
+        )
+
+    async def _start(self, reset: Reset, known: dict[str, Link]) -> datetime:
+        """When a verdict was first tried; kept, so that the waiting ends."""
+        tried = [link.judged_at for link in known.values() if link.judged_at is not None]
+        if tried:
+            return min(tried)
+        now = self.clock()
+        for number, asked in enumerate(reset.subjects, 1):
+            known[asked] = replace(known.get(asked, Link(subject=asked)), judged_at=now)
+            await self.rows.write_link(reset, number, known[asked])
+        return now
+
+    async def _entries_since(
+        self, graph: LinkGraph, job_id: str, since: datetime
+    ) -> tuple[list[ProvisioningEntry], str, bool]:
+        """The job's rows since then; a problem in words; whether they were read to their end."""
+        entries: list[ProvisioningEntry] = []
+        link = ""
+        for _ in range(MAX_PAGES):
+            if not await self._turn(LOG):
+                return entries, NO_TURN, False
+            page: EntriesRead = await graph.provisioning_page(job_id, since=since, link=link)
+            if page.problem:
+                return entries, page.problem, False
+            entries += page.entries
+            link = page.next_link
+            if not link:
+                return entries, "", True
+        return entries, "", False
+
+    async def _on_demand(
+        self,
+        graph: LinkGraph,
+        reset: Reset,
+        job_id: str,
+        known: dict[str, Link],
+        subjects: Sequence[str],
+    ) -> list[ProvisioningEntry]:
+        """Provision the subjects at once, where the target allows it."""
+        target = self._target(reset)
+        if target is None or not target.provision_on_demand:
+            return []
+        mappings = await graph.mappings(reset.service_principal_id, job_id)
+        found: list[ProvisioningEntry] = []
+        for asked in subjects:
+            user = known[asked].object_id
+            if not user or not mappings.user_rule or not await self._turn(ON_DEMAND):
+                continue
+            done = await graph.provision_on_demand(
+                reset.service_principal_id, job_id, rule_id=mappings.user_rule, user_id=user
+            )
+            # The result may name the user by another id than Entra's, or have no time.
+            found += [
+                replace(each, source_id=user, source_type="User", at=each.at or self.clock())
+                for each in done.entries
+            ]
+        return found
+
+    async def _judged(
+        self, case: "_Case", link: Link, entries: Sequence[ProvisioningEntry], since: datetime
+    ) -> Link:
+        graph, reset, job_id = case.graph, case.reset, case.job_id
+        if not link.object_id:
+            why = link.problem or "the user's object id is not known"
+            return replace(link, verdict=str(LinkVerdict.UNKNOWN), evidence=why)
+        after = None
+        target = self._target(reset)
+        if target is not None and target.object_connections:
+            read = await graph.object_connection(reset.service_principal_id, job_id, link.object_id)
+            after = read.link
+        found = judge_link(
+            _stored(link),
+            entries,
+            link.object_id,
+            restarted_at=since,
+            matching=load_matching(link.matching),
+            after=after,
+        )
+        return replace(
+            link,
+            verdict=str(found.verdict),
+            after=found.after,
+            evidence=found.evidence,
+            remedy=found.remedy,
+        )
+
+    async def _give_up(self, reset: Reset, why: str) -> Traced:
+        """Give the verdict `unknown` where waiting has lasted long enough; else wait."""
+        try:
+            known = {link.subject: link for link in await self.rows.links(reset)}
+            started = await self._start(reset, known)
+            if self.clock() - started < LATE_ROWS:
+                return Traced(links=_in_order(reset, known), again_at=self.clock() + LATER)
+            for number, asked in enumerate(reset.subjects, 1):
+                if _is_open(known.get(asked)):
+                    known[asked] = replace(
+                        known[asked], verdict=str(LinkVerdict.UNKNOWN), evidence=why
+                    )
+                    await self.rows.write_link(reset, number, known[asked])
+            return Traced(links=_in_order(reset, known))
+        except StorageUnavailable as error:
+            # The reset's own write will tell; nothing is held back for this.
+            _failed(reset, "rows", error)
+            return Traced()
+
+    async def _turn(self, name: str) -> bool:
+        return await self.rows.take_turn(name, at=self.clock(), most=TURNS, per=TURNS_PER)
+
+    def _target(self, reset: Reset) -> Target | None:
+        return (self.settings.catalogue or {}).get(reset.target)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Case:
+    """Whom to ask, about which job, for which reset."""
+
+    graph: LinkGraph
+    reset: Reset
+    job_id: str
+
+
+def _is_open(link: Link | None) -> bool:
+    """A verdict that a later row can still change is open."""
+    return link is None or link.verdict in {"", LinkVerdict.NOT_SEEN, LinkVerdict.UNKNOWN}
+
+
+def _in_order(reset: Reset, known: dict[str, Link]) -> tuple[Link, ...]:
+    return tuple(known[asked] for asked in reset.subjects if asked in known)
+
+
+def _with_link(link: Link, stored: StoredLink | None, *, problem: str, evidence: str) -> Link:
+    if stored is None:
+        why = problem or "no row of the last 30 days names this user"
+        return replace(link, problem=_joined(link.problem, why))
+    return replace(
+        link,
+        before=stored.target_id,
+        before_at=stored.at,
+        before_from=str(stored.origin),
+        evidence=evidence,
+    )
+
+
+def _stored(link: Link) -> StoredLink | None:
+    if not link.before:
+        return None
+    return StoredLink(
+        source_id=link.object_id,
+        target_id=link.before,
+        at=link.before_at,
+        origin=LinkSource(link.before_from),
+    )
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, GraphError):
+        return error.reason
+    return str(error) or type(error).__name__
+
+
+def _failed(reset: Reset, what: str, error: BaseException) -> None:
+    emit("links.failed", id=reset.id, target=reset.target, what=what, why=_words(error))
