@@ -5,6 +5,7 @@ import os
 import random
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
@@ -22,6 +23,7 @@ from shared.adapters.table_store import TableStore
 from shared.app import App, NotConfigured
 from shared.config import Settings, Storage
 from shared.domain.errors import NotSent
+from shared.domain.notifications import Listeners
 from shared.domain.ports import Clock, Graph, Notifier, Store
 from shared.domain.states import StateMachine, transition
 from shared.names import (
@@ -194,11 +196,7 @@ def assemble(
     prove that they notice a wrong one. *guarded*: every function also looks whether the sweep's
     timer is late.
     """
-    listeners = (
-        None
-        if settings.notifiers is None
-        else {name: each.listener for name, each in settings.notifiers.items()}
-    )
+    listeners = listeners_of(settings)
     engine = engine_type(
         store=store,
         writer=TransitionWriter(
@@ -273,6 +271,21 @@ def application() -> App | NotConfigured:
     """The app of this process, built on first use in its one event loop."""
     quiet_libraries()
     return build(os.environ)
+
+
+def listeners_of(settings: Settings) -> Listeners:
+    """Who wants to hear, and whose requests may have it written to."""
+    if settings.notifiers is None:
+        return None
+    return {
+        name: replace(
+            each.listener,
+            senders=frozenset(
+                sender.name for sender in settings.senders.values() if name in sender.notifiers
+            ),
+        )
+        for name, each in settings.notifiers.items()
+    }
 
 
 def sweep_schedule() -> str:

@@ -25,9 +25,14 @@ OF_THE_TARGET: Final = 1_000_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listener:
-    """What a notifier wants to hear; one that writes to tickets hears only where there is one."""
+    """
+    What a notifier wants to hear; one that writes to tickets hears only where there is one.
+
+    `senders` may write to it by what they ask for; API and queue may write to any.
+    """
 
     on: frozenset[NotificationKind]
+    senders: frozenset[str] = frozenset()
     needs_ticket: bool = False
     ticket: str = ""
 
@@ -93,7 +98,7 @@ def _places(reset: Reset, listeners: Listeners, catalogue: Catalogue | None) -> 
 
     The latter does not hear of a request that was joined: it hears the leader's end.
     """
-    if reset.ticket_system:
+    if reset.ticket_system and may_write(reset, listeners):
         yield _Place(
             notifier=reset.ticket_system, ticket_id=reset.ticket_id, ticket_url=reset.ticket_url
         )
@@ -105,6 +110,17 @@ def _places(reset: Reset, listeners: Listeners, catalogue: Catalogue | None) -> 
     if listener is not None and listener.needs_ticket and not ticket:
         return
     yield _Place(notifier=own, ticket_id=ticket, offset=OF_THE_TARGET if reset.ticket_system else 0)
+
+
+_BY_WEBHOOK: Final = "webhook:"
+
+
+def may_write(reset: Reset, listeners: Listeners) -> bool:
+    """Whether the sender of the request may have its ticket's notifier write."""
+    if listeners is None or not reset.via.startswith(_BY_WEBHOOK):
+        return True
+    listener = listeners.get(reset.ticket_system)
+    return listener is not None and reset.via.removeprefix(_BY_WEBHOOK) in listener.senders
 
 
 def _wanted(notifier: str, listeners: Listeners) -> Collection[NotificationKind]:

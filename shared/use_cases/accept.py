@@ -149,6 +149,12 @@ class Acceptance:
         )
         stored = await self.store.insert(reset, event, said)
         emit("reset.accepted", id=reset.id, target=reset.target, via=via, scope=str(reset.scope))
-        if ticket and self.listeners is not None and ticket.system not in self.listeners:
+        if (
+            ticket
+            and self.listeners is not None
+            and not (
+                ticket.system in self.listeners and notifications.may_write(reset, self.listeners)
+            )
+        ):
             emit("answer.unheard", id=reset.id, target=reset.target, notifier=ticket.system)
         return Accepted(stored=stored, claim=claim, known=False)

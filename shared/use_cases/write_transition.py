@@ -68,9 +68,15 @@ class TransitionWriter:
             return step.answer
         claim = await self.store.find(reset.leader)
         leader = await self.store.read_reset(claim) if claim is not None else None
-        same = leader is not None and (leader.row.ticket_system, leader.row.ticket_id) == (
-            reset.ticket_system,
-            reset.ticket_id,
+        told = leader is not None and notifications.may_write(leader.row, self.listeners)
+        same = (
+            leader is not None
+            and told
+            and (leader.row.ticket_system, leader.row.ticket_id)
+            == (
+                reset.ticket_system,
+                reset.ticket_id,
+            )
         )
         return None if same else step.answer
 

@@ -66,12 +66,17 @@ class FieldMap(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, re
 
 
 class SenderEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="camel"):
-    """One entry of WEBHOOK_SENDERS; `header` belongs to the schemes that leave its name open."""
+    """
+    One entry of WEBHOOK_SENDERS; `header` belongs to the schemes that leave its name open.
+
+    `notifiers` are those that it may write to; left out, the one of its own name.
+    """
 
     scheme: SchemeName
     format: FormatName | FieldMap = FormatName.RELINK
     header: str = ""
     targets: Annotated[tuple[Alias, ...], Meta(max_length=1000)] = ()
+    notifiers: Annotated[tuple[str, ...], Meta(max_length=1000)] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +86,11 @@ class Sender:
     name: str
     entry: SenderEntry
     secrets: tuple[str, ...] = field(repr=False)
+
+    @property
+    def notifiers(self) -> tuple[str, ...]:
+        """Who may hear of what it asks for, beside the target's own."""
+        return (self.name,) if self.entry.notifiers is None else self.entry.notifiers
 
 
 Senders = Mapping[str, Sender]

@@ -28,7 +28,7 @@ from tests.support.ticket_systems import BODIES
 
 FOLDER = Path(__file__).resolve().parents[2] / "integrations"
 SAMPLES = sorted((FOLDER / "samples").iterdir())
-STRANGE = 'Ann "the\\admin" O\'Neil\n{"target": "aws"}'
+STRANGE = 'Ann "the\\admin" O\'Neil, {"target": "aws"}'
 
 
 def read(name: str) -> str:

@@ -172,15 +172,17 @@ class World:
 
     # What a test does
 
-    async def accept(self, request_id: str = "r1", **fields: object) -> Accepted:
+    async def accept(
+        self, request_id: str = "r1", *, via: str = "queue", **fields: object
+    ) -> Accepted:
         request = ResetRequest(
             **{"target": TARGET, "request_id": request_id, **fields}  # type: ignore[arg-type]
         )
         return await self.app.runs.acceptance.accept(
-            Received(id=request_id, request=request), via="queue"
+            Received(id=request_id, request=request), via=via
         )
 
-    async def ask(self, request_id: str = "r1", **fields: object) -> Reset:
+    async def ask(self, request_id: str = "r1", **fields: Any) -> Reset:
         """A request comes by queue; return what became of it at once."""
         accepted = await self.accept(request_id, **fields)
         return await self._advance(accepted.claim)

@@ -71,6 +71,67 @@ async def test_a_notifier_hears_only_of_the_moments_that_it_wants() -> None:
     assert world.told() == [("r1", "end")]
 
 
+SENDERS = {
+    "WEBHOOK_SECRETS": json.dumps({"hr": ["a-long-enough-secret"], "it": ["another-long-secret"]}),
+    "WEBHOOK_SENDERS": json.dumps(
+        {
+            "hr": {"scheme": "github", "targets": [TARGET]},
+            "it": {"scheme": "github", "targets": [TARGET], "notifiers": ["desk"]},
+        }
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("via", "heard"),
+    [("queue", True), ("api", True), ("webhook:it", True), ("webhook:hr", False)],
+)
+async def test_a_sender_writes_only_to_its_own_notifiers(
+    via: str, heard: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World()
+    world.rebuild(**SENDERS)
+    await world.accept("r1", via=via, ticket=ticket())
+    await world.quiesce()
+
+    assert bool(world.told()) is heard
+    unheard = [r for r in caplog.records if r.getMessage().startswith("answer.unheard")]
+    assert bool(unheard) is not heard
+
+
+async def test_the_targets_own_notifier_hears_beside_the_ticket_whoever_asks() -> None:
+    world = World()
+    entry = {"servicePrincipalId": SP, "jobId": "job-1", "notify": "other"}
+    both = {name: {"kind": "webhook", "url": f"https://{name}"} for name in ("desk", "other")}
+    world.rebuild(RESET_TARGETS=json.dumps({TARGET: entry}), NOTIFIERS=json.dumps(both), **SENDERS)
+    await world.accept("r1", via="webhook:hr", ticket=ticket())
+    await world.accept("r2", via="webhook:it", ticket=ticket())
+    await finished(world, "r1")
+    await finished(world, "r2")
+
+    assert {a.id for a in world.desk.delivered} == {"r2"}
+    others = [a for a in world.other.delivered if a.kind is NotificationKind.END]
+    assert [(a.id, a.ticket_id) for a in others] == [("r1", "")]
+
+
+async def test_a_ticket_system_that_the_target_names_hears_only_where_it_has_a_ticket() -> None:
+    world = World()
+    entry = {"servicePrincipalId": SP, "jobId": "job-1", "notify": "other"}
+    system = {"kind": "servicenow", "url": "https://sn.example", "user": "relink"}
+    secrets = {"NOTIFIER_SECRETS": json.dumps({"other": {"password": "hush"}})}
+    catalogue = {"RESET_TARGETS": json.dumps({TARGET: entry})}
+    world.rebuild(NOTIFIERS=json.dumps({"other": system}), **secrets, **catalogue)
+    await world.ask("r1", dry_run=True)
+    await world.quiesce()
+    assert world.other.delivered == []
+
+    own = {**system, "ticket": "CHG0030001"}
+    world.rebuild(NOTIFIERS=json.dumps({"other": own}), **secrets, **catalogue)
+    await world.ask("r2", dry_run=True)
+    await world.quiesce()
+    assert [(a.id, a.ticket_id) for a in world.other.delivered] == [("r2", "CHG0030001")]
+
+
 def asking(**environ: str) -> World:
     world = World()
     entry = {"servicePrincipalId": SP, "approval": "always"}
