@@ -2,7 +2,7 @@ metadata description = 'Relink on Azure: one resource group, and no secret that 
 
 targetScope = 'subscription'
 
-import { chosenSettings, signIn } from 'modules/types.bicep'
+import { chosenSettings, givenNames, signIn, tagMap } from 'modules/types.bicep'
 
 @description('Short name of this environment, for example prod. It is part of the names, so that two environments do not collide.')
 @minLength(1)
@@ -17,15 +17,24 @@ param environmentName string
 })
 param location string
 
-@description('Name of the resource group.')
-param resourceGroupName string = 'rg-relink-${environmentName}'
+@description('Name of the resource group; empty: made from the environment\'s.')
+param resourceGroupName string = ''
+
+@description('Whether the resource group is there already: then neither its tags nor its region are touched.')
+param resourceGroupExists bool = false
+
+@description('Names of resources in place of the generated ones.')
+param resourceNames givenNames = {}
+
+@description('Tags of every resource, beside those that azd and the app need.')
+param moreTags tagMap = {}
 
 @description('Object id of the person or pipeline that deploys, which may send the smoke test and write secrets. Empty: nobody.')
 param principalId string = ''
 
-@description('What the deployer is.')
-@allowed(['User', 'Group', 'ServicePrincipal'])
-param principalType string = 'User'
+@description('What the deployer is; empty: a person where the deployment is signed in as one, else a service principal.')
+@allowed(['', 'User', 'Group', 'ServicePrincipal'])
+param principalType string = ''
 
 @description('E-mail addresses that are told when something needs a person.')
 @minLength(1)
@@ -47,9 +56,11 @@ param settings chosenSettings
 @description('Base address of links in tickets; empty: the app\'s own.')
 param publicUrl string = ''
 
-@description('Sign-in by Microsoft Entra in front of the operator endpoints; an empty clientId leaves it off.')
+@description('Sign-in by Microsoft Entra; an empty clientId leaves it off.')
 param signInWith signIn = {
   clientId: ''
+  clients: []
+  isRequired: false
   openPaths: []
 }
 
@@ -59,15 +70,26 @@ param privateNetwork bool = false
 @description('Address space of that network.')
 param networkAddressPrefix string = '10.84.0.0/24'
 
+@description('Id of a subnet, delegated to Microsoft.App/environments, that the app is to run in; empty: one is made.')
+param appSubnetId string = ''
+
+@description('Id of a subnet for the private endpoints, with appSubnetId only; empty: one is made.')
+param endpointSubnetId string = ''
+
+@description('own: private DNS zones are made; none: a policy of the network makes the names; else the id of the resource group that has the zones.')
+param privateDns string = 'own'
+
+@description('Whether a NAT gateway gives the app\'s way out an address of its own; in a network that is made here.')
+param natGateway bool = false
+
 @description('Whether the plan and the storage account spread over zones.')
 param zoneRedundant bool = false
 
 @description('Whether a lock keeps the storage account, and with it the audit, from being deleted.')
 param lockStorage bool = false
 
-@description('Memory of an instance in megabytes: 512, 2048 or 4096.')
-@minValue(512)
-@maxValue(4096)
+@description('Memory of an instance in megabytes.')
+@allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
 
 @description('Maximum number of instances of each function.')
@@ -79,20 +101,46 @@ param maximumInstanceCount int = 40
 @minValue(0)
 param alwaysReadyHttp int = 0
 
+@description('Instances that always wait for the sweep; 1 where the platform was seen to lose timers.')
+@minValue(0)
+param alwaysReadySweep int = 0
+
+@description('Whether publishing by user name and password is forbidden.')
+param forbidPublishingCredentials bool = true
+
+@description('Whether a deleted vault can be purged by nobody for 90 days; once on, it stays on.')
+param purgeProtection bool = true
+
+@description('Resource id of a workspace that is there and takes the logs; empty: one is made.')
+param workspaceId string = ''
+
+@description('Resource id of a workspace that is there and takes the audit of storage and vault; empty: one is made.')
+param auditWorkspaceId string = ''
+
 @description('How long logs are kept, in days.')
 param logRetentionInDays int = 90
 
 @description('Maximum gigabytes of logs a day.')
 param logDailyQuotaGb int = 1
 
-@description('Whether writes to storage and reads of secrets are logged with their caller.')
+@description('Whether writes to tables and queues and reads of secrets are logged with their caller.')
 param auditAccess bool = true
 
-@description('Budget of the resource group a month, in the currency of the bill; it warns, and stops nothing.')
+@description('Whether writes to blobs are logged too; most are the host renewing its locks.')
+param auditBlobs bool = false
+
+@description('How long that audit is kept, in days.')
+param auditRetentionInDays int = 400
+
+@description('Budget of the resource group a month, in the currency of the bill; it warns, and stops nothing. 0: none.')
+@minValue(0)
 param monthlyBudget int = 30
 
-@description('First day of the month from which the budget counts.')
-param budgetStartsOn string = '${utcNow('yyyy-MM')}-01'
+@description('First day of the month from which the budget counts, once it exists; empty: it is made with this month, and then left alone.')
+param budgetStartsOn string = ''
+
+@description('First day of this month. Not to be given.')
+param thisMonth string = '${utcNow('yyyy-MM')}-01'
 
 @description('First value of the key that shows the detail of the health report. An existing key is kept.')
 @secure()
@@ -105,34 +153,56 @@ var tableNames = ['ProvisioningResets', 'ProvisioningResetIds']
 // Every name is made here and handed on, so that no module needs another's output for a name: what
 // would be changed can then be said before it is.
 var token = toLower(uniqueString(subscription().id, environmentName, location))
+var groupName = empty(resourceGroupName) ? 'rg-relink-${environmentName}' : resourceGroupName
 var names = {
-  actionGroup: 'ag-relink-${token}'
-  app: 'func-relink-${token}'
-  budget: 'relink-${token}'
-  component: 'appi-relink-${token}'
-  identity: 'id-relink-${token}'
-  network: 'vnet-relink-${token}'
+  actionGroup: resourceNames.?actionGroup ?? 'ag-relink-${token}'
+  app: resourceNames.?app ?? 'func-relink-${token}'
+  auditWorkspace: resourceNames.?auditWorkspace ?? 'log-relink-audit-${token}'
+  budget: resourceNames.?budget ?? 'relink-${token}'
+  component: resourceNames.?component ?? 'appi-relink-${token}'
+  identity: resourceNames.?identity ?? 'id-relink-${token}'
+  network: resourceNames.?network ?? 'vnet-relink-${token}'
   packages: 'packages'
-  plan: 'plan-relink-${token}'
-  storage: 'st${token}'
-  vault: 'kv-${token}'
-  workspace: 'log-relink-${token}'
+  plan: resourceNames.?plan ?? 'plan-relink-${token}'
+  storage: resourceNames.?storage ?? 'st${token}'
+  vault: resourceNames.?vault ?? 'kv-${token}'
+  workspace: resourceNames.?workspace ?? 'log-relink-${token}'
 }
+var logsGoTo = empty(workspaceId)
+  ? resourceId(subscription().subscriptionId, groupName, 'Microsoft.OperationalInsights/workspaces', names.workspace)
+  : workspaceId
+var auditGoesTo = empty(auditWorkspaceId)
+  ? resourceId(
+      subscription().subscriptionId,
+      groupName,
+      'Microsoft.OperationalInsights/workspaces',
+      names.auditWorkspace
+    )
+  : auditWorkspaceId
 var vaultItems = {
   health: 'health-key'
   notifiers: 'notifiers'
+  notifierSecrets: 'notifier-secrets'
   senders: 'webhook-secrets'
 }
 var tags = {
+  ...moreTags
   'azd-env-name': environmentName
   app: 'relink'
 }
 
-resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
-  name: resourceGroupName
+resource newGroup 'Microsoft.Resources/resourceGroups@2025-04-01' = if (!resourceGroupExists) {
+  name: groupName
   location: location
   tags: tags
 }
+
+// The same group, whoever made it.
+resource group 'Microsoft.Resources/resourceGroups@2025-04-01' existing = {
+  name: groupName
+}
+
+var isOwnNetwork = privateNetwork && empty(appSubnetId)
 
 module identity 'modules/identity.bicep' = {
   scope: group
@@ -141,6 +211,7 @@ module identity 'modules/identity.bicep' = {
     location: location
     tags: tags
   }
+  dependsOn: [newGroup]
 }
 
 module storage 'modules/storage.bicep' = {
@@ -156,18 +227,21 @@ module storage 'modules/storage.bicep' = {
     isPublic: !privateNetwork
     isLocked: lockStorage
   }
+  dependsOn: [newGroup]
 }
 
 module monitoring 'modules/monitoring.bicep' = {
   scope: group
   params: {
-    workspaceName: names.workspace
+    workspaceName: empty(workspaceId) ? names.workspace : ''
+    workspaceId: logsGoTo
     componentName: names.component
     location: location
     tags: tags
     retentionInDays: logRetentionInDays
     dailyQuotaGb: logDailyQuotaGb
   }
+  dependsOn: [newGroup]
 }
 
 module vault 'modules/vault.bicep' = {
@@ -177,21 +251,26 @@ module vault 'modules/vault.bicep' = {
     location: location
     tags: tags
     isPublic: !privateNetwork
+    purgeProtection: purgeProtection
     sendersItem: vaultItems.senders
     notifiersItem: vaultItems.notifiers
+    signingItem: vaultItems.notifierSecrets
     healthItem: vaultItems.health
     firstHealthKey: firstHealthKey
   }
+  dependsOn: [newGroup]
 }
 
-module network 'modules/network.bicep' = if (privateNetwork) {
+module network 'modules/network.bicep' = if (isOwnNetwork) {
   scope: group
   params: {
     name: names.network
     location: location
     tags: tags
     addressPrefix: networkAddressPrefix
+    withNatGateway: natGateway
   }
+  dependsOn: [newGroup]
 }
 
 module privateEndpoints 'modules/private-endpoints.bicep' = if (privateNetwork) {
@@ -199,8 +278,9 @@ module privateEndpoints 'modules/private-endpoints.bicep' = if (privateNetwork) 
   params: {
     location: location
     tags: tags
-    networkId: network.?outputs.id ?? ''
-    subnetId: network.?outputs.endpointSubnetId ?? ''
+    networkId: isOwnNetwork ? (network.?outputs.id ?? '') : join(take(split(endpointSubnetId, '/'), 9), '/')
+    subnetId: isOwnNetwork ? (network.?outputs.endpointSubnetId ?? '') : endpointSubnetId
+    dns: privateDns
     storageName: names.storage
     vaultName: names.vault
   }
@@ -215,12 +295,13 @@ module access 'modules/access.bicep' = {
     storageName: names.storage
     queueNames: queueNames
     requestQueueName: queueNames[0]
-    tableNames: tableNames
     componentName: names.component
     vaultName: names.vault
     vaultItems: map(items(vaultItems), item => item.value)
     deployerPrincipalId: principalId
-    deployerPrincipalType: principalType
+    deployerPrincipalType: empty(principalType)
+      ? (empty(deployer().userPrincipalName) ? 'ServicePrincipal' : 'User')
+      : principalType
   }
   dependsOn: [storage, monitoring, vault]
 }
@@ -242,15 +323,18 @@ module app 'modules/app.bicep' = {
     vaultUri: vault.outputs.uri
     sendersItem: vaultItems.senders
     notifiersItem: vaultItems.notifiers
+    signingItem: vaultItems.notifierSecrets
     healthItem: vaultItems.health
     settings: settings
     publicUrl: publicUrl
     signInWith: signInWith
-    subnetId: network.?outputs.appSubnetId ?? ''
+    subnetId: isOwnNetwork ? (network.?outputs.appSubnetId ?? '') : (privateNetwork ? appSubnetId : '')
     zoneRedundant: zoneRedundant
     instanceMemoryMB: instanceMemoryMB
     maximumInstanceCount: maximumInstanceCount
     alwaysReadyHttp: alwaysReadyHttp
+    alwaysReadySweep: alwaysReadySweep
+    forbidPublishingCredentials: forbidPublishingCredentials
   }
   // What it may do comes before it: an app that starts without its rights caches the refusal.
   dependsOn: [access, privateEndpoints]
@@ -261,9 +345,14 @@ module diagnostics 'modules/diagnostics.bicep' = if (auditAccess) {
   params: {
     storageName: names.storage
     vaultName: names.vault
-    workspaceName: names.workspace
+    workspaceName: empty(auditWorkspaceId) ? names.auditWorkspace : ''
+    workspaceId: auditGoesTo
+    location: location
+    tags: tags
+    retentionInDays: auditRetentionInDays
+    withBlobs: auditBlobs
   }
-  dependsOn: [storage, vault, monitoring]
+  dependsOn: [storage, vault]
 }
 
 module alerts 'modules/alerts.bicep' = {
@@ -272,7 +361,8 @@ module alerts 'modules/alerts.bicep' = {
     actionGroupName: names.actionGroup
     location: location
     tags: tags
-    workspaceName: names.workspace
+    workspaceId: logsGoTo
+    isCapped: empty(workspaceId)
     componentName: names.component
     emails: alertEmails
     runbookUrl: runbookUrl
@@ -288,18 +378,19 @@ module workbook 'modules/workbook.bicep' = {
     displayName: 'Relink ${environmentName}'
     location: location
     tags: tags
-    workspaceName: names.workspace
+    workspaceId: logsGoTo
     runbookUrl: runbookUrl
   }
   dependsOn: [monitoring]
 }
 
-module budget 'modules/budget.bicep' = {
+module budget 'modules/budget.bicep' = if (monthlyBudget > 0) {
   scope: group
   params: {
     name: names.budget
-    amount: monthlyBudget
+    amount: max(monthlyBudget, 1)
     startsOn: budgetStartsOn
+    thisMonth: thisMonth
     actionGroupId: alerts.outputs.actionGroupId
   }
 }
@@ -311,7 +402,7 @@ output AZURE_LOCATION string = location
 output AZURE_TENANT_ID string = tenant().tenantId
 
 @description('Resource group.')
-output AZURE_RESOURCE_GROUP string = group.name
+output AZURE_RESOURCE_GROUP string = groupName
 
 @description('The function app.')
 output AZURE_FUNCTION_NAME string = names.app

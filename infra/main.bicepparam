@@ -6,7 +6,15 @@ using 'main.bicep'
 param environmentName = readEnvironmentVariable('AZURE_ENV_NAME')
 param location = readEnvironmentVariable('AZURE_LOCATION')
 param principalId = readEnvironmentVariable('AZURE_PRINCIPAL_ID', '')
-param principalType = readEnvironmentVariable('AZURE_PRINCIPAL_TYPE', 'User')
+param principalType = readEnvironmentVariable('AZURE_PRINCIPAL_TYPE', '')
+
+// What is there already, and what things are to be called.
+param resourceGroupName = readEnvironmentVariable('RESOURCE_GROUP_NAME', '')
+param resourceGroupExists = bool(readEnvironmentVariable('RESOURCE_GROUP_EXISTS', 'false'))
+param resourceNames = json(readEnvironmentVariable('RESOURCE_NAMES', '{}'))
+param moreTags = json(readEnvironmentVariable('RESOURCE_TAGS', '{}'))
+param workspaceId = readEnvironmentVariable('LOG_WORKSPACE_ID', '')
+param auditWorkspaceId = readEnvironmentVariable('AUDIT_WORKSPACE_ID', '')
 
 param alertEmails = filter(
   map(split(readEnvironmentVariable('ALERT_EMAILS'), ','), email => trim(email)),
@@ -32,24 +40,47 @@ param settings = {
 }
 param publicUrl = readEnvironmentVariable('PUBLIC_URL', '')
 
-// A sender's webhook must reach the app without a sign-in; its signature is what is checked.
+// Where the platform turns away who has no sign-in, a sender's webhook must still reach the app: its
+// signature is what is checked. Not so a sender whose only proof is the header in which the platform says
+// who signed in: on an open path it may say nothing, or hand on what a caller made up.
 var givenSenders = readEnvironmentVariable('WEBHOOK_SENDERS', '{}')
 var senders = empty(givenSenders) ? '{}' : givenSenders
 var isFile = startsWith(senders, '@')
-var senderNames = isFile
-  ? split(readEnvironmentVariable('WEBHOOK_SENDER_NAMES', ''), ',')
-  : objectKeys(json(isFile ? '{}' : senders))
+var provenSenders = isFile
+  ? filter(split(readEnvironmentVariable('WEBHOOK_SENDER_NAMES', ''), ','), name => !empty(name))
+  : map(
+      filter(
+        items(json(isFile ? '{}' : senders)),
+        sender => !startsWith(toLower(sender.value.?header ?? ''), 'x-ms-client-principal')
+      ),
+      sender => sender.key
+    )
 
 param signInWith = {
   clientId: readEnvironmentVariable('SIGN_IN_CLIENT_ID', '')
-  openPaths: map(senderNames, sender => '/api/webhooks/${sender}')
+  clients: filter(split(readEnvironmentVariable('SIGN_IN_CLIENTS', ''), ','), client => !empty(client))
+  isRequired: bool(readEnvironmentVariable('SIGN_IN_REQUIRED', 'false'))
+  openPaths: map(provenSenders, sender => '/api/webhooks/${sender}')
 }
 
 param privateNetwork = bool(readEnvironmentVariable('PRIVATE_NETWORK', 'false'))
+param networkAddressPrefix = readEnvironmentVariable('NETWORK_ADDRESS_PREFIX', '10.84.0.0/24')
+param appSubnetId = readEnvironmentVariable('APP_SUBNET_ID', '')
+param endpointSubnetId = readEnvironmentVariable('ENDPOINT_SUBNET_ID', '')
+param privateDns = readEnvironmentVariable('PRIVATE_DNS', 'own')
+param natGateway = bool(readEnvironmentVariable('NAT_GATEWAY', 'false'))
 param zoneRedundant = bool(readEnvironmentVariable('ZONE_REDUNDANT', 'false'))
 param lockStorage = bool(readEnvironmentVariable('LOCK_STORAGE', 'false'))
-param instanceMemoryMB = int(readEnvironmentVariable('INSTANCE_MEMORY_MB', '2048'))
+param instanceMemoryMB = json(readEnvironmentVariable('INSTANCE_MEMORY_MB', '2048'))
 param maximumInstanceCount = int(readEnvironmentVariable('MAXIMUM_INSTANCE_COUNT', '40'))
 param alwaysReadyHttp = int(readEnvironmentVariable('ALWAYS_READY_HTTP', '0'))
+param alwaysReadySweep = int(readEnvironmentVariable('ALWAYS_READY_SWEEP', '0'))
+param forbidPublishingCredentials = bool(readEnvironmentVariable('FORBID_PUBLISHING_CREDENTIALS', 'true'))
+param purgeProtection = bool(readEnvironmentVariable('PURGE_PROTECTION', 'true'))
+param logRetentionInDays = int(readEnvironmentVariable('LOG_RETENTION_DAYS', '90'))
+param logDailyQuotaGb = int(readEnvironmentVariable('LOG_DAILY_QUOTA_GB', '1'))
 param auditAccess = bool(readEnvironmentVariable('AUDIT_ACCESS', 'true'))
+param auditBlobs = bool(readEnvironmentVariable('AUDIT_BLOBS', 'false'))
+param auditRetentionInDays = int(readEnvironmentVariable('AUDIT_RETENTION_DAYS', '400'))
 param monthlyBudget = int(readEnvironmentVariable('MONTHLY_BUDGET', '30'))
+param budgetStartsOn = readEnvironmentVariable('BUDGET_STARTS_ON', '')

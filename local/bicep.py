@@ -23,7 +23,15 @@ INFRA: Final = ROOT / "infra"
 COMPILED: Final = INFRA / "compiled"
 SOURCES: Final = COMPILED / "sources.json"
 TEMPLATES: Final = ("main", "graph/main", "graph/sign-in")
-SCENARIOS: Final = ("default", "everything", "graph-tenant", "graph-owned")
+SCENARIOS: Final = (
+    "default",
+    "later",
+    "everything",
+    "existing",
+    "graph-tenant",
+    "graph-owned",
+    "graph-sign-in",
+)
 
 # What a snapshot is told, so that names and ids come out as literals: all of it is needed.
 _PRETENDED: Final = {

@@ -14,20 +14,24 @@ param access string = 'Synchronization.ReadWrite.All'
 @description('Application (client) ids of the enterprise applications that the identity is to own; for Application.ReadWrite.OwnedBy only.')
 param ownedApplicationIds string[] = []
 
-@description('ProvisioningLog.Read.All: lets the timer see links to accounts that no longer exist (remediate.staleLinks).')
+@description('ProvisioningLog.Read.All: shows which account each subject is linked to, before and after, and lets the timer see links to accounts that no longer exist (remediate.staleLinks).')
 param readProvisioningLogs bool = false
 
 @description('AuditLog.Read.All: shows whether a restart happened whose answer was lost, so that no person has to decide.')
 param readAuditLogs bool = false
 
-@description('User.Read.All: used by nothing yet; for links shown by user principal name.')
+@description('User.Read.All: finds a subject that is given by user principal name, and shows its matching attributes as they are now.')
 param readUsers bool = false
+
+@description('SynchronizationMetadata.Read.All: reads the stored link of one account (objectConnections, beta), where a target has that switched on.')
+param readLinks bool = false
 
 var permissions = concat(
   [access],
   readProvisioningLogs ? ['ProvisioningLog.Read.All'] : [],
   readAuditLogs ? ['AuditLog.Read.All'] : [],
-  readUsers ? ['User.Read.All'] : []
+  readUsers ? ['User.Read.All'] : [],
+  readLinks ? ['SynchronizationMetadata.Read.All'] : []
 )
 
 var isOwner = access == 'Application.ReadWrite.OwnedBy'

@@ -9,3 +9,4 @@ param ownedApplicationIds = filter(
 param readProvisioningLogs = bool(readEnvironmentVariable('GRAPH_READ_PROVISIONING_LOGS', 'false'))
 param readAuditLogs = bool(readEnvironmentVariable('GRAPH_READ_AUDIT_LOGS', 'false'))
 param readUsers = bool(readEnvironmentVariable('GRAPH_READ_USERS', 'false'))
+param readLinks = bool(readEnvironmentVariable('GRAPH_READ_LINKS', 'false'))

@@ -11,8 +11,11 @@ param location string
 @description('Tags of every resource.')
 param tags tagMap
 
-@description('Name of the workspace that is queried.')
-param workspaceName string
+@description('Resource id of the workspace that is queried.')
+param workspaceId string
+
+@description('Whether that workspace has a daily cap of ours, whose reaching is an alert.')
+param isCapped bool
 
 @description('Name of the Application Insights component.')
 param componentName string
@@ -42,7 +45,21 @@ var twoRemediations = {
 
 // Log rows arrive minutes late: each window is twice as long as the time between two looks, or a row
 // at the edge would be seen by neither. What was seen twice still is one alert, since they resolve.
-var rules alertRule[] = [
+var rules alertRule[] = concat(everywhere, isCapped ? [capReached] : [])
+
+var capReached alertRule = {
+  name: 'logs-capped'
+  title: 'The logs\' daily cap is reached: the other alerts are blind until tomorrow'
+  severity: 1
+  query: loadTextContent('../queries/logs-capped.kql')
+  every: 'PT15M'
+  window: 'PT30M'
+  operator: 'GreaterThan'
+  threshold: 0
+  dimensions: []
+}
+
+var everywhere alertRule[] = [
   {
     name: 'reset-failed'
     title: 'A reset failed'
@@ -204,10 +221,6 @@ var rules alertRule[] = [
   }
 ]
 
-resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' existing = {
-  name: workspaceName
-}
-
 resource component 'Microsoft.Insights/components@2020-02-02' existing = {
   name: componentName
 }
@@ -229,7 +242,8 @@ resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
   }
 }
 
-resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
+#disable-next-line use-recent-api-versions // the newest was seen deployed nowhere; nothing of it is needed
+resource alerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
   for rule in rules: {
     name: 'relink-${rule.name}'
     location: location
@@ -240,7 +254,7 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       description: '${rule.title}. What to do: ${runbookUrl}#${rule.name}'
       enabled: areOn
       severity: rule.severity
-      scopes: [workspace.id]
+      scopes: [workspaceId]
       evaluationFrequency: rule.every
       windowSize: rule.window
       autoMitigate: true
@@ -276,9 +290,10 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
   }
 ]
 
-// Application Insights makes this rule by itself, without an owner; ours goes when the group goes.
+// Application Insights makes a rule of this very name by itself, with an action group of its own: taken
+// over, there is one rule, and it tells our people.
 resource anomalies 'Microsoft.AlertsManagement/smartDetectorAlertRules@2021-04-01' = {
-  name: 'relink-failure-anomalies'
+  name: 'Failure Anomalies - ${componentName}'
   location: 'global'
   tags: tags
   properties: {

@@ -44,6 +44,9 @@ param sendersItem string
 @description('Name under which the vault keeps the addresses of ticket systems.')
 param notifiersItem string
 
+@description('Name under which the vault keeps the secrets with which notifications are signed.')
+param signingItem string
+
 @description('Name under which the vault keeps the key of the health report.')
 param healthItem string
 
@@ -53,7 +56,7 @@ param settings chosenSettings
 @description('Base address of links in tickets; empty: the app\'s own.')
 param publicUrl string
 
-@description('Sign-in in front of the operator endpoints.')
+@description('Sign-in by Microsoft Entra.')
 param signInWith signIn
 
 @description('Subnet that the app runs in; empty: none.')
@@ -71,7 +74,28 @@ param maximumInstanceCount int
 @description('Instances that always wait for webhooks and the API, so that no sender meets a cold start.')
 param alwaysReadyHttp int
 
+@description('Instances that always wait for the sweep, so that the platform has no timer to lose.')
+param alwaysReadySweep int
+
+@description('Whether publishing by user name and password is forbidden.')
+param forbidPublishingCredentials bool
+
 var hasSignIn = !empty(signInWith.clientId)
+
+// A plan that spreads over zones takes no single instance that is always ready.
+var alwaysReady = map(
+  filter(
+    [
+      { name: 'http', wanted: alwaysReadyHttp }
+      { name: 'function:sweep', wanted: alwaysReadySweep }
+    ],
+    group => group.wanted > 0
+  ),
+  group => { name: group.name, instanceCount: zoneRedundant ? max(group.wanted, 2) : group.wanted }
+)
+
+// https://learn.microsoft.com/troubleshoot/entra/entra-id/governance/verify-first-party-apps-sign-in
+var azureCli = '04b07795-8ddb-461a-bbee-02f9e1bf7b46'
 
 // Read by the platform alone: with it the sign-in needs no client secret, the app's identity vouches.
 var assertionSetting = 'OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID'
@@ -143,10 +167,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       scaleAndConcurrency: {
         maximumInstanceCount: maximumInstanceCount
         instanceMemoryMB: instanceMemoryMB
-        // A plan that spreads over zones takes no single instance that is always ready.
-        alwaysReady: alwaysReadyHttp == 0
-          ? []
-          : [{ name: 'http', instanceCount: zoneRedundant ? max(alwaysReadyHttp, 2) : alwaysReadyHttp }]
+        alwaysReady: alwaysReady
         triggers: {
           http: {
             perInstanceConcurrency: 16
@@ -177,13 +198,23 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       APPLICATIONINSIGHTS_CONNECTION_STRING: component.properties.ConnectionString
       APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
 
+      // The host reads a body whole, up to 100 MB, before the app can refuse it: a megabyte is more
+      // than anything that the app takes.
+      FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '1048576'
+
       PUBLIC_URL: empty(publicUrl) ? 'https://${app.properties.defaultHostName}' : publicUrl
 
       WEBHOOK_SECRETS: '@Microsoft.KeyVault(SecretUri=${vaultUri}secrets/${sendersItem}/)'
       NOTIFIERS: '@Microsoft.KeyVault(SecretUri=${vaultUri}secrets/${notifiersItem}/)'
+      NOTIFIER_SECRETS: '@Microsoft.KeyVault(SecretUri=${vaultUri}secrets/${signingItem}/)'
       HEALTH_KEY: '@Microsoft.KeyVault(SecretUri=${vaultUri}secrets/${healthItem}/)'
 
-      ...(hasSignIn ? { '${assertionSetting}': identityClientId } : {})
+      ...(hasSignIn
+        ? {
+            '${assertionSetting}': identityClientId
+            WEBSITE_AUTH_AAD_ALLOWED_TENANTS: tenant().tenantId
+          }
+        : {})
     }
   }
 
@@ -194,13 +225,22 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
         enabled: true
         runtimeVersion: '~1'
       }
-      globalValidation: {
-        requireAuthentication: true
-        // A person who follows a link from a ticket is asked to sign in; a program gets 401.
-        unauthenticatedClientAction: 'RedirectToLoginPage'
-        redirectToProvider: 'azureActiveDirectory'
-        excludedPaths: concat(['/api/health', '/api/openapi.json'], signInWith.openPaths)
-      }
+      // Every request goes through the platform's authentication, which reads the token or cookie and
+      // takes away identity headers that a caller made up. Who has neither is answered by the app: 401 for
+      // a program, a page with a link to the sign-in for a person, and a status address or a webhook, which
+      // bring proof of their own, work as ever.
+      globalValidation: signInWith.isRequired
+        ? {
+            requireAuthentication: true
+            unauthenticatedClientAction: 'Return401'
+            redirectToProvider: 'azureActiveDirectory'
+            excludedPaths: concat(['/api/health', '/api/openapi.json'], signInWith.openPaths)
+          }
+        : {
+            requireAuthentication: false
+            unauthenticatedClientAction: 'AllowAnonymous'
+            redirectToProvider: 'azureActiveDirectory'
+          }
       httpSettings: {
         requireHttps: true
       }
@@ -213,7 +253,10 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
             openIdIssuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
           }
           validation: {
-            allowedAudiences: ['api://${signInWith.clientId}', signInWith.clientId]
+            allowedAudiences: [signInWith.clientId]
+            defaultAuthorizationPolicy: {
+              allowedApplications: union([signInWith.clientId, azureCli], signInWith.clients)
+            }
           }
         }
       }
@@ -225,6 +268,17 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
     }
   }
 }
+
+// The package is sent with a token of Entra; a password, which neither expires nor names anybody, is off.
+resource publishing 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = [
+  for way in forbidPublishingCredentials ? ['ftp', 'scm'] : []: {
+    parent: app
+    name: way
+    properties: {
+      allow: false
+    }
+  }
+]
 
 @description('The app\'s own host name.')
 output hostName string = app.properties.defaultHostName

@@ -1,4 +1,6 @@
-metadata description = 'Who wrote to storage or read a secret, and with which identity: resource logs to the workspace.'
+metadata description = 'The second witness: who wrote to storage or read a secret, in a workspace that strangers cannot fill.'
+
+import { tagMap } from 'types.bicep'
 
 @description('Name of the storage account.')
 param storageName string
@@ -6,8 +8,25 @@ param storageName string
 @description('Name of the vault.')
 param vaultName string
 
-@description('Name of the workspace.')
+@description('Name of the workspace that is made; empty: none is.')
 param workspaceName string
+
+@description('Resource id of the workspace that is written to.')
+param workspaceId string
+
+@description('Region.')
+param location string
+
+@description('Tags of every resource.')
+param tags tagMap
+
+@description('How long it is kept, in days.')
+@minValue(30)
+@maxValue(730)
+param retentionInDays int
+
+@description('Whether writes to blobs are logged too; most are the host renewing its locks.')
+param withBlobs bool
 
 var storageLogs = [
   {
@@ -20,8 +39,22 @@ var storageLogs = [
   }
 ]
 
-resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' existing = {
-  name: workspaceName
+// Without a cap: what is written here follows from resets, not from what strangers send. The logs'
+// workspace has one, and whoever fills it must not silence this.
+resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = if (!empty(workspaceName)) {
+  name: empty(workspaceName) ? 'none' : workspaceName
+  location: location
+  tags: tags
+  properties: {
+    sku: {
+      name: 'PerGB2018'
+    }
+    retentionInDays: retentionInDays
+    features: {
+      disableLocalAuth: true
+      enableLogAccessUsingOnlyResourcePermissions: true
+    }
+  }
 }
 
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
@@ -46,13 +79,14 @@ resource vault 'Microsoft.KeyVault/vaults@2025-05-01' existing = {
 
 // The only version that knows resource logs by category and a workspace; no newer one was published.
 #disable-next-line use-recent-api-versions
-resource blobLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+resource blobLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (withBlobs) {
   scope: account::blobs
   name: 'to-workspace'
   properties: {
-    workspaceId: workspace.id
+    workspaceId: workspaceId
     logs: storageLogs
   }
+  dependsOn: [workspace]
 }
 
 #disable-next-line use-recent-api-versions
@@ -60,9 +94,10 @@ resource queueLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = 
   scope: account::queues
   name: 'to-workspace'
   properties: {
-    workspaceId: workspace.id
+    workspaceId: workspaceId
     logs: storageLogs
   }
+  dependsOn: [workspace]
 }
 
 #disable-next-line use-recent-api-versions
@@ -70,9 +105,10 @@ resource tableLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = 
   scope: account::tables
   name: 'to-workspace'
   properties: {
-    workspaceId: workspace.id
+    workspaceId: workspaceId
     logs: storageLogs
   }
+  dependsOn: [workspace]
 }
 
 #disable-next-line use-recent-api-versions
@@ -80,7 +116,7 @@ resource vaultLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = 
   scope: vault
   name: 'to-workspace'
   properties: {
-    workspaceId: workspace.id
+    workspaceId: workspaceId
     logs: [
       {
         category: 'AuditEvent'
@@ -88,4 +124,5 @@ resource vaultLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = 
       }
     ]
   }
+  dependsOn: [workspace]
 }

@@ -1,9 +1,12 @@
-metadata description = 'Where the app\'s logs go: a workspace and Application Insights, both by Entra identity only.'
+metadata description = 'Where the app\'s logs go, by Entra identity only: a workspace, unless there is one, and Application Insights.'
 
 import { tagMap } from 'types.bicep'
 
-@description('Name of the workspace.')
+@description('Name of the workspace that is made; empty: none is.')
 param workspaceName string
+
+@description('Resource id of the workspace that the component writes to.')
+param workspaceId string
 
 @description('Name of the Application Insights component.')
 param componentName string
@@ -19,12 +22,12 @@ param tags tagMap
 @maxValue(730)
 param retentionInDays int
 
-@description('Maximum gigabytes a day; beyond that, logs are dropped until the next day, and the heartbeat alert fires.')
+@description('Maximum gigabytes a day; beyond that, logs are dropped until the next day, and an alert fires.')
 @minValue(1)
 param dailyQuotaGb int
 
-resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {
-  name: workspaceName
+resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = if (!empty(workspaceName)) {
+  name: empty(workspaceName) ? 'none' : workspaceName
   location: location
   tags: tags
   properties: {
@@ -51,6 +54,7 @@ resource component 'Microsoft.Insights/components@2020-02-02' = {
     Application_Type: 'web'
     DisableLocalAuth: true
     IngestionMode: 'LogAnalytics'
-    WorkspaceResourceId: workspace.id
+    WorkspaceResourceId: workspaceId
   }
+  dependsOn: [workspace]
 }

@@ -14,6 +14,9 @@ param tags tagMap
 @description('Address space of the network; it needs room for two /26 subnets.')
 param addressPrefix string
 
+@description('Whether a NAT gateway gives the app\'s way out an address of its own.')
+param withNatGateway bool
+
 var appSubnetName = 'app'
 var endpointSubnetName = 'endpoints'
 
@@ -76,6 +79,34 @@ resource endpointRules 'Microsoft.Network/networkSecurityGroups@2025-05-01' = {
   }
 }
 
+resource outAddress 'Microsoft.Network/publicIPAddresses@2025-05-01' = if (withNatGateway) {
+  name: '${name}-out'
+  location: location
+  tags: tags
+  sku: {
+    name: 'Standard'
+  }
+  properties: {
+    publicIPAllocationMethod: 'Static'
+  }
+}
+
+resource natGateway 'Microsoft.Network/natGateways@2025-05-01' = if (withNatGateway) {
+  name: '${name}-nat'
+  location: location
+  tags: tags
+  sku: {
+    name: 'Standard'
+  }
+  properties: {
+    publicIpAddresses: [
+      {
+        id: outAddress.id
+      }
+    ]
+  }
+}
+
 resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
   name: name
   location: location
@@ -92,6 +123,11 @@ resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
           networkSecurityGroup: {
             id: appRules.id
           }
+          natGateway: withNatGateway
+            ? {
+                id: natGateway.id
+              }
+            : null
           // What Flex Consumption needs, unlike other plans.
           delegations: [
             {

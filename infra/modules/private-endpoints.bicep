@@ -14,6 +14,9 @@ param networkId string
 @description('Id of the subnet that the endpoints are in.')
 param subnetId string
 
+@description('own: zones are made here; none: a policy of the network makes the names; else the id of the resource group that has the zones.')
+param dns string
+
 @description('Name of the storage account.')
 param storageName string
 
@@ -54,8 +57,11 @@ var endpoints = [
   }
 ]
 
+var ownZones = dns == 'own' ? endpoints : []
+var namedEndpoints = dns == 'none' ? [] : endpoints
+
 resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' = [
-  for endpoint in endpoints: {
+  for endpoint in ownZones: {
     name: endpoint.zone
     location: 'global'
     tags: tags
@@ -63,7 +69,7 @@ resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' = [
 ]
 
 resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = [
-  for (endpoint, i) in endpoints: {
+  for (endpoint, i) in ownZones: {
     parent: zones[i]
     name: 'app'
     location: 'global'
@@ -100,7 +106,7 @@ resource privateEndpoints 'Microsoft.Network/privateEndpoints@2025-05-01' = [
 ]
 
 resource zoneGroups 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2025-05-01' = [
-  for (endpoint, i) in endpoints: {
+  for (endpoint, i) in namedEndpoints: {
     parent: privateEndpoints[i]
     name: 'default'
     properties: {
@@ -108,10 +114,13 @@ resource zoneGroups 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@202
         {
           name: endpoint.part
           properties: {
-            privateDnsZoneId: zones[i].id
+            privateDnsZoneId: dns == 'own'
+              ? resourceId('Microsoft.Network/privateDnsZones', endpoint.zone)
+              : '${dns}/providers/Microsoft.Network/privateDnsZones/${endpoint.zone}'
           }
         }
       ]
     }
+    dependsOn: [zones]
   }
 ]

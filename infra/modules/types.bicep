@@ -45,13 +45,56 @@ type chosenSettings = {
 }
 
 @export()
-@description('Sign-in by Microsoft Entra in front of the operator endpoints; an empty clientId leaves it off.')
+@description('Sign-in by Microsoft Entra; an empty clientId leaves it off.')
 type signIn = {
   @description('Application (client) id of the app registration that infra/graph/sign-in.bicep makes.')
   clientId: string
 
-  @description('Paths that stay open to callers without a sign-in, beside health and the API description: one a webhook sender.')
+  @description('Application ids whose tokens are taken, beside the registration itself and the Azure CLI.')
+  clients: string[]
+
+  @description('Whether the platform itself turns away callers without a sign-in. Otherwise the app does, route by route.')
+  isRequired: bool
+
+  @description('Paths that stay open where sign-in is required, beside health and the API description: one a webhook sender that proves itself.')
   openPaths: string[]
+}
+
+@export()
+@description('Names of resources in place of the generated ones; what is left out keeps its own.')
+type givenNames = {
+  @description('Action group.')
+  actionGroup: string?
+
+  @description('Function app.')
+  app: string?
+
+  @description('Workspace of the audit.')
+  auditWorkspace: string?
+
+  @description('Budget.')
+  budget: string?
+
+  @description('Application Insights component.')
+  component: string?
+
+  @description('Identity of the app.')
+  identity: string?
+
+  @description('Virtual network.')
+  network: string?
+
+  @description('Plan.')
+  plan: string?
+
+  @description('Storage account: 3 to 24 lower-case letters and digits.')
+  storage: string?
+
+  @description('Key Vault: 3 to 24 letters, digits and hyphens.')
+  vault: string?
+
+  @description('Workspace of the logs.')
+  workspace: string?
 }
 
 @export()

@@ -14,11 +14,17 @@ param tags tagMap
 @description('Whether the vault answers from the Internet; otherwise only through private endpoints.')
 param isPublic bool
 
+@description('Whether a deleted vault can be purged by nobody for 90 days; once on, it stays on.')
+param purgeProtection bool
+
 @description('Name under which the vault keeps the webhook senders\' secrets.')
 param sendersItem string
 
 @description('Name under which the vault keeps the addresses of ticket systems, which may have a key in them.')
 param notifiersItem string
+
+@description('Name under which the vault keeps the secrets with which notifications are signed.')
+param signingItem string
 
 @description('Name under which the vault keeps the key of the health report.')
 param healthItem string
@@ -39,7 +45,8 @@ resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
     tenantId: tenant().tenantId
     enableRbacAuthorization: true
     enableSoftDelete: true
-    enablePurgeProtection: true
+    // The platform takes true or nothing.
+    enablePurgeProtection: purgeProtection ? true : null
     enabledForDeployment: false
     enabledForDiskEncryption: false
     enabledForTemplateDeployment: false
@@ -63,6 +70,15 @@ resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
   @onlyIfNotExists()
   resource notifiers 'secrets' = {
     name: notifiersItem
+    properties: {
+      contentType: 'application/json'
+      value: '{}'
+    }
+  }
+
+  @onlyIfNotExists()
+  resource notifierSecrets 'secrets' = {
+    name: signingItem
     properties: {
       contentType: 'application/json'
       value: '{}'

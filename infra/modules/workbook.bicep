@@ -11,8 +11,8 @@ param location string
 @description('Tags of every resource.')
 param tags tagMap
 
-@description('Name of the workspace that is queried.')
-param workspaceName string
+@description('Resource id of the workspace that is queried.')
+param workspaceId string
 
 @description('Address of the runbook.')
 param runbookUrl string
@@ -68,10 +68,6 @@ var parts = [
   }
 ]
 
-resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' existing = {
-  name: workspaceName
-}
-
 resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
   name: guid(resourceGroup().id, 'relink-operators')
   location: location
@@ -81,11 +77,11 @@ resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
     category: 'workbook'
     displayName: displayName
     description: 'What waits for a person, what happened, and the state of the app.'
-    sourceId: workspace.id
+    sourceId: workspaceId
     version: 'Notebook/1.0'
     serializedData: string({
       version: 'Notebook/1.0'
-      fallbackResourceIds: [workspace.id]
+      fallbackResourceIds: [workspaceId]
       items: concat(
         [
           {
@@ -133,7 +129,7 @@ resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
             size: 0
             queryType: 0
             resourceType: 'microsoft.operationalinsights/workspaces'
-            crossComponentResources: [workspace.id]
+            crossComponentResources: [workspaceId]
             timeContextFromParameter: 'Time'
             visualization: part.shownAs
             noDataMessage: part.whenEmpty

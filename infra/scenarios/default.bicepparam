@@ -4,7 +4,7 @@ using '../main.bicep'
 param environmentName = 'test'
 param location = 'westeurope'
 param alertEmails = ['identity-team@example.com']
-param budgetStartsOn = '2026-12-01'
+param thisMonth = '2026-12-01'
 param settings = {
   RESET_TARGETS: '{"salesforce-prod": {"servicePrincipalId": "8e6c3c1d-4b7a-4c52-9f0e-2a1d5b9c7e31"}}'
   RESETS_ENABLED: 'false'

@@ -8,16 +8,23 @@ param alertEmails = ['identity-team@example.com', 'on-call@example.com']
 param alertsOn = false
 param runbookUrl = 'https://docs.example.com/relink/runbook'
 param remediationMayBeSilent = 'P1D'
-param budgetStartsOn = '2026-12-01'
+param thisMonth = '2026-12-01'
 param publicUrl = 'https://relink.example.com'
 param signInWith = {
   clientId: 'c0a8012e-6c1b-4f0e-9d53-1f2b3c4d5e6f'
+  clients: ['461e8683-5575-4561-ac7f-899cc907d62a']
+  isRequired: true
   openPaths: ['/api/webhooks/sn']
 }
 param privateNetwork = true
 param zoneRedundant = true
 param lockStorage = true
 param alwaysReadyHttp = 1
+param alwaysReadySweep = 1
+param natGateway = true
+param auditBlobs = true
+param budgetStartsOn = '2026-11-01'
+param principalType = 'User'
 param settings = {
   RESET_TARGETS: '{"salesforce-prod": {"servicePrincipalId": "8e6c3c1d-4b7a-4c52-9f0e-2a1d5b9c7e31"}}'
   RESETS_ENABLED: 'true'

@@ -83,6 +83,12 @@ class Workspace:
             [datetime.now(UTC), name, success, code],
         )
 
+    def take_operation(self, category: str, detail: str) -> None:
+        self._database.execute(
+            'INSERT INTO "_LogOperation" ("TimeGenerated", "Category", "Detail") VALUES (?, ?, ?)',
+            [datetime.now(UTC), category, detail],
+        )
+
     def ask(self, query: str) -> list[dict[str, Any]]:
         found = self._database.execute(_sql(query))
         names = [column[0] for column in found.description or []]

@@ -6,7 +6,7 @@ from typing import Any
 
 from local.bicep import compiled_file, snapshot_file
 
-MAIN_SCENARIOS = ("default", "everything")
+MAIN_SCENARIOS = ("default", "everything", "existing")
 
 
 class Deployment:

@@ -16,6 +16,7 @@ ROLES = {
     "Application.ReadWrite.OwnedBy": "18a4783c-866b-4cc7-a460-3d5e5662c884",
     "AuditLog.Read.All": "b0afded3-3588-46d8-8b3d-9842eff778da",
     "ProvisioningLog.Read.All": "00000000-0000-0000-0000-000000000001",
+    "SynchronizationMetadata.Read.All": "00000000-0000-0000-0000-000000000002",
     "User.Read.All": "df021288-bdef-4463-88db-98f22de89214",
 }
 URL = "https://graph.microsoft.com/v1.0/"

@@ -169,7 +169,13 @@ def test_the_environment_switches_the_options_on(infra: Path) -> None:
         "ZONE_REDUNDANT": "true",
         "LOCK_STORAGE": "true",
         "ALWAYS_READY_HTTP": "1",
+        "ALWAYS_READY_SWEEP": "1",
+        "NAT_GATEWAY": "true",
+        "AUDIT_BLOBS": "true",
+        "BUDGET_STARTS_ON": "2026-11-01",
         "SIGN_IN_CLIENT_ID": "c0a8012e-6c1b-4f0e-9d53-1f2b3c4d5e6f",
+        "SIGN_IN_CLIENTS": "461e8683-5575-4561-ac7f-899cc907d62a",
+        "SIGN_IN_REQUIRED": "true",
         "WEBHOOK_SENDERS": Deployment("everything").settings["WEBHOOK_SENDERS"],
     }
     deployed, everything = deployed_with(GIVEN | chosen, infra), Deployment("everything")
@@ -180,9 +186,98 @@ def test_the_environment_switches_the_options_on(infra: Path) -> None:
     assert json.dumps(deployed.of_type("Microsoft.Web/sites/config")).count("/api/webhooks/sn") == 1
 
 
+def test_the_environment_names_what_is_there_already(infra: Path) -> None:
+    scenario = (INFRA / "scenarios" / "existing.bicepparam").read_text(encoding="utf-8")
+    given = dict(re.findall(r"^param (\w+) = '(.*)'$", scenario, re.MULTILINE))
+    names = dict(re.findall(r"^  ([a-z]\w+): '(.*)'$", scenario, re.MULTILINE))
+    tags = {name: names.pop(name) for name in ("owner", "costCenter")}
+    chosen = {
+        "AZURE_PRINCIPAL_TYPE": "ServicePrincipal",
+        "RESOURCE_GROUP_NAME": given["resourceGroupName"],
+        "RESOURCE_GROUP_EXISTS": "true",
+        "RESOURCE_NAMES": json.dumps(names),
+        "RESOURCE_TAGS": json.dumps(tags),
+        "LOG_WORKSPACE_ID": given["workspaceId"],
+        "AUDIT_WORKSPACE_ID": given["auditWorkspaceId"],
+        "PRIVATE_NETWORK": "true",
+        "APP_SUBNET_ID": given["appSubnetId"],
+        "ENDPOINT_SUBNET_ID": given["endpointSubnetId"],
+        "PRIVATE_DNS": given["privateDns"],
+        "PURGE_PROTECTION": "false",
+        "MONTHLY_BUDGET": "0",
+    }
+
+    deployed, existing = deployed_with(GIVEN | chosen, infra), Deployment("existing")
+
+    def made(found: Deployment) -> list[tuple[str, str]]:
+        return [
+            (r["type"], r["name"])
+            for r in found.resources
+            if not r["type"].startswith(("Microsoft.Authorization", "Microsoft.Insights/workbooks"))
+        ]
+
+    assert made(deployed) == made(existing)
+    assert deployed.only("Microsoft.Web/sites") == existing.only("Microsoft.Web/sites")
+
+
+PLATFORM_SENDER = {
+    "scheme": "header",
+    "header": "X-MS-Client-Principal-Id",
+    "format": "azure-monitor",
+    "targets": ["salesforce-prod"],
+}
+
+
+def test_a_sender_whose_proof_is_the_platforms_header_is_on_no_open_path(infra: Path) -> None:
+    """On an open path the platform may check nothing, and the header is an id that is no secret."""
+    senders = {
+        "az": PLATFORM_SENDER,
+        "az2": PLATFORM_SENDER | {"header": "x-ms-client-principal"},
+        "sn": PLATFORM_SENDER | {"header": "x-relink-secret", "format": "relink"},
+        "gh": {"scheme": "github", "format": "github", "targets": ["salesforce-prod"]},
+    }
+    deployed = deployed_with(
+        GIVEN
+        | {
+            "SIGN_IN_CLIENT_ID": "c0a8012e-6c1b-4f0e-9d53-1f2b3c4d5e6f",
+            "SIGN_IN_REQUIRED": "true",
+            "WEBHOOK_SENDERS": json.dumps(senders),
+        },
+        infra,
+    )
+    (auth,) = [
+        r["properties"]["globalValidation"]
+        for r in deployed.of_type("Microsoft.Web/sites/config")
+        if r["name"].endswith("/authsettingsV2")
+    ]
+
+    assert set(auth["excludedPaths"]) == {
+        "/api/health",
+        "/api/openapi.json",
+        "/api/webhooks/gh",
+        "/api/webhooks/sn",
+    }
+
+
+def test_without_the_platforms_wall_nothing_goes_round_its_authentication(infra: Path) -> None:
+    deployed = deployed_with(
+        GIVEN | {"SIGN_IN_CLIENT_ID": "c0a8012e-6c1b-4f0e-9d53-1f2b3c4d5e6f"}, infra
+    )
+    (auth,) = [
+        r["properties"]["globalValidation"]
+        for r in deployed.of_type("Microsoft.Web/sites/config")
+        if r["name"].endswith("/authsettingsV2")
+    ]
+
+    assert auth["unauthenticatedClientAction"] == "AllowAnonymous"
+    assert auth["requireAuthentication"] is False
+    assert "excludedPaths" not in auth
+
+
 def test_senders_in_a_file_are_let_through_by_name(infra: Path) -> None:
     chosen = {
         "SIGN_IN_CLIENT_ID": "c0a8012e-6c1b-4f0e-9d53-1f2b3c4d5e6f",
+        "SIGN_IN_REQUIRED": "true",
         "WEBHOOK_SENDERS": "@senders.json",
         "WEBHOOK_SENDER_NAMES": "sn,gh",
     }

@@ -42,7 +42,7 @@ def test_the_template_grants_what_is_asked_for_and_nothing_else() -> None:
 
 
 def test_every_grant_of_the_template_is_to_the_identity_and_for_applications() -> None:
-    for scenario, count in (("graph-tenant", 4), ("graph-owned", 1)):
+    for scenario, count in (("graph-tenant", 5), ("graph-owned", 1)):
         grants = [
             p
             for kind, p in graph_resources(scenario)
@@ -72,6 +72,7 @@ def test_what_may_be_read_is_off_until_it_is_asked_for() -> None:
         "readProvisioningLogs": False,
         "readAuditLogs": False,
         "readUsers": False,
+        "readLinks": False,
     }
 
 
@@ -81,15 +82,52 @@ def test_the_command_and_the_template_listen_to_the_same_switches() -> None:
     assert all(f"'{switch}'" in given for switch in (*OPTIONAL, "GRAPH_ACCESS"))
 
 
+def sign_in() -> dict[str, dict[str, Any]]:
+    """The registration's resources, by type."""
+    return dict(graph_resources("graph-sign-in"))
+
+
 def test_sign_in_has_no_secret_and_lets_in_only_who_is_assigned() -> None:
-    resources = template("graph/sign-in")["resources"]
-    kinds = {r["type"].split("@")[0]: r["properties"] for r in resources.values()}
+    kinds = sign_in()
     registration = kinds["Microsoft.Graph/applications"]
 
     assert "passwordCredentials" not in registration
     assert registration["signInAudience"] == "AzureADMyOrg"
     assert kinds["Microsoft.Graph/servicePrincipals"]["appRoleAssignmentRequired"] is True
     assert "Microsoft.Graph/applications/federatedIdentityCredentials" in kinds
+
+
+def test_a_person_gets_a_token_outside_a_browser() -> None:
+    """`az account get-access-token` needs an address, a scope and its own preauthorisation."""
+    registration = sign_in()["Microsoft.Graph/applications"]
+    (uri,) = registration["identifierUris"]
+    api = registration["api"]
+    (scope,) = api["oauth2PermissionScopes"]
+
+    assert uri == "api://00000000-0000-0000-0000-00000000000b/relink-test"
+    assert Deployment("graph-sign-in").outputs["scope"] == f"{uri}/.default"
+    # With version 1 the issuer would be another than the one that sign-in checks.
+    assert api["requestedAccessTokenVersion"] == 2
+    assert (scope["value"], scope["type"], scope["isEnabled"]) == (
+        "user_impersonation",
+        "User",
+        True,
+    )
+    assert api["preAuthorizedApplications"] == [
+        {"appId": "04b07795-8ddb-461a-bbee-02f9e1bf7b46", "delegatedPermissionIds": [scope["id"]]}
+    ]
+
+
+def test_a_program_may_read_and_ask_and_never_approve() -> None:
+    roles = sign_in()["Microsoft.Graph/applications"]["appRoles"]
+
+    assert {role["value"]: role["allowedMemberTypes"] for role in roles} == {
+        "Resets.Read": ["User", "Application"],
+        "Resets.Request": ["User", "Application"],
+        "Resets.Approve": ["User"],
+    }
+    assert len({role["id"] for role in roles}) == 3
+    assert all(role["isEnabled"] for role in roles)
 
 
 async def test_what_is_missing_is_granted_and_then_there() -> None:

@@ -100,7 +100,7 @@ def test_every_query_is_deployed() -> None:
 def test_every_event_that_a_query_names_is_logged(name: str) -> None:
     named = events_of(QUERIES[name])
 
-    assert named or "AppRequests" in QUERIES[name]
+    assert named or "AppRequests" in QUERIES[name] or "_LogOperation" in QUERIES[name]
     assert named <= set(EVENTS)
 
 
@@ -217,7 +217,10 @@ FIRES: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
         ),
     ),
     "function-failed": (lambda: None, lambda: None),
+    "logs-capped": (lambda: None, lambda: None),
 }
+NOT_OURS = {"function-failed", "logs-capped"}
+"""What the platform writes, not the app."""
 
 
 # Said by the invocation itself, which then fails: function-failed.
@@ -236,7 +239,7 @@ def test_every_alert_is_tried() -> None:
     assert set(FIRES) == set(rules())
 
 
-@pytest.mark.parametrize("name", sorted(FIRES.keys() - {"function-failed"}))
+@pytest.mark.parametrize("name", sorted(FIRES.keys() - NOT_OURS))
 def test_an_alert_fires_on_what_the_app_says_and_on_nothing_else(name: str) -> None:
     fires, does_not = FIRES[name]
     rule = rules()[name]
@@ -246,6 +249,29 @@ def test_an_alert_fires_on_what_the_app_says_and_on_nothing_else(name: str) -> N
             make()
         workspace.take(lines)
         assert bool(workspace.fired(rule)) is expected, lines
+
+
+def test_a_cap_that_is_reached_is_an_alert_and_other_notes_of_the_workspace_are_none() -> None:
+    quiet, capped = Workspace(), Workspace()
+    quiet.take_operation("Ingestion", "Data of AppTraces arrived late.")
+    quiet.take_operation("Solution", "OverQuota")
+    capped.take_operation("Ingestion", "OverQuota: the daily cap of 1 GB was reached.")
+
+    assert not quiet.fired(rules()["logs-capped"])
+    assert capped.fired(rules()["logs-capped"])
+
+
+def test_a_workspace_that_is_shared_has_the_alert_of_its_owner() -> None:
+    assert set(rules()) - set(rules("existing")) == {"logs-capped"}
+
+
+def test_a_sweep_by_somebody_else_does_not_hide_that_the_timer_is_silent() -> None:
+    workspace = Workspace()
+    with written() as lines:
+        emit("sweep.stood_in", sent=3)
+    workspace.take(lines)
+
+    assert workspace.fired(rules()["sweep-silent"])
 
 
 def test_no_token_again_and_again_is_a_permission_that_is_gone() -> None:

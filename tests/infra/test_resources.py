@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,20 @@ def deployed(request: pytest.FixtureRequest) -> Deployment:
 @pytest.fixture
 def everything() -> Deployment:
     return Deployment("everything")
+
+
+AZURE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
+TENANT = "00000000-0000-0000-0000-00000000000b"
+
+
+def sign_in_of(deployed: Deployment) -> dict[str, Any]:
+    (found,) = [
+        r["properties"]
+        for r in deployed.of_type("Microsoft.Web/sites/config")
+        if r["name"].endswith("/authsettingsV2")
+    ]
+    properties: dict[str, Any] = found
+    return properties
 
 
 def test_the_queues_are_those_of_the_code_and_their_poison_queues(deployed: Deployment) -> None:
@@ -65,9 +80,17 @@ def test_the_app_speaks_https_and_nothing_else(deployed: Deployment) -> None:
     assert config["remoteDebuggingEnabled"] is False
     assert config["http20Enabled"] is True
     assert "cors" not in config
-    # Not valid on Flex Consumption, where there is no FTP and no publishing password to harden.
+    # Not valid on Flex Consumption.
     assert not {"ftpsState", "linuxFxVersion", "alwaysOn", "functionAppScaleLimit"} & config.keys()
-    assert deployed.of_type("Microsoft.Web/sites/basicPublishingCredentialsPolicies") == []
+
+
+def test_nobody_publishes_by_user_name_and_password(deployed: Deployment) -> None:
+    policies = deployed.of_type("Microsoft.Web/sites/basicPublishingCredentialsPolicies")
+
+    assert {r["name"].rsplit("/", 1)[-1]: r["properties"] for r in policies} == {
+        "ftp": {"allow": False},
+        "scm": {"allow": False},
+    }
 
 
 def test_the_app_is_python_on_flex_consumption_by_its_own_identity(deployed: Deployment) -> None:
@@ -90,9 +113,13 @@ def test_the_app_is_python_on_flex_consumption_by_its_own_identity(deployed: Dep
 
 
 def test_azd_finds_the_group_and_the_app(deployed: Deployment) -> None:
-    group = deployed.only("Microsoft.Resources/resourceGroups")
+    groups = deployed.of_type("Microsoft.Resources/resourceGroups")
 
-    assert group["tags"]["azd-env-name"] == "test"
+    # One that was there is left as it is; azd then finds it by the output.
+    assert [g["tags"]["azd-env-name"] for g in groups] == (
+        [] if deployed.scenario == "existing" else ["test"]
+    )
+    assert deployed.outputs["AZURE_RESOURCE_GROUP"] in deployed.only("Microsoft.Web/sites")["id"]
     assert deployed.only("Microsoft.Web/sites")["tags"]["azd-service-name"] == "app"
 
 
@@ -108,7 +135,10 @@ def test_the_vault_is_by_role_and_cannot_be_emptied(deployed: Deployment) -> Non
 
     assert properties["enableRbacAuthorization"] is True
     assert properties["enableSoftDelete"] is True
-    assert properties["enablePurgeProtection"] is True
+    # The platform takes true or nothing; a test environment may want to be made again.
+    assert properties["enablePurgeProtection"] is (
+        None if deployed.scenario == "existing" else True
+    )
     assert "accessPolicies" not in properties
     assert properties["enabledForTemplateDeployment"] is False
 
@@ -121,18 +151,39 @@ def test_a_second_deployment_overwrites_no_secret() -> None:
         if resource["type"] == "Microsoft.KeyVault/vaults/secrets" and not resource.get("existing")
     ]
 
-    assert len(secrets) == 3
+    assert len(secrets) == 4
     assert all(secret["@options"] == {"onlyIfNotExists": []} for secret in secrets)
 
 
 def test_logs_are_taken_by_identity_only(deployed: Deployment) -> None:
     component = deployed.only("Microsoft.Insights/components")["properties"]
-    workspace = deployed.only("Microsoft.OperationalInsights/workspaces")
+    workspaces = {
+        w["id"].lower(): w["properties"]
+        for w in deployed.of_type("Microsoft.OperationalInsights/workspaces")
+    }
 
     assert component["DisableLocalAuth"] is True
-    assert component["WorkspaceResourceId"] == workspace["id"]
-    assert workspace["properties"]["features"]["disableLocalAuth"] is True
-    assert workspace["properties"]["workspaceCapping"]["dailyQuotaGb"] >= 1
+    assert all(w["features"]["disableLocalAuth"] is True for w in workspaces.values())
+    if deployed.scenario != "existing":
+        capped = workspaces[component["WorkspaceResourceId"].lower()]
+        assert capped["workspaceCapping"]["dailyQuotaGb"] >= 1
+
+
+def test_the_audit_goes_where_strangers_cannot_fill_a_cap(deployed: Deployment) -> None:
+    logs = deployed.only("Microsoft.Insights/components")["properties"]["WorkspaceResourceId"]
+    audits = {
+        r["properties"]["workspaceId"].lower()
+        for r in deployed.of_type("Microsoft.Insights/diagnosticSettings")
+    }
+    (audit,) = audits
+    uncapped = [
+        w["id"].lower()
+        for w in deployed.of_type("Microsoft.OperationalInsights/workspaces")
+        if "workspaceCapping" not in w["properties"]
+    ]
+
+    assert audit != logs.lower()
+    assert uncapped == ([] if deployed.scenario == "existing" else [audit])
 
 
 SECRET = re.compile(
@@ -227,16 +278,14 @@ def test_without_a_private_network_there_is_none() -> None:
 
 
 def test_sign_in_covers_everything_but_what_strangers_must_reach(everything: Deployment) -> None:
-    (auth,) = [
-        r["properties"]
-        for r in everything.of_type("Microsoft.Web/sites/config")
-        if r["name"].endswith("/authsettingsV2")
-    ]
+    auth = sign_in_of(everything)
     rules = auth["globalValidation"]
     entra = auth["identityProviders"]["azureActiveDirectory"]
 
     assert auth["platform"]["enabled"] is True
     assert rules["requireAuthentication"] is True
+    # A program that follows a redirect would take the login page for an answer.
+    assert rules["unauthenticatedClientAction"] == "Return401"
     assert set(rules["excludedPaths"]) == {
         "/api/health",
         "/api/openapi.json",
@@ -246,6 +295,24 @@ def test_sign_in_covers_everything_but_what_strangers_must_reach(everything: Dep
     assert entra["registration"]["clientSecretSettingName"] in everything.settings
     assert "clientSecret" not in entra["registration"]
     assert auth["login"]["tokenStore"]["enabled"] is False
+
+
+def test_sign_in_takes_tokens_of_this_tenant_for_us_from_clients_that_are_listed(
+    everything: Deployment,
+) -> None:
+    entra = sign_in_of(everything)["identityProviders"]["azureActiveDirectory"]
+    client = entra["registration"]["clientId"]
+    azure_monitor = "461e8683-5575-4561-ac7f-899cc907d62a"
+
+    assert entra["validation"]["allowedAudiences"] == [client]
+    assert entra["validation"]["defaultAuthorizationPolicy"]["allowedApplications"] == [
+        client,
+        AZURE_CLI,
+        azure_monitor,
+    ]
+    assert everything.settings["WEBSITE_AUTH_AAD_ALLOWED_TENANTS"] == TENANT
+    assert TENANT in entra["registration"]["openIdIssuer"]
+    assert "/v2.0" in entra["registration"]["openIdIssuer"]
 
 
 def test_without_sign_in_the_platform_is_left_as_it_is() -> None:
@@ -260,8 +327,14 @@ def test_zones_are_all_or_nothing(everything: Deployment) -> None:
 
     assert everything.only("Microsoft.Web/serverfarms")["properties"]["zoneRedundant"] is True
     assert everything.only(STORAGE)["sku"]["name"] == "Standard_ZRS"
-    # One always-ready instance was asked for; over zones there must be two.
-    assert ready == [{"name": "http", "instanceCount": 2}]
+    # One always-ready instance of each was asked for; over zones there must be two.
+    assert ready == [
+        {"name": "http", "instanceCount": 2},
+        {"name": "function:sweep", "instanceCount": 2},
+    ]
+    scale = Deployment("default").only("Microsoft.Web/sites")["properties"]["functionAppConfig"]
+    assert scale["scaleAndConcurrency"]["alwaysReady"] == []
+    assert scale["scaleAndConcurrency"]["instanceMemoryMB"] == 2048
     assert Deployment("default").only("Microsoft.Web/serverfarms")["properties"] == {
         "reserved": True,
         "zoneRedundant": False,
@@ -284,22 +357,132 @@ def test_who_writes_and_who_reads_secrets_is_logged(deployed: Deployment) -> Non
         for r in deployed.of_type("Microsoft.Insights/diagnosticSettings")
     }
     writes = {"StorageWrite", "StorageDelete"}
+    # Nearly all writes to blobs are the host renewing its locks: only where that is asked for.
+    blobs = {"blobServices": writes} if deployed.scenario == "everything" else {}
 
     assert logged == {
-        "blobServices": writes,
+        **blobs,
         "queueServices": writes,
         "tableServices": writes,
         "vaults": {"AuditEvent"},
     }
 
 
-def test_the_budget_warns_the_same_people(deployed: Deployment) -> None:
-    budget = deployed.only("Microsoft.Consumption/budgets")["properties"]
-    people = deployed.only("Microsoft.Insights/actionGroups")["id"]
+def test_the_budget_warns_the_same_people() -> None:
+    for scenario in ("default", "everything"):
+        deployed = Deployment(scenario)
+        budget = deployed.only(BUDGETS)["properties"]
+        people = deployed.only("Microsoft.Insights/actionGroups")["id"]
 
-    assert budget["amount"] > 0
-    assert {n["thresholdType"] for n in budget["notifications"].values()} == {
-        "Forecasted",
-        "Actual",
+        assert budget["amount"] > 0
+        assert {n["thresholdType"] for n in budget["notifications"].values()} == {
+            "Forecasted",
+            "Actual",
+        }
+        assert all(n["contactGroups"] == [people] for n in budget["notifications"].values())
+
+
+BUDGETS = "Microsoft.Consumption/budgets"
+
+
+def provisioned(*scenarios: str) -> dict[str, dict[str, Any]]:
+    """What Azure holds after these deployments, one after the other, by type and name."""
+    options = {
+        resource["properties"]["timePeriod"]["startDate"]: resource.get("@options", {})
+        for found in templates_within(template("main"))
+        for resource in resources_of(found)
+        if resource["type"] == BUDGETS
     }
-    assert all(n["contactGroups"] == [people] for n in budget["notifications"].values())
+    assert options == {
+        "[parameters('thisMonth')]": {"onlyIfNotExists": []},
+        "[parameters('startsOn')]": {},
+    }
+    held: dict[str, dict[str, Any]] = {}
+    for scenario in scenarios:
+        deployed = Deployment(scenario)
+        for r in deployed.resources:
+            # The scenario with every option gives the start; the others make it only once.
+            is_once = r["type"] == BUDGETS and scenario != "everything"
+            if r["id"] not in held or not is_once:
+                held[r["id"]] = r
+    return held
+
+
+def test_provisioning_two_months_later_changes_no_budget_and_nothing_else() -> None:
+    """Azure refuses a budget whose start moves, and with it the whole deployment."""
+    assert provisioned("default", "later") == provisioned("default")
+    moved = [
+        (
+            now["type"],
+            [k for k in now["properties"] if now["properties"][k] != then["properties"][k]],
+        )
+        for now, then in zip(
+            Deployment("default").resources, Deployment("later").resources, strict=True
+        )
+        if now != then
+    ]
+    assert moved == [(BUDGETS, ["timePeriod"])]
+
+
+def test_a_budget_of_nothing_leaves_it_out() -> None:
+    """A new subscription, or an offer without Cost Management, can have none."""
+    assert Deployment("existing").of_type(BUDGETS) == []
+
+
+def test_what_is_there_already_is_used_and_not_made() -> None:
+    existing = Deployment("existing")
+    app = existing.only("Microsoft.Web/sites")
+    network = "/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-spoke/subnets/"
+
+    for kind in (
+        "Microsoft.Resources/resourceGroups",
+        "Microsoft.OperationalInsights/workspaces",
+        "Microsoft.Network/virtualNetworks",
+        "Microsoft.Network/networkSecurityGroups",
+        "Microsoft.Network/privateDnsZones",
+        "Microsoft.Network/privateDnsZones/virtualNetworkLinks",
+    ):
+        assert existing.of_type(kind) == [], kind
+    assert "/resourceGroups/rg-identity-prod/" in app["id"]
+    assert app["properties"]["virtualNetworkSubnetId"].endswith(f"{network}relink")
+    for endpoint in existing.of_type("Microsoft.Network/privateEndpoints"):
+        assert endpoint["properties"]["subnet"]["id"].endswith(f"{network}endpoints")
+    zones = [
+        config["properties"]["privateDnsZoneId"]
+        for group in existing.of_type("Microsoft.Network/privateEndpoints/privateDnsZoneGroups")
+        for config in group["properties"]["privateDnsZoneConfigs"]
+    ]
+    assert len(zones) == 4
+    assert all(
+        "rg-hub-dns/providers/Microsoft.Network/privateDnsZones/privatelink." in z for z in zones
+    )
+
+
+def test_names_and_tags_of_ones_own_are_used() -> None:
+    existing = Deployment("existing")
+
+    assert existing.only("Microsoft.Web/sites")["name"] == "func-contoso-relink"
+    assert existing.only(STORAGE)["name"] == "stcontosorelink"
+    assert existing.only("Microsoft.KeyVault/vaults")["name"] == "kv-contoso-relink"
+    for r in existing.resources:
+        if r.get("location"):
+            assert r["tags"]["owner"] == "identity-team", r["id"]
+            assert r["tags"]["costCenter"] == "4711"
+            assert r["tags"]["azd-env-name"] == "test", "azd's own tag cannot be overwritten"
+
+
+def test_the_way_out_has_an_address_of_its_own_where_that_is_wanted(everything: Deployment) -> None:
+    network = everything.only("Microsoft.Network/virtualNetworks")
+    subnets = {s["name"]: s["properties"] for s in network["properties"]["subnets"]}
+    gateway = everything.only("Microsoft.Network/natGateways")
+
+    assert subnets["app"]["natGateway"] == {"id": gateway["id"]}
+    assert everything.only("Microsoft.Network/publicIPAddresses")["sku"] == {"name": "Standard"}
+
+
+def test_the_rule_that_the_platform_makes_by_itself_is_taken_over(deployed: Deployment) -> None:
+    """Under another name there would be two, and one would tell nobody."""
+    rule = deployed.only("Microsoft.AlertsManagement/smartDetectorAlertRules")
+    component = deployed.only("Microsoft.Insights/components")["name"]
+
+    assert rule["name"] == f"Failure Anomalies - {component}"

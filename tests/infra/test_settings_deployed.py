@@ -7,6 +7,9 @@ import pytest
 
 from local.bicep import ROOT
 from shared.config import Settings
+from shared.domain.messages import LONGEST_EVENT
+from shared.domain.requests import LONGEST_REQUEST
+from shared.use_cases.receive_webhook import LONGEST_WEBHOOK
 
 from .templates import MAIN_SCENARIOS, Deployment
 
@@ -18,6 +21,8 @@ HOST_READS = {
     "ResetStorage__credential": "the queue triggers' half of the connection",
     "APPLICATIONINSIGHTS_CONNECTION_STRING": "where logs go",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "by which identity",
+    "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": "how much of a body it reads at all",
+    "WEBSITE_AUTH_AAD_ALLOWED_TENANTS": "whose tokens sign-in takes",
     "OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID": "sign-in without a client secret",
 }
 # Read by the app, and not for a deployment to set.
@@ -77,6 +82,7 @@ def resolved(settings: Mapping[str, str]) -> dict[str, str]:
         # Without senders: what the template puts into the vault at first.
         "WEBHOOK_SECRETS": json.dumps({name: ["0123456789abcdef" * 2] for name in senders}),
         "NOTIFIERS": "{}",
+        "NOTIFIER_SECRETS": "{}",
         "HEALTH_KEY": "0f9d7c1e-3c52-4d55-9a51-8f2b1c0d9e7a",
         "PUBLIC_URL": "https://func-relink.azurewebsites.net",
         "ResetStorage__queueServiceUri": "https://st.queue.core.windows.net/",
@@ -135,10 +141,19 @@ def test_a_deployment_has_no_bad_setting(deployed: Deployment) -> None:
 
 def test_no_setting_that_flex_forbids_is_set(deployed: Deployment) -> None:
     assert not NOT_ON_FLEX & deployed.settings.keys()
-    assert not [n for n in deployed.settings if n.startswith(("WEBSITE_", "FUNCTIONS_"))]
+    reserved = {n for n in deployed.settings if n.startswith(("WEBSITE_", "FUNCTIONS_"))}
+    assert reserved <= HOST_READS.keys()
 
 
-@pytest.mark.parametrize("name", ["WEBHOOK_SECRETS", "NOTIFIERS", "HEALTH_KEY"])
+def test_a_body_is_cut_off_where_the_app_would_refuse_it(deployed: Deployment) -> None:
+    """The host reads a body whole before the app sees it: by default up to 100 MB."""
+    limit = int(deployed.settings["FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"])
+    longest = max(LONGEST_WEBHOOK, LONGEST_REQUEST, LONGEST_EVENT)
+
+    assert longest < limit <= 2 * longest
+
+
+@pytest.mark.parametrize("name", ["WEBHOOK_SECRETS", "NOTIFIERS", "NOTIFIER_SECRETS", "HEALTH_KEY"])
 def test_what_is_secret_is_a_reference_into_the_vault(deployed: Deployment, name: str) -> None:
     assert "@Microsoft.KeyVault(SecretUri=" in deployed.settings[name]
     assert "vaultUri" in deployed.settings[name]

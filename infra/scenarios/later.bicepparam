@@ -1,0 +1,20 @@
+// The default, provisioned again two months later: what differs would be changed.
+using '../main.bicep'
+
+param environmentName = 'test'
+param location = 'westeurope'
+param alertEmails = ['identity-team@example.com']
+param thisMonth = '2027-02-01'
+param settings = {
+  RESET_TARGETS: '{"salesforce-prod": {"servicePrincipalId": "8e6c3c1d-4b7a-4c52-9f0e-2a1d5b9c7e31"}}'
+  RESETS_ENABLED: 'false'
+  RESET_DAILY_BUDGET: '10'
+  RESET_MAX_AGE: 'P3D'
+  APPROVAL_EXPIRY: 'P1D'
+  FOLLOW_UP_INTERVAL: 'PT5M'
+  RESET_RETENTION: 'P400D'
+  SWEEP_SCHEDULE: '0 * * * * *'
+  REMEDIATION_SCHEDULE: '0 */15 * * * *'
+  WEBHOOK_SENDERS: '{}'
+  GRAPH_ENDPOINT: 'https://graph.microsoft.com'
+}
