@@ -109,7 +109,8 @@ def identity_credential(settings: Settings, client_id: str) -> Any:
     identity = import_module("azure.identity.aio")
     if settings.managed_identity:
         return identity.ManagedIdentityCredential(client_id=client_id or None)
-    return identity.AzureCliCredential()
+    # The tenant of the deployment: az may be signed in to another, where no target exists.
+    return identity.AzureCliCredential(tenant_id=os.environ.get("AZURE_TENANT_ID", ""))
 
 
 def storage_clients(

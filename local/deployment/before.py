@@ -1,29 +1,34 @@
 """
 `python -m local.deployment.before`: the last look before code goes out.
 
-Settings, every target's job through the app's own Graph gateway (as the signed-in engineer), and
-the permissions of the app's identity. What is wrong stops; what is missing is said.
+Settings, every target's job through the app's own Graph gateway (as the signed-in engineer), the
+permissions of the app's identity, and whether a restart is on its way. What is wrong stops; what
+is missing is said.
 """
 
 import asyncio
 import os
+import secrets
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping
 
 from local.bicep import ROOT
 from local.deployment import permissions
-from local.deployment.directory import Directory, DirectoryError, signed_in
+from local.deployment.azure import FunctionApp
+from local.deployment.directory import DirectoryError, signed_in
+from local.deployment.drain import OVERRIDE, Drain
+from local.deployment.permissions import Opened
 from local.deployment.report import Line, Verdict, conclude
 from local.deployment.settings import app_settings
 from local.deployment.settings import check as check_settings
-from shared.bootstrap import LazyGraph
-from shared.config import Settings
+from shared.adapters.table_store import TableStore
+from shared.bootstrap import LazyGraph, storage_clients
+from shared.config import Settings, Storage
 from shared.domain.catalogue import Target
 from shared.domain.errors import GraphError, Rejected
 from shared.domain.ports import Graph
+from shared.names import IDS_TABLE, RESETS_TABLE
 
-Opened = Callable[[str], AbstractAsyncContextManager[Directory]]
 _NO_RIGHTS = frozenset({401, 403})
 
 
@@ -71,6 +76,32 @@ async def _permissions(
     return lines
 
 
+async def drained(environ: Mapping[str, str]) -> list[Line]:
+    """Wait until nothing is being sent, before the deployment ends what is running."""
+    what = "restarts under way"
+    app = FunctionApp.of(environ)
+    storage = Storage(
+        queue_uri=environ.get("RELINK_QUEUE_URI", ""), table_uri=environ.get("RELINK_TABLE_URI", "")
+    )
+    if environ.get(OVERRIDE) == "true":
+        says = f"{OVERRIDE} is true: what is being sent is cut short"
+        return [Line(verdict=Verdict.NOT_CHECKED, what=what, says=says)]
+    if app is None or not storage.table_uri:
+        return []
+    if environ.get("RELINK_STORAGE_IS_PUBLIC", "true").lower() == "false":
+        says = "storage answers in its virtual network only; see that nothing is `sending` there"
+        return [Line(verdict=Verdict.NOT_CHECKED, what=what, says=says)]
+    settings = Settings.from_environ(app_settings(environ), app_dir=ROOT)
+    tables, queues = storage_clients(settings, storage)
+    async with tables, queues:
+        store = TableStore(
+            tables.get_table_client(RESETS_TABLE),
+            tables.get_table_client(IDS_TABLE),
+            new_id=secrets.token_hex,
+        )
+        return [await Drain(app=app, store=store).run()]
+
+
 async def run(environ: Mapping[str, str]) -> int:
     settings = Settings.from_environ(app_settings(environ), app_dir=ROOT)
     if settings.problems:
@@ -78,11 +109,14 @@ async def run(environ: Mapping[str, str]) -> int:
         return conclude(check_settings(environ))
     gateway = await LazyGraph(settings)()
     try:
-        return conclude(await check(environ, graph=gateway, directory=signed_in))
+        lines = await check(environ, graph=gateway, directory=signed_in)
     finally:
         await gateway.close()  # type: ignore[attr-defined]  # the port has no end, the adapter has
+    if not any(line.verdict is Verdict.WRONG for line in lines):
+        lines += await drained(environ)
+    return conclude(lines)
 
 
 if __name__ == "__main__":
-    print("Before the deployment:")
+    print("Before the deployment:", flush=True)
     sys.exit(asyncio.run(run(os.environ)))

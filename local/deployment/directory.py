@@ -6,6 +6,7 @@ must not be able to do it.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -44,7 +45,7 @@ class Directory:
     async def permissions(self, principal_id: str) -> frozenset[str]:
         """Return the names of the Graph application permissions that the identity holds."""
         names = {role_id: name for name, role_id in (await self._app_roles()).items()}
-        rows = await self._pages(f"servicePrincipals/{principal_id}/appRoleAssignments")
+        rows = await self.pages(f"servicePrincipals/{principal_id}/appRoleAssignments")
         held = (row["appRoleId"] for row in rows if row["resourceId"] == self._graph_id)
         return frozenset(names[role_id] for role_id in held if role_id in names)
 
@@ -53,7 +54,7 @@ class Directory:
         roles = await self._app_roles()
         if permission not in roles:
             raise DirectoryError(f"Microsoft Graph has no application permission {permission}")
-        await self._change(
+        await self.change(
             f"servicePrincipals/{self._graph_id}/appRoleAssignedTo",
             {
                 "principalId": principal_id,
@@ -64,19 +65,19 @@ class Directory:
 
     async def owners(self, service_principal_id: str) -> frozenset[str]:
         """Return the object ids of the owners of an enterprise application."""
-        rows = await self._pages(f"servicePrincipals/{service_principal_id}/owners?$select=id")
+        rows = await self.pages(f"servicePrincipals/{service_principal_id}/owners?$select=id")
         return frozenset(row["id"] for row in rows)
 
     async def make_owner(self, service_principal_id: str, principal_id: str) -> None:
         """https://learn.microsoft.com/graph/api/serviceprincipal-post-owners."""
         reference = self._client.base_url.join(f"directoryObjects/{principal_id}")
-        await self._change(
+        await self.change(
             f"servicePrincipals/{service_principal_id}/owners/$ref", {"@odata.id": str(reference)}
         )
 
     async def _app_roles(self) -> dict[str, str]:
         if not self._roles:
-            found = await self._get(
+            found = await self.read(
                 f"servicePrincipals(appId='{GRAPH_APP_ID}')?$select=id,appRoles"
             )
             self._graph_id = found["id"]
@@ -87,22 +88,34 @@ class Directory:
             }
         return self._roles
 
-    async def _pages(self, path: str) -> list[dict[str, Any]]:
+    async def pages(self, path: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         while path:
-            page = await self._get(path)
+            page = await self.read(path)
             rows += page["value"]
             path = page.get("@odata.nextLink", "")
         return rows
 
-    async def _get(self, path: str) -> dict[str, Any]:
+    async def read(self, path: str) -> dict[str, Any]:
         answer = await self._asked("GET", path)
         if answer.status_code != httpx.codes.OK:
             raise _error(answer)
         found: dict[str, Any] = answer.json()
         return found
 
-    async def _change(self, path: str, body: dict[str, str]) -> None:
+    async def upsert(self, path: str, body: dict[str, Any]) -> None:
+        """
+        Make what the key in *path* names, or change it.
+
+        https://learn.microsoft.com/graph/api/application-upsert
+        """
+        answer = await self._asked(
+            "PATCH", path, json=body, headers={"Prefer": "create-if-missing"}
+        )
+        if not answer.is_success:
+            raise _error(answer)
+
+    async def change(self, path: str, body: dict[str, Any]) -> None:
         """
         Post until the identity is known everywhere: a fresh one is not, for some seconds.
 
@@ -119,9 +132,9 @@ class Directory:
             await self._sleep(wait)
         raise _error(answer)
 
-    async def _asked(self, method: str, path: str, **body: Any) -> httpx.Response:
+    async def _asked(self, method: str, path: str, **more: Any) -> httpx.Response:
         try:
-            return await self._client.request(method, path, **body)
+            return await self._client.request(method, path, **more)
         except httpx.HTTPError as error:
             raise DirectoryError(f"Microsoft Graph cannot be reached: {error!r}") from error
 
@@ -141,7 +154,8 @@ def _error(answer: httpx.Response) -> DirectoryError:
 @asynccontextmanager
 async def signed_in(endpoint: str) -> AsyncIterator[Directory]:
     """The directory as the person sees it who did `az login`."""
-    async with AzureCliCredential() as credential:
+    # The tenant of the deployment, which need not be the one that az is signed in to at the moment.
+    async with AzureCliCredential(tenant_id=os.environ.get("AZURE_TENANT_ID", "")) as credential:
         try:
             token = await credential.get_token(f"{endpoint}/.default")
         except Exception as error:

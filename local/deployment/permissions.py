@@ -10,7 +10,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,13 +21,19 @@ from local.deployment.report import Line, Verdict, conclude
 from local.deployment.settings import app_settings
 from shared.config import Settings
 
+Opened = Callable[[str], AbstractAsyncContextManager[Directory]]
+"""Opens the directory of the Graph at an address."""
+
 TENANT: Final = "Synchronization.ReadWrite.All"
 OWNED: Final = "Application.ReadWrite.OwnedBy"
+
+GRANTS: Final = "GRANT_GRAPH_PERMISSIONS"
+"""`true`: the hook after provisioning grants what is missing, where the deployer may."""
 
 OPTIONAL: Final[Mapping[str, tuple[str, str]]] = {
     "GRAPH_READ_PROVISIONING_LOGS": (
         "ProvisioningLog.Read.All",
-        "the timer cannot see links to accounts that no longer exist (remediate.staleLinks)",
+        "links can be seen neither before nor after, nor stale ones (remediate.staleLinks)",
     ),
     "GRAPH_READ_AUDIT_LOGS": (
         "AuditLog.Read.All",
@@ -34,7 +41,11 @@ OPTIONAL: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "GRAPH_READ_USERS": (
         "User.Read.All",
-        "nothing that this version does",
+        "a subject must be given by object id, and its matching attributes are not shown",
+    ),
+    "GRAPH_READ_LINKS": (
+        "SynchronizationMetadata.Read.All",
+        "the stored link of one account (objectConnections, beta) cannot be read",
     ),
 }
 """Switch -> permission, and what is missing without it."""
@@ -48,6 +59,11 @@ class Wanted:
     permissions: tuple[str, ...]
     owned: Mapping[str, str] = field(default_factory=dict)
     """Alias -> service principal; only with Application.ReadWrite.OwnedBy."""
+
+    @property
+    def access(self) -> str:
+        """The one permission without which no job can be read."""
+        return self.permissions[0]
 
 
 def wanted(environ: Mapping[str, str]) -> Wanted:
@@ -114,17 +130,42 @@ def _without(permission: str) -> str:
 
 
 HOW: Final = (
-    "To grant it, as Privileged Role Administrator: infra/hooks/permissions.sh, or by infra/graph "
-    "(docs/operate/deploy.md, step 5)."
+    "to grant it, as Privileged Role Administrator: python infra/hooks/permissions.py, or by "
+    "infra/graph (docs/operate/deploy.md, step 5)"
 )
+
+
+def endpoint(environ: Mapping[str, str]) -> str:
+    return environ.get("GRAPH_ENDPOINT") or "https://graph.microsoft.com"
+
+
+async def after_provisioning(environ: Mapping[str, str], opened: Opened) -> list[Line]:
+    """
+    Look, and grant where that is asked for; nothing of it makes a provisioning red.
+
+    Before code goes out no token was spent, so that a grant made now counts at once.
+    """
+    what = "permissions in Microsoft Graph"
+    try:
+        wish = wanted(environ)
+        if not wish.principal_id:
+            raise DirectoryError("RELINK_IDENTITY_PRINCIPAL_ID: missing; provision first")
+        grants = environ.get(GRANTS, "") == "true"
+        async with opened(endpoint(environ)) as directory:
+            lines = await (grant if grants else look)(directory, wish)
+    except DirectoryError as error:
+        return [Line(verdict=Verdict.NOT_CHECKED, what=what, says=str(error))]
+    if any(line.verdict is Verdict.MISSING for line in lines):
+        says = f"{HOW}. Best before code is deployed: a token without it lasts about a day"
+        lines.append(Line(verdict=Verdict.MISSING, what="how", says=says))
+    return lines
 
 
 async def run(environ: Mapping[str, str], *, only_show: bool) -> int:
     wish = wanted(environ)
     if not wish.principal_id:
         raise DirectoryError("RELINK_IDENTITY_PRINCIPAL_ID: missing; provision first")
-    endpoint = environ.get("GRAPH_ENDPOINT") or "https://graph.microsoft.com"
-    async with signed_in(endpoint) as directory:
+    async with signed_in(endpoint(environ)) as directory:
         lines = await (look if only_show else grant)(directory, wish)
     conclude(lines)
     if any(line.verdict is Verdict.MISSING for line in lines):
@@ -154,6 +195,9 @@ def environment() -> Mapping[str, str]:
 
 
 def main() -> int:
+    if "--after-provisioning" in sys.argv[1:]:
+        # azd has put its environment into this process.
+        return conclude(asyncio.run(after_provisioning(os.environ, signed_in)))
     try:
         return asyncio.run(run(environment(), only_show="--show" in sys.argv[1:]))
     except DirectoryError as error:

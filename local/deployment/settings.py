@@ -42,15 +42,57 @@ NEEDED: Final[Mapping[str, str]] = {
 
 ONE_OF: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(
-        ("ALERTS_ON", "PRIVATE_NETWORK", "ZONE_REDUNDANT", "LOCK_STORAGE", "AUDIT_ACCESS"),
+        (
+            "ALERTS_ON",
+            "AUDIT_ACCESS",
+            "AUDIT_BLOBS",
+            "FORBID_PUBLISHING_CREDENTIALS",
+            "LOCK_STORAGE",
+            "NAT_GATEWAY",
+            "PRIVATE_NETWORK",
+            "PURGE_PROTECTION",
+            "RESOURCE_GROUP_EXISTS",
+            "SIGN_IN_REQUIRED",
+            "ZONE_REDUNDANT",
+        ),
         ("true", "false"),
     ),
     "RESETS_ENABLED": ("true", "false", ""),
     "INSTANCE_MEMORY_MB": ("512", "2048", "4096"),
     "REMEDIATION_MAY_BE_SILENT": ("PT30M", "PT45M", "PT1H", "PT2H", "PT6H", "P1D", "P2D"),
-    "AZURE_PRINCIPAL_TYPE": ("User", "Group", "ServicePrincipal"),
+    "AZURE_PRINCIPAL_TYPE": ("", "User", "Group", "ServicePrincipal"),
 }
 """What the template takes where it is given; the platform would say so only in its own words."""
+
+NUMBERS: Final[Mapping[str, tuple[int, int]]] = {
+    "ALWAYS_READY_HTTP": (0, 1000),
+    "ALWAYS_READY_SWEEP": (0, 1000),
+    "AUDIT_RETENTION_DAYS": (30, 730),
+    "LOG_DAILY_QUOTA_GB": (1, 4000),
+    "LOG_RETENTION_DAYS": (30, 730),
+    "MAXIMUM_INSTANCE_COUNT": (1, 1000),
+    "MONTHLY_BUDGET": (0, 1_000_000),
+}
+"""Least and most of what the template takes as a number."""
+
+NAMES: Final = frozenset(
+    {
+        "actionGroup",
+        "app",
+        "auditWorkspace",
+        "budget",
+        "component",
+        "identity",
+        "network",
+        "plan",
+        "storage",
+        "vault",
+        "workspace",
+    }
+)
+"""What RESOURCE_NAMES may name."""
+
+_FEW_INSTANCES: Final = 40
 
 # Where the template puts an address that only Azure knows, or a reference into the vault.
 _LATER: Final[Mapping[str, str]] = {
@@ -97,12 +139,13 @@ def check(environ: Mapping[str, str]) -> list[Line]:
         for name, allowed in ONE_OF.items()
         if environ.get(name, allowed[0]) not in allowed
     ]
+    lines += [*_numbers(environ), *_names(environ), *_network(environ)]
     settings = Settings.from_environ(app_settings(environ), app_dir=ROOT)
     for problem in settings.problems:
         name, _, says = problem.partition(": ")
         if name not in missing:
             lines.append(Line(verdict=Verdict.WRONG, what=name, says=says.replace("\n", " ")))
-    if not lines:
+    if not any(line.verdict is Verdict.WRONG for line in lines):
         targets = ", ".join(sorted(settings.catalogue or {}))
         lines.append(Line(verdict=Verdict.GOOD, what="settings", says=f"targets: {targets}"))
         if not settings.enabled:
@@ -122,6 +165,58 @@ def check(environ: Mapping[str, str]) -> list[Line]:
             )
         )
     return [*lines, *_senders(environ)]
+
+
+def _wrong(name: str, says: str) -> Line:
+    return Line(verdict=Verdict.WRONG, what=name, says=says)
+
+
+def _numbers(environ: Mapping[str, str]) -> list[Line]:
+    lines = []
+    for name, (least, most) in NUMBERS.items():
+        value = environ.get(name, str(least))
+        if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
+            lines.append(_wrong(name, f"{value!r} is no number from {least} to {most}"))
+        elif name == "MAXIMUM_INSTANCE_COUNT" and name in environ and int(value) < _FEW_INSTANCES:
+            says = "some regions refuse fewer than 40; leave it out if provisioning fails"
+            lines.append(Line(verdict=Verdict.NOT_CHECKED, what=name, says=says))
+    return lines
+
+
+def _names(environ: Mapping[str, str]) -> list[Line]:
+    """RESOURCE_NAMES and RESOURCE_TAGS: what a typing mistake would leave unused."""
+    lines = []
+    for variable in ("RESOURCE_NAMES", "RESOURCE_TAGS"):
+        try:
+            found = json.loads(environ.get(variable, "") or "{}")
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
+            lines.append(_wrong(variable, 'must be a JSON object of texts, {"name": "value"}'))
+        elif variable == "RESOURCE_NAMES" and (unknown := found.keys() - NAMES):
+            says = f"{', '.join(sorted(unknown))} is none of {', '.join(sorted(NAMES))}"
+            lines.append(_wrong(variable, says))
+    if environ.get("RESOURCE_GROUP_EXISTS") == "true" and not environ.get("RESOURCE_GROUP_NAME"):
+        lines.append(_wrong("RESOURCE_GROUP_NAME", "missing; give the group that exists"))
+    logs, audit = environ.get("LOG_WORKSPACE_ID", ""), environ.get("AUDIT_WORKSPACE_ID", "")
+    if logs and logs.lower() == audit.lower():
+        says = "is LOG_WORKSPACE_ID as well; whoever fills that one would silence the audit"
+        lines.append(_wrong("AUDIT_WORKSPACE_ID", says))
+    return lines
+
+
+def _network(environ: Mapping[str, str]) -> list[Line]:
+    subnets = [environ.get(name, "") for name in ("APP_SUBNET_ID", "ENDPOINT_SUBNET_ID")]
+    lines = []
+    if any(subnets) and not all(subnets):
+        lines.append(_wrong("APP_SUBNET_ID", "give ENDPOINT_SUBNET_ID as well, or neither"))
+    if any(subnets) and environ.get("PRIVATE_NETWORK") != "true":
+        lines.append(_wrong("PRIVATE_NETWORK", "must be true where a subnet is given"))
+    dns = environ.get("PRIVATE_DNS", "own")
+    if dns not in {"own", "none"} and not dns.startswith("/subscriptions/"):
+        says = f"{dns!r} is neither own, none nor the id of a resource group (/subscriptions/…)"
+        lines.append(_wrong("PRIVATE_DNS", says))
+    return lines
 
 
 def _list(allowed: tuple[str, ...]) -> str:

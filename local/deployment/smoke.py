@@ -1,18 +1,19 @@
 """
-`python -m local.deployment.smoke`: one dry run through the deployed app.
+Send one dry run through the deployed app, and ask it how it is.
 
 A message onto the queue as another service would send it; then the rows are read until the reset
 has ended as a preview. A dry run restarts nothing.
 """
 
 import asyncio
+import base64
 import json
-import os
+import re
 import secrets
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 import httpx
@@ -20,15 +21,16 @@ from azure.core.exceptions import AzureError, HttpResponseError
 from azure.storage.queue.aio import QueueServiceClient
 
 from local.bicep import ROOT
-from local.deployment.report import Line, Verdict, conclude
+from local.deployment.report import Line, Verdict
 from local.deployment.settings import app_settings
 from shared.adapters.table_store import TableStore
 from shared.bootstrap import storage_clients
 from shared.config import Settings, Storage
 from shared.domain.errors import StorageUnavailable
-from shared.domain.ports import Store
+from shared.domain.ports import Heartbeats, Store
 from shared.domain.reset import ENDED, Reset, State
 from shared.names import IDS_TABLE, RESETS_QUEUE, RESETS_TABLE
+from shared.use_cases.sweep import HEARTBEAT
 
 TAKES_AT_MOST: Final = 600.0
 """A new role assignment takes minutes to be known everywhere, and the first start is a cold one."""
@@ -103,6 +105,10 @@ class Smoke:
         return seen
 
 
+# What the gateway says of 401 and 403: shared/adapters/graph/errors.py.
+_NO_RIGHTS: Final = re.compile(r"\b(401|403)\b")
+
+
 def judge(what: str, reset: Reset | None) -> Line:
     if reset is None:
         says = (
@@ -111,6 +117,9 @@ def judge(what: str, reset: Reset | None) -> Line:
         )
         return Line(verdict=Verdict.WRONG, what=what, says=says)
     says = f"{reset.state}, {reset.detail}"
+    if reset.state is not State.PREVIEWED and _NO_RIGHTS.search(reset.detail):
+        # Not wrong by itself: the grant is somebody else's, and a token lasts about a day.
+        return Line(verdict=Verdict.MISSING, what=what, says=says)
     if reset.state is not State.PREVIEWED or not reset.before:
         # A preview without the job as it was: Microsoft Graph was not asked, or gave nothing.
         return Line(verdict=Verdict.WRONG, what=what, says=says)
@@ -131,38 +140,77 @@ async def health(url: str) -> Line:
     return Line(verdict=Verdict.GOOD if good else Verdict.WRONG, what="health", says=says)
 
 
-async def run(environ: Mapping[str, str]) -> int:
+async def forged_sign_in(url: str) -> Line:
+    """See that the platform takes away an identity header that a caller made up."""
+    what = "a forged sign-in"
+    made_up = {"auth_typ": "aad", "claims": [{"typ": "preferred_username", "val": "forged"}]}
+    header = base64.b64encode(json.dumps(made_up).encode()).decode()
+    try:
+        async with httpx.AsyncClient(timeout=60) as client:
+            answer = await client.get(
+                f"{url}/api/resets/forged-sign-in/page", headers={"x-ms-client-principal": header}
+            )
+    except httpx.HTTPError as error:
+        return Line(verdict=Verdict.NOT_CHECKED, what=what, says=f"no answer ({error!r})")
+    if answer.status_code in _TURNED_AWAY:
+        says = f"turned away ({answer.status_code})"
+        return Line(verdict=Verdict.GOOD, what=what, says=says)
+    says = (
+        f"answered {answer.status_code}: anybody may call themselves anybody. Switch sign-in off "
+        "(azd env set SIGN_IN_CLIENT_ID '', azd provision), or set SIGN_IN_REQUIRED=true"
+    )
+    return Line(verdict=Verdict.WRONG, what=what, says=says)
+
+
+_TURNED_AWAY: Final = frozenset({301, 302, 401, 403})
+
+
+async def timer(store: Heartbeats, *, since: datetime, within: float = 240.0) -> Line:
+    """Wait for a heartbeat of the sweep: an HTTP answer proves nothing about timers."""
+    what, deadline = "the sweep's timer", time.monotonic() + within
+    while True:
+        try:
+            beat = await store.last_beat(HEARTBEAT)
+        except StorageUnavailable as error:
+            return Line(verdict=Verdict.NOT_CHECKED, what=what, says=str(error))
+        if beat is not None and beat >= since:
+            return Line(verdict=Verdict.GOOD, what=what, says=f"ran at {beat:%H:%M:%S} UTC")
+        if time.monotonic() > deadline:
+            says = (
+                "has not run since the deployment. See the runbook, sweep-silent; "
+                "ALWAYS_READY_SWEEP=1 keeps an instance for it"
+            )
+            return Line(verdict=Verdict.WRONG, what=what, says=says)
+        await asyncio.sleep(LOOKS_EVERY)
+
+
+async def dry_run(environ: Mapping[str, str]) -> list[Line]:
     if environ.get("RELINK_STORAGE_IS_PUBLIC", "true").lower() == "false":
         says = (
-            "storage answers in its virtual network only; run infra/hooks/postdeploy.sh there, "
+            "storage answers in its virtual network only; run infra/hooks/postdeploy.py there, "
             "with RELINK_STORAGE_IS_PUBLIC=true"
         )
-        return conclude([Line(verdict=Verdict.NOT_CHECKED, what="dry run", says=says)])
+        return [Line(verdict=Verdict.NOT_CHECKED, what="dry run", says=says)]
     settings = Settings.from_environ(app_settings(environ), app_dir=ROOT)
     storage = Storage(
         queue_uri=environ.get("RELINK_QUEUE_URI", ""), table_uri=environ.get("RELINK_TABLE_URI", "")
     )
     if not settings.catalogue or not storage.queue_uri or not storage.table_uri:
         says = "RESET_TARGETS, RELINK_QUEUE_URI or RELINK_TABLE_URI is missing; provision first"
-        return conclude([Line(verdict=Verdict.WRONG, what="dry run", says=says)])
+        return [Line(verdict=Verdict.WRONG, what="dry run", says=says)]
+    since = datetime.now(UTC)
     tables, queues = storage_clients(settings, storage)
     async with tables, queues:
+        store = TableStore(
+            tables.get_table_client(RESETS_TABLE),
+            tables.get_table_client(IDS_TABLE),
+            new_id=secrets.token_hex,
+        )
         smoke = Smoke(
             queues=queues,
-            store=TableStore(
-                tables.get_table_client(RESETS_TABLE),
-                tables.get_table_client(IDS_TABLE),
-                new_id=secrets.token_hex,
-            ),
+            store=store,
             target=environ.get("SMOKE_TARGET") or min(settings.catalogue),
             request_id=f"smoke-{secrets.token_hex(8)}",
         )
-        lines = [await smoke.run()]
-    if url := environ.get("RELINK_URL"):
-        lines.append(await health(url))
-    return conclude(lines)
-
-
-if __name__ == "__main__":
-    print("After the deployment (a dry run; at most ten minutes):")
-    sys.exit(asyncio.run(run(os.environ)))
+        line = await smoke.run()
+        return [line, await timer(store, since=since)]

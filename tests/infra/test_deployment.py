@@ -1,9 +1,7 @@
 """What runs around a deployment: hooks, the checks before, the dry run after."""
 
 import json
-import os
 import re
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -13,7 +11,7 @@ import pytest
 
 from local import processes
 from local.bicep import INFRA, ROOT
-from local.deployment import before, settings, smoke
+from local.deployment import before, permissions, settings, smoke
 from local.deployment.directory import Directory
 from local.deployment.permissions import TENANT
 from local.deployment.report import Line, Verdict, conclude
@@ -28,8 +26,6 @@ from tests.functional.stack import SALESFORCE, Stack, running, storage_and_graph
 
 from .tenant import IDENTITY, Tenant
 
-AZURE_YAML = (ROOT / "azure.yaml").read_text(encoding="utf-8")
-HOOKS = re.findall(r"^  (\w+):\n    shell: sh\n    run: \./(\S+)", AZURE_YAML, re.MULTILINE)
 ENVIRON = {
     "AZURE_ENV_NAME": "test",
     "AZURE_LOCATION": "westeurope",
@@ -41,61 +37,6 @@ ENVIRON = {
 
 def verdicts(lines: list[Line]) -> dict[str, Verdict]:
     return {line.what: line.verdict for line in lines}
-
-
-def test_azd_runs_our_hooks_before_and_after() -> None:
-    assert dict(HOOKS) == {
-        name: f"infra/hooks/{name}.sh" for name in ("preprovision", "predeploy", "postdeploy")
-    }
-    assert AZURE_YAML.count("run:") == len(HOOKS)
-
-
-@pytest.mark.parametrize("script", sorted((INFRA / "hooks").iterdir()), ids=lambda p: p.name)
-def test_every_hook_can_be_run_and_runs_what_there_is(script: Path) -> None:
-    text = script.read_text(encoding="utf-8")
-    (module,) = re.findall(r"python -m (\S+)", text)
-
-    assert os.access(script, os.X_OK)
-    assert text.startswith("#!/bin/sh\n")
-    assert (ROOT / (module.replace(".", "/") + ".py")).is_file()
-    subprocess.run(["sh", "-n", str(script)], check=True)
-
-
-def test_git_keeps_the_hooks_executable() -> None:
-    listed = subprocess.run(
-        ["git", "ls-files", "--stage", "infra/hooks"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if listed.returncode or not listed.stdout:
-        pytest.skip("no git checkout: the modes in it cannot be seen")
-
-    assert {line.split()[0] for line in listed.stdout.splitlines()} == {"100755"}
-
-
-@pytest.mark.parametrize(
-    ("changes", "code", "says"),
-    [
-        pytest.param({}, 0, "targets: salesforce-prod", id="good"),
-        pytest.param({"RESET_DAILY_BUDGET": "many"}, 1, "RESET_DAILY_BUDGET", id="bad"),
-        pytest.param({"RESET_TARGETS": ""}, 1, "RESET_TARGETS: missing", id="missing"),
-    ],
-)
-def test_the_hook_before_provisioning_stops_at_a_bad_setting(
-    changes: dict[str, str], code: int, says: str
-) -> None:
-    done = subprocess.run(
-        [INFRA / "hooks" / "preprovision.sh"],
-        env={**os.environ, **ENVIRON, **changes},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert done.returncode == code, done.stdout + done.stderr
-    assert says in done.stdout
 
 
 def test_the_check_reads_what_the_template_reads() -> None:
@@ -153,7 +94,7 @@ def test_the_check_knows_the_values_that_the_template_knows() -> None:
     }
 
     assert list(settings.ONE_OF["REMEDIATION_MAY_BE_SILENT"]) == allowed["remediationMayBeSilent"]
-    assert list(settings.ONE_OF["AZURE_PRINCIPAL_TYPE"]) == allowed["principalType"]
+    assert list(settings.ONE_OF["AZURE_PRINCIPAL_TYPE"]) == ["", *allowed["principalType"]]
 
 
 def test_a_connection_string_of_this_machine_has_no_part_in_it() -> None:
@@ -223,7 +164,7 @@ async def graph(url: str) -> AsyncIterator[GraphGateway]:
         await gateway.close()
 
 
-def directory_of(tenant: Tenant) -> before.Opened:
+def directory_of(tenant: Tenant) -> permissions.Opened:
     @asynccontextmanager
     async def opened(endpoint: str) -> AsyncIterator[Directory]:
         del endpoint
@@ -354,18 +295,53 @@ async def test_the_dry_run_fails_without_a_queue_and_without_an_app() -> None:
     assert "in time" in without_app.says
 
 
-async def test_storage_in_a_private_network_is_not_called_checked(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    code = await smoke.run({**ENVIRON, "RELINK_STORAGE_IS_PUBLIC": "false"})
+async def test_storage_in_a_private_network_is_not_called_checked() -> None:
+    (line,) = await smoke.dry_run({**ENVIRON, "RELINK_STORAGE_IS_PUBLIC": "false"})
 
-    assert code == 0
-    assert "not checked" in capsys.readouterr().out
+    assert line.verdict is Verdict.NOT_CHECKED
 
 
-async def test_a_smoke_test_without_addresses_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
-    assert await smoke.run(ENVIRON) == 1
-    assert "RELINK_QUEUE_URI" in capsys.readouterr().out
+async def test_a_smoke_test_without_addresses_is_wrong() -> None:
+    (line,) = await smoke.dry_run(ENVIRON)
+
+    assert line.verdict is Verdict.WRONG
+    assert "RELINK_QUEUE_URI" in line.says
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MAXIMUM_INSTANCE_COUNT", "0"),
+        ("LOG_RETENTION_DAYS", "7"),
+        ("MONTHLY_BUDGET", "-1"),
+        ("RESOURCE_NAMES", "{"),
+        ("RESOURCE_NAMES", '{"function": "func-x"}'),
+        ("RESOURCE_TAGS", '{"costCenter": 4711}'),
+        ("PRIVATE_DNS", "yes"),
+    ],
+)
+def test_a_value_that_the_template_cannot_take_is_named(name: str, value: str) -> None:
+    assert verdicts(settings.check({**ENVIRON, name: value}))[name] is Verdict.WRONG
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"APP_SUBNET_ID": "/x", "PRIVATE_NETWORK": "true"}, "APP_SUBNET_ID"),
+        ({"APP_SUBNET_ID": "/x", "ENDPOINT_SUBNET_ID": "/y"}, "PRIVATE_NETWORK"),
+        ({"LOG_WORKSPACE_ID": "/w", "AUDIT_WORKSPACE_ID": "/W"}, "AUDIT_WORKSPACE_ID"),
+        ({"RESOURCE_GROUP_EXISTS": "true"}, "RESOURCE_GROUP_NAME"),
+    ],
+)
+def test_what_goes_together_is_given_together(changes: dict[str, str], named: str) -> None:
+    assert verdicts(settings.check({**ENVIRON, **changes}))[named] is Verdict.WRONG
+
+
+def test_few_instances_are_a_warning() -> None:
+    few, enough = ({**ENVIRON, "MAXIMUM_INSTANCE_COUNT": n} for n in ("10", "40"))
+
+    assert verdicts(settings.check(few))["MAXIMUM_INSTANCE_COUNT"] is Verdict.NOT_CHECKED
+    assert "MAXIMUM_INSTANCE_COUNT" not in verdicts(settings.check(enough))
 
 
 @pytest.mark.parametrize(
