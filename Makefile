@@ -8,24 +8,26 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
+TOOLS := .local/tools
 AZURITE_READY := local/node_modules/.ready
 
 export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help setup check test unit soak month demo host azurite emulator request resend targets plan docs \
-  package lock bench bicep clean
+  package lock audit doctor bench bicep clean
 
 help: ## List the commands
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) $(AZURITE_READY) ## Create the virtual environment and install the storage emulator
 
-$(READY): requirements.txt requirements-dev.txt
+$(READY): requirements-dev.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
 	  sys.exit(0 if v == (3, 13) else f"Python 3.13 is needed (.python-version); {sys.executable} is {v[0]}.{v[1]}. Try make PYTHON=/path/to/python3.13")'
 	@echo "setting up $(VENV) (about half a minute)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(RUN) -m pip install -qq --disable-pip-version-check --no-warn-script-location -r requirements-dev.txt
+	@$(RUN) -m pip install -qq --disable-pip-version-check --no-warn-script-location \
+	  --require-hashes --no-deps -r requirements-dev.lock
 	@touch $@
 
 $(AZURITE_READY): local/package.json local/package-lock.json
@@ -80,11 +82,24 @@ targets: $(READY) ## List every provisioning job, with entries for RESET_TARGETS
 plan: $(READY) ## Say what would happen now to every target, and why; sends nothing (JSON=1)
 	@$(RUN) -m local.plan
 
-package: $(READY) ## Build dist/functionapp.zip, which deploys without a remote build
-	@$(RUN) -m local.package
+package: ## Build dist/functionapp.zip, which deploys without a remote build
+	@$(PYTHON) -s -m local.package
 
-lock: $(READY) ## Resolve the wheels of the package again and write the lock file
-	@$(RUN) -m local.package.lock
+lock: $(TOOLS)/.ready ## Resolve everything again and write the lock files
+	@$(TOOLS)/bin/python -m local.locks
+
+audit: $(TOOLS)/.ready ## Look for known vulnerabilities in everything that is locked
+	@for lock in requirements.lock requirements-dev.lock requirements-tools.lock; do \
+	  $(TOOLS)/bin/pip-audit --disable-pip --require-hashes --requirement $$lock; done
+
+$(TOOLS)/.ready: requirements-tools.lock
+	@$(PYTHON) -m venv --clear $(TOOLS)
+	@$(TOOLS)/bin/python -m pip install -qq --disable-pip-version-check \
+	  --require-hashes --no-deps -r $<
+	@touch $@
+
+doctor: ## Say what this machine has and lacks, each with the line that mends it
+	@$(PYTHON) -s -m local.doctor
 
 bench: $(READY) ## Measure start and package beside a baseline (ROUNDS, default 5)
 	@$(RUN) -m bench

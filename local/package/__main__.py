@@ -1,17 +1,29 @@
-"""`python -m local.package [TARGET]`: build the package and say what is in it."""
+"""
+`python -m local.package [TARGET] [--unpacked]`: build the package and say what is in it.
 
+Beside it lie the bill of materials and, where asked for, the same files in a folder, as azd takes
+them. Needs the standard library and pip alone.
+"""
+
+import argparse
+import shutil
 import sys
 import time
 import zlib
 from pathlib import Path
+from typing import Final
 
-from local.package.archive import Measure, write
+from local.package import sbom
+from local.package.archive import Measure, unpack, write
 from local.package.build import ROOT, build
 from local.package.errors import PackageError
 from local.package.parts import LISTED, table
 
+DIST: Final = ROOT / "dist"
+FOLDER: Final = DIST / "app"
 
-def main(target: Path) -> int:
+
+def main(target: Path, *, unpacked: bool) -> int:
     started = time.perf_counter()
     try:
         package = build(say=lambda words: print(f"  {words}", flush=True))
@@ -20,6 +32,8 @@ def main(target: Path) -> int:
         return 1
     target.parent.mkdir(parents=True, exist_ok=True)
     write(package.files, target)
+    bill = target.with_suffix(".cdx.json")
+    bill.write_text(sbom.document(package.files), encoding="utf-8")
     measure = Measure.of(target)
     print(table(measure, at_least=LISTED))
     print(
@@ -30,8 +44,27 @@ def main(target: Path) -> int:
     # The contents' digest is the same on every machine; the file's also depends on its zlib.
     print(f"contents sha256 {measure.digest}")
     print(f"file     sha256 {measure.file_digest} (zlib {zlib.ZLIB_RUNTIME_VERSION})")
+    if unpacked:
+        lay_out(target, FOLDER)
     return 0
 
 
-arguments = [Path(argument) for argument in sys.argv[1:]]
-sys.exit(main(*arguments or [ROOT / "dist" / "functionapp.zip"]))
+def lay_out(package: Path, folder: Path) -> None:
+    """Unpack *package* for azd, which zips a folder and takes no zip."""
+    shutil.rmtree(folder, ignore_errors=True)
+    unpack(package, folder)
+    # Without a file of this name azd leaves out every __pycache__, and the bytecode with it.
+    (folder / ".funcignore").touch()
+    print(f"unpacked in {folder.relative_to(ROOT)}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m local.package", description=__doc__)
+    parser.add_argument("target", nargs="?", type=Path, default=DIST / "functionapp.zip")
+    parser.add_argument("--unpacked", action="store_true", help="also lay out dist/app, for azd")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    given = _arguments()
+    sys.exit(main(given.target, unpacked=given.unpacked))

@@ -35,7 +35,7 @@ PLATFORM: Final = (
 
 _HEADER: Final = (
     "# Written by `make lock` from requirements.txt: the wheels of dist/functionapp.zip.\n"
-    "# Not what a remote build takes: that one reads requirements.txt alone.\n"
+    "# The versions are those of requirements.lock; here is one wheel each, for the platform.\n"
 )
 _LINE: Final = re.compile(
     r"(?P<name>[\w.-]+)==(?P<version>\S+) --hash=sha256:(?P<hash>[0-9a-f]{64})"
@@ -78,12 +78,12 @@ def stale(requirements: str, locked: tuple[Locked, ...]) -> list[str]:
     return [f"{n}=={v}" for n, v in pins(requirements).items() if has.get(n) != v]
 
 
-def resolve(root: Path) -> str:
+def resolve(root: Path, constraints: Path) -> str:
     """Ask the registry once, for the platform; the text of a new lock file."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     command += ["--dry-run", "--ignore-installed", "--report=-", "--target=unused", *PLATFORM]
     done = subprocess.run(
-        [*command, f"--requirement={root / REQUIREMENTS}"],
+        [*command, f"--requirement={root / REQUIREMENTS}", f"--constraint={constraints}"],
         check=False,
         capture_output=True,
         text=True,
@@ -96,10 +96,3 @@ def resolve(root: Path) -> str:
         for item in json.loads(done.stdout)["install"]
     )
     return _HEADER + "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    project = Path(__file__).resolve().parents[2]
-    text = resolve(project)
-    (project / LOCK).write_text(text, encoding="utf-8")
-    print(f"{LOCK}: {len(read(text))} wheels")

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from local.package.reach import Library
 from local.package.sources import Import
 
-ROOTS = ("azure_functions_runtime", "function_app")
+ROOTS = ("azure_functions_runtime", "function_app", "azure.identity.aio")
+"""What a process runs: the worker, the app, and the identity that the first call needs."""
 
 
 def imported_at_start(library: Library, roots: Iterable[str] = ROOTS) -> frozenset[str]:

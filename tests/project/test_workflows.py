@@ -1,5 +1,6 @@
 """The GitHub workflows: checked by actionlint and zizmor, least permissions, actions by commit."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from local.deployment import github
 from local.processes import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -36,7 +38,7 @@ def zizmor(folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_actionlint_and_zizmor_find_nothing() -> None:
     folder = ROOT / ".github" / "workflows"
-    assert len(WORKFLOWS) == 2
+    assert {path.stem for path in WORKFLOWS} == {"azure-dev", "ci", "release"}
 
     for found in (actionlint(folder), zizmor(folder)):
         assert found.returncode == 0, found.stdout + found.stderr
@@ -71,10 +73,60 @@ def test_actions_are_pinned_by_commit_and_say_which_version_that_is(path: Path) 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_nothing_is_permitted_but_job_by_job_and_there_is_no_secret(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    permitted = set(re.findall(r"^ +([\w-]+): (?:read|write)\b", text, re.MULTILINE))
+    permitted = set(re.findall(r"^ +([\w-]+: (?:read|write))\b", text, re.MULTILINE))
+    # A release is written and signed; the others read, and sign in.
+    more = {"contents: write", "attestations: write"} if path.stem == "release" else set()
 
     assert re.search(r"^permissions: \{\}$", text, re.MULTILINE)
     assert text.count("\npermissions:") == 1
-    assert permitted <= {"contents", "id-token"}
-    assert "contents: write" not in text
+    assert permitted <= {"contents: read", "id-token: write"} | more
     assert "secrets." not in text
+
+
+def test_azd_finds_the_pipeline_by_its_name_and_it_runs_our_hooks() -> None:
+    text = (ROOT / ".github" / "workflows" / "azure-dev.yml").read_text(encoding="utf-8")
+
+    for hook in ("preprovision", "predeploy", "postdeploy"):
+        assert f"infra/hooks/{hook}.py" in text
+    # Without the flag the CLI has Python built on the platform.
+    assert "--build-remote false" in text
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_a_workflow_installs_nothing_without_hashes(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+
+    assert not re.search(r"\b(pip install|pipx|npm install|uvx|curl .*\| *sh)\b", text)
+
+
+def test_a_release_has_package_bill_provenance_and_notes() -> None:
+    text = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+
+    assert 'tags: ["v*.*.*"]' in text
+    for part in ("functionapp.zip", "functionapp.cdx.json", "attest-build-provenance", "notes.md"):
+        assert part in text
+
+
+def test_values_of_several_lines_reach_later_steps_whole() -> None:
+    catalogue = {"salesforce-prod": {"servicePrincipalId": "8e6c3c1d"}}
+    given = github.settings(json.dumps({"RESET_TARGETS": catalogue, "ALERT_EMAILS": "a\nb"}))
+    written = github.lines(given)
+
+    assert json.loads(given["RESET_TARGETS"]) == catalogue
+    (end,) = set(re.findall(r"<<(end-[0-9a-f]{16})", written))
+    assert f"ALERT_EMAILS<<{end}\na\nb\n{end}\n" in written
+
+
+def test_what_the_template_gave_is_read_as_the_hooks_read_it() -> None:
+    text = json.dumps(
+        {
+            "RELINK_URL": {"type": "String", "value": "https://a.example"},
+            "RELINK_STORAGE_IS_PUBLIC": {"type": "Bool", "value": True},
+            "AZURE_LOCATION": {"type": "String", "value": "westeurope"},
+        }
+    )
+
+    assert github.outputs(text) == {
+        "RELINK_URL": "https://a.example",
+        "RELINK_STORAGE_IS_PUBLIC": "true",
+    }

@@ -1,0 +1,94 @@
+"""`make doctor`: what is there, what is missing, and the line that mends it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local.doctor import Finding, Machine, examine
+from local.processes import ROOT
+
+SAID = {"make": "GNU Make 4.3", "node": "v22.1.0", "git": "git version 2.39.5", "az": "2.91.0"}
+
+
+def machine(
+    folder: Path, *programs: str, version: tuple[int, ...] = (3, 13, 1), taken: tuple[int, ...] = ()
+) -> Machine:
+    """A machine with these programs on its PATH, and a clone in which `make setup` was run."""
+    binaries = folder / "bin"
+    binaries.mkdir(exist_ok=True)
+    for program in programs:
+        (binaries / program).write_text("#!/bin/sh\n", encoding="utf-8")
+        (binaries / program).chmod(0o755)
+    (folder / ".python-version").write_text("3.13\n", encoding="utf-8")
+    (folder / "requirements-dev.lock").write_text("", encoding="utf-8")
+    for ready in (".venv/.ready", "local/node_modules/.ready"):
+        (folder / ready).parent.mkdir(parents=True, exist_ok=True)
+        (folder / ready).touch()
+    return Machine(
+        {"PATH": str(binaries)},
+        root=folder,
+        version=version,
+        run=lambda command: SAID.get(command[0], ""),
+        is_taken=lambda port: port in taken,
+    )
+
+
+def missing(given: Machine) -> dict[str, Finding]:
+    return {found.what: found for found in examine(given) if not found.is_there}
+
+
+def needed(given: Machine) -> set[str]:
+    return {what for what, found in missing(given).items() if not found.needed_for}
+
+
+def test_a_machine_that_has_what_is_needed_is_ready(tmp_path: Path) -> None:
+    ready = machine(tmp_path, "make", "node", "npm", "git")
+
+    assert needed(ready) == set()
+    # What only some uses need is said, and fails nothing.
+    assert {"az", "azd", "bicep", "func"} <= missing(ready).keys()
+
+
+@pytest.mark.parametrize("program", ["make", "git"])
+def test_a_program_that_is_missing_comes_with_what_to_do(tmp_path: Path, program: str) -> None:
+    others = [p for p in ("make", "node", "npm", "git") if p != program]
+    found = missing(machine(tmp_path, *others))[program]
+
+    assert "not on the PATH" in str(found)
+    assert "->" in str(found)
+
+
+def test_another_python_is_named_with_the_one_that_is_needed(tmp_path: Path) -> None:
+    found = missing(machine(tmp_path, "make", "node", "npm", "git", version=(3, 12, 4)))["Python"]
+
+    assert "3.12.4, 3.13 is needed" in str(found)
+    assert "make PYTHON=" in found.mend
+
+
+def test_packages_that_are_older_than_the_lock_are_found(tmp_path: Path) -> None:
+    given = machine(tmp_path, "make", "node", "npm", "git")
+    os.utime(tmp_path / "requirements-dev.lock", (2_000_000_000, 2_000_000_000))
+
+    assert missing(given)["packages"].mend == "make setup"
+
+
+def test_a_port_that_is_taken_is_named_with_what_wants_it(tmp_path: Path) -> None:
+    found = missing(machine(tmp_path, "make", "node", "npm", "git", taken=(7071,)))
+
+    assert found["port 7071"].needed_for == "the host on its usual port"
+
+
+def test_it_runs_on_nothing_but_python() -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(ROOT / "local" / "doctor.py")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin"},
+    )
+
+    assert "Python: " in done.stdout, done.stderr
+    assert done.stderr == ""
