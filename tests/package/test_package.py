@@ -1,5 +1,6 @@
 """The package: the same bytes each time, within its limits, with nothing that is not needed."""
 
+import json
 import re
 import sys
 import zipfile
@@ -14,6 +15,7 @@ from local.package.build import CACHE, ROOT, SITE, Package
 from local.package.errors import PackageError
 from local.package.parts import LISTED, parts
 from local.package.reach import GENERATED, Library
+from local.package.sbom import document
 from local.package.sources import all_imports
 from tests.package.support import run
 
@@ -175,3 +177,25 @@ def test_performance_lists_every_part_over_300_kb(zipped: Path) -> None:
     assert listed.keys() == heavy.keys()
     for name, megabytes in heavy.items():
         assert listed[name] == pytest.approx(megabytes, rel=0.15), name
+
+
+def test_the_bill_of_materials_names_every_wheel_with_its_hash_and_is_the_same_each_time(
+    package: Package,
+) -> None:
+    files = package.files
+    text = document(files)
+    bill = json.loads(text)
+    locked = lock.read((ROOT / lock.LOCK).read_text(encoding="utf-8"))
+
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    assert {(c["name"], c["version"], c["hashes"][0]["content"]) for c in bill["components"]} == {
+        (each.name, each.version, each.sha256) for each in locked
+    }
+    assert all(c["purl"].startswith("pkg:pypi/") for c in bill["components"])
+    assert sum("licenses" in c for c in bill["components"]) > len(locked) * 0.9
+    references = {c["bom-ref"] for c in bill["components"]} | {
+        bill["metadata"]["component"]["name"]
+    }
+    assert {d["ref"] for d in bill["dependencies"]} == references
+    assert all(set(d["dependsOn"]) <= references for d in bill["dependencies"])
+    assert document(files) == text

@@ -1,6 +1,5 @@
 """Everything that is installed is installed by hash; what is released says what is in it."""
 
-import json
 import re
 import shutil
 from importlib import metadata
@@ -12,8 +11,6 @@ from packaging.requirements import Requirement
 from local import locks
 from local.locks import DEVELOPMENT, LOCKS, RUNTIME
 from local.package import lock as wheels
-from local.package.build import build
-from local.package.sbom import document
 from local.processes import ROOT
 from local.release import ReleaseError, notes
 
@@ -44,17 +41,17 @@ def test_every_lock_is_current_and_no_network_is_needed_to_see_it() -> None:
     [
         ("requirements.txt", r"^httpx==.*$", "httpx==0.27.0", "requirements.lock: not made of"),
         ("requirements.txt", r"^httpx==.*$", "httpx==0.27.0", "requirements-dev.lock: not made"),
-        ("requirements-dev.txt", r"\\Z", "left-pad==1.0\n", "requirements-dev.lock: not made of"),
+        ("requirements-dev.txt", r"\Z", "left-pad==1.0\n", "requirements-dev.lock: not made of"),
         ("requirements.lock", r"^httpx==0.28.1 .*(\n +--hash.*)+$", "httpx==0.28.1", "no hash"),
         ("requirements.lock", r"^anyio==\S+", "anyio==1.0.0", "anyio"),
-        ("requirements-dev.lock", r"\\Z", "--index-url https://x.example/\n", "names a registry"),
+        ("requirements-dev.lock", r"\Z", "--index-url https://x.example/\n", "names a registry"),
     ],
 )
 def test_a_lock_that_is_not_is_named(
     project: Path, file: str, old: str, new: str, complaint: str
 ) -> None:
     assert locks.problems(project) == []
-    spoil(project / file, old.replace("\\\\Z", "\\Z"), new)
+    spoil(project / file, old, new)
 
     assert [each for each in locks.problems(project) if complaint in each]
 
@@ -90,32 +87,12 @@ def _needs(name: str) -> list[Requirement]:
 
 def test_make_installs_by_hash_and_builds_the_package_without_the_development_tools() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    installs = re.findall(r"pip install((?:.*\\\\\n)*.*)", makefile)
+    installs = re.findall(r"pip install(?:.*\\\n)*.*", makefile)
 
     assert len(installs) == 2
     assert all("--require-hashes" in each for each in installs)
     assert re.search(r"^package: ##", makefile, re.MULTILINE)
     assert "$(RUN) -m local.package" not in makefile
-
-
-def test_the_bill_of_materials_names_every_wheel_with_its_hash_and_is_the_same_each_time() -> None:
-    files = build(say=lambda _: None).files
-    text = document(files)
-    bill = json.loads(text)
-    locked = wheels.read((ROOT / wheels.LOCK).read_text(encoding="utf-8"))
-
-    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
-    assert {(c["name"], c["version"], c["hashes"][0]["content"]) for c in bill["components"]} == {
-        (each.name, each.version, each.sha256) for each in locked
-    }
-    assert all(c["purl"].startswith("pkg:pypi/") for c in bill["components"])
-    assert sum("licenses" in c for c in bill["components"]) > len(locked) * 0.9
-    references = {c["bom-ref"] for c in bill["components"]} | {
-        bill["metadata"]["component"]["name"]
-    }
-    assert {d["ref"] for d in bill["dependencies"]} == references
-    assert all(set(d["dependsOn"]) <= references for d in bill["dependencies"])
-    assert document(files) == text
 
 
 CHANGELOG = """# Changelog
