@@ -34,7 +34,9 @@ async def test_the_demo_shows_the_story_and_ends_with_0() -> None:
     assert "nothing changed" in text
     assert "changed on the way -> 401" in text
     assert "POST /api/webhooks/desk -> 202" in text
-    assert re.search(r"INC0012345: Reset h-\w+ of salesforce-prod: completed", text)
+    assert re.search(r"INC0012345  .* Done: Microsoft Entra has matched all \d+ accounts of", text)
+    assert "now linked to the right account was NOT checked" in text
+    assert re.search(r"Reference \(reset [\w.-]+, message \d+\)", text)
     for state in ("accepted", "sending", "restarted", "cycle", "completed"):
         assert f" {state} " in text
     assert "of 52 users" in text
