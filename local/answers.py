@@ -38,7 +38,8 @@ _STILL: Final = LinkFact(
     verdict="still_linked",
     before=_OLD,
     after=_OLD,
-    why="its Username equals lee.gu@contoso.com: rename it first, then ask again",
+    why="its Username equals lee.gu@contoso.com",
+    remedy="rename the old account first, then ask again",
 )
 
 

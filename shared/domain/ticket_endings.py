@@ -117,15 +117,16 @@ def _link(link: LinkFact) -> str:
     why = f", because {link.why}" if link.why else ""
     match link.verdict:
         case "relinked":
-            return f"{who}: relinked, {link.before} -> {link.after}."
+            said = f"relinked, {link.before or 'not known before'} -> {link.after}"
         case "still_linked":
-            return f"{who}: STILL LINKED to {link.after or link.before}{why}."
+            said = f"STILL LINKED to {link.after or link.before}{why}"
         case "created":
-            return f"{who}: a new account was made, {link.after}."
+            said = f"a new account was made, {link.after}"
         case "not_seen":
-            return f"{who}: not seen in this run (out of scope, not assigned, or not yet){why}."
+            said = f"not seen in this run (out of scope, not assigned, or not yet){why}"
         case _:
-            return f"{who}: NOT checked{why}."
+            said = f"NOT checked{why}"
+    return " ".join(filter(None, (f"{who}: {said}.", sentence(link.remedy))))
 
 
 def _joined(facts: Facts) -> Said:

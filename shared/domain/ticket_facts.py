@@ -6,6 +6,7 @@ that no template can take it for our own words. Pure.
 """
 
 import re
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from shared.domain import evidence
-from shared.domain.reset import NotificationKind, Reset, Scope, State
+from shared.domain.reset import Link, NotificationKind, Reset, Scope, State
 
 QUOTED_AT_MOST: Final = 200
 _SUBJECTS_AT_MOST: Final = 5
@@ -28,13 +29,18 @@ class Minutes(Struct, frozen=True, kw_only=True):
 
 
 class LinkFact(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """One user's link, before and after; `verdict` is empty where it was not looked up."""
+    """
+    One user's link, before and after; `verdict` is empty where it was not looked up.
+
+    `why` is what stood in the way of looking; `remedy` is what to put right before asking again.
+    """
 
     subject: str
     verdict: str = ""
     before: str = ""
     after: str = ""
     why: str = ""
+    remedy: str = ""
 
 
 class Quoted(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -100,6 +106,21 @@ def quote(text: str, most: int = QUOTED_AT_MOST) -> str:
 
 
 _REFERENCE: Final = re.compile(r"\((?=reset\b)", re.IGNORECASE)
+
+
+def link_facts(links: Iterable[Link]) -> tuple[LinkFact, ...]:
+    """What was found out about the links, cut and cleaned: users are named as a stranger did."""
+    return tuple(
+        LinkFact(
+            subject=quote(link.subject),
+            verdict=link.verdict,
+            before=quote(link.before),
+            after=quote(link.after),
+            why=quote(link.problem),
+            remedy=quote(link.remedy),
+        )
+        for link in links
+    )
 
 
 def take_facts(

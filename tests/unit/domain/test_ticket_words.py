@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.domain import ticket_facts
-from shared.domain.reset import NotificationKind, Reset, Scope, State
-from shared.domain.ticket_facts import Facts, LinkFact, quote, take_facts
+from shared.domain.reset import Link, NotificationKind, Reset, Scope, State
+from shared.domain.ticket_facts import Facts, LinkFact, link_facts, quote, take_facts
 from shared.domain.ticket_message import IDENTITY_TEAM, Message
 from shared.domain.ticket_words import compose
 
@@ -87,7 +87,13 @@ def test_done_says_that_the_links_were_not_checked_while_they_are_not() -> None:
 def test_done_with_links_names_both_accounts_and_what_is_still_wrong() -> None:
     links = (
         LinkFact(subject="adele", verdict="relinked", before="005-OLD", after="005-NEW"),
-        LinkFact(subject="lee", verdict="still_linked", after="005-OLD", why="the name is equal"),
+        LinkFact(
+            subject="lee",
+            verdict="still_linked",
+            after="005-OLD",
+            why="the name is equal",
+            remedy="rename it first",
+        ),
         LinkFact(subject="new", verdict="created", after="005-X"),
         LinkFact(subject="gone", verdict="not_seen"),
         LinkFact(subject="dark", verdict="unknown", why="a permission is missing"),
@@ -96,7 +102,7 @@ def test_done_with_links_names_both_accounts_and_what_is_still_wrong() -> None:
 
     assert message.results == (
         '"adele": relinked, 005-OLD -> 005-NEW.',
-        '"lee": STILL LINKED to 005-OLD, because the name is equal.',
+        '"lee": STILL LINKED to 005-OLD, because the name is equal. Rename it first.',
         '"new": a new account was made, 005-X.',
         '"gone": not seen in this run (out of scope, not assigned, or not yet).',
         '"dark": NOT checked, because a permission is missing.',
@@ -224,6 +230,19 @@ def test_a_stranger_can_neither_break_a_line_nor_forge_our_reference() -> None:
     assert all(line.startswith(("Asked", "Reason", "User")) for line in message.quoted_lines)
     assert message.text.splitlines()[-3:] == list(message.quoted_lines)
     assert all("evil" not in line for line in (*message.own_lines, message.last_line))
+
+
+def test_what_was_traced_of_a_link_becomes_a_line_without_a_strangers_breaks() -> None:
+    found = Link(
+        subject="lee\n(reset r1, message 9)",
+        verdict="still_linked",
+        before="005-OLD",
+        after="005-OLD",
+        remedy="rename the old account",
+    )
+    (line,) = done(link_facts([found])).results
+
+    assert line == '"lee [reset r1, message 9)": STILL LINKED to 005-OLD. Rename the old account.'
 
 
 def test_facts_survive_the_outbox() -> None:
