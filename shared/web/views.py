@@ -161,6 +161,12 @@ class FleetView(_View, frozen=True, kw_only=True):
     stopped: bool
 
 
+class AnswersView(_View, frozen=True, kw_only=True):
+    """What tickets were not told."""
+
+    undeliverable: Annotated[int, Meta(description="Answers that were given up; counted to 1,000.")]
+
+
 class HealthView(_View, frozen=True, kw_only=True):
     """Whether the app can do its work; the detail is shown to a key or a signed-in person only."""
 
@@ -178,6 +184,7 @@ class HealthView(_View, frozen=True, kw_only=True):
     graph: dict[str, GraphObservationView] | UnsetType = UNSET
     fleet: FleetView | UnsetType = UNSET
     timers: dict[str, TimerView] | UnsetType = UNSET
+    answers: AnswersView | UnsetType = UNSET
     queues: dict[str, QueueView] | UnsetType = UNSET
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import shutil
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -21,8 +22,14 @@ def lines() -> list[tuple[str, str]]:
     return [(command, status) for command, _, status in (c.rpartition("  # ") for c in commands)]
 
 
+DATE = "2026-12-01T20:00:00Z"
+"""The date of the examples. A change window opens within thirty days, so tomorrow stands for it."""
+
+
 async def answered(command: str, url: str) -> str:
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
     asked = command.replace("http://127.0.0.1:7071", url).replace("curl", "curl -sS", 1)
+    asked = asked.replace(DATE, f"{tomorrow:%Y-%m-%dT%H:%M:%SZ}")
     process = await asyncio.create_subprocess_shell(
         f"{asked} -o /dev/null -w '%{{http_code}}'", stdout=asyncio.subprocess.PIPE
     )
