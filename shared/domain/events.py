@@ -47,19 +47,24 @@ class TooOld:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MustWait:
-    """Row 5, and row 2's: the policy says wait, or Graph could not be read (`failed`)."""
+    """
+    Row 5, and row 2's: the policy says wait, or Graph could not be read (`failed`), or did not
+    show the job (`missing`).
+    """
 
     reason: str
     until: datetime
     failed: bool = False
+    missing: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MustAsk:
-    """Row 6: the policy asks a person."""
+    """Row 6: the policy asks a person; `before` is the job as it is shown to them."""
 
     reason: str
     expires: datetime
+    before: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +94,7 @@ class RestartAccepted:
     look_at: datetime
     graph_request_id: str = ""
     detail: str = ""
+    warning: str = ""
     by: str = ""
 
 
@@ -154,12 +160,16 @@ class CycleEnded:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CycleRuns:
-    """Row 17: watch on; so it does where Graph could not be read (`failed`)."""
+    """
+    Row 17: watch on; so it does where Graph could not be read (`failed`) or did not show the job
+    (`missing`). `overdue` is what is to be said if the deadline has passed.
+    """
 
     look_at: datetime
     progress: str = ""
-    reason: str = ""
+    overdue: str = ""
     failed: bool = False
+    missing: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,161 +1,147 @@
 """
-What the job, as Graph shows it, says about our restart. Pure.
+Judge what shows that our restart happened, or that it did not. Pure.
 
 All comparisons are between Graph's own times: T is the Date header of the snapshot's answer.
 https://learn.microsoft.com/graph/api/resources/synchronization-synchronizationstatus
 """
 
 import json
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 
-from shared.domain.events import CycleEnded, CycleRuns
-from shared.domain.states import SHOWN_NOT_BEFORE
-from shared.domain.sync_job import AuditTrail, Execution, Quarantine, SyncJob
+from shared.domain.sync_job import AuditTrail, Execution, Quarantine, RestartSeen, SyncJob
 
 AUDIT_SLACK: Final = timedelta(minutes=2)
 """How far before T an audit row may lie and still be ours."""
 
-MINUTES_PER_ENTRY: Final = (0.01, 0.08)
-"""https://learn.microsoft.com/entra/identity/app-provisioning/application-provisioning-when-will-provisioning-finish-specific-user"""
+SHOWN_NOT_BEFORE: Final = timedelta(hours=2, minutes=15)
+"""Audit rows have come two hours late, and the job's status may lag behind as well."""
 
-ENDED_STATES: Final = frozenset({"Succeeded", "EntryLevelErrors"})
-SHORTEST_DEADLINE: Final = timedelta(hours=6)
-DEADLINE_WITHOUT_SIZE: Final = timedelta(hours=48)
-DEADLINE_FACTOR: Final = 4
+SHOWN_BY_JOB: Final = (
+    "that this restart took effect is shown by the job alone: Graph's answer to it was lost"
+)
+"""A warning of the reset, until its cycle has ended: see `whose_cycle`."""
 
-
-def expected_minutes(size: int | None) -> str:
-    """`min-max` minutes of an initial cycle over *size* entries; empty without a size."""
-    if size is None:
-        return ""
-    least, most = (max(1, round(size * each)) for each in MINUTES_PER_ENTRY)
-    return f"{least}-{most}"
+PORTAL_OR_FULL: Final = (
+    "the portal's button breaks no link, a Full sent by hand cannot be told from it"
+)
 
 
-def ends_by(size: int | None, *, now: datetime) -> datetime:
-    """
-    When an initial cycle must have ended, else it counts as failed.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Happened:
+    """What shows that the restart took effect; `warning` where it may have been another's."""
 
-    Four times the documented worst case (creating all users takes twice as long as matching
-    them, and a busy service again as long), never under six hours.
-    """
-    if size is None:
-        return now + DEADLINE_WITHOUT_SIZE
-    worst = timedelta(minutes=size * MINUTES_PER_ENTRY[1] * DEADLINE_FACTOR)
-    return now + max(SHORTEST_DEADLINE, worst)
-
-
-def judge_cycle(
-    job: SyncJob, *, before: SyncJob | None, snapshot_at: datetime, look_at: datetime
-) -> CycleEnded | CycleRuns:
-    """The done rule: the new cycle ended well, ended badly, or runs on."""
-    after = dump(job)
-    quarantine = job.quarantine
-    if quarantine is not None and quarantine.began is not None and quarantine.began > snapshot_at:
-        why = quarantine.reason or "a reason that this version does not know"
-        detail = f"the job went into quarantine after the restart: {why}"
-        if quarantine.error:
-            detail = f"{detail} ({quarantine.error})"
-        return CycleEnded(
-            completed=False,
-            outcome="quarantined",
-            detail=detail[:1000],
-            after=after,
-            steady_at=job.steady_state_first,
-        )
-    pruned_before = before is not None and before.escrows_pruned
-    if job.code == "Paused" and job.escrows_pruned and not pruned_before:
-        return CycleEnded(
-            completed=False,
-            outcome="paused with pruned errors",
-            after=after,
-            detail="too many entries failed: Entra pruned the errors and paused the job",
-            steady_at=job.steady_state_first,
-        )
-    steady, last = job.steady_state_last, job.last_execution
-    done = (
-        job.code == "Active"
-        and steady is not None
-        and steady > snapshot_at
-        and (before is None or steady != before.steady_state_last)
-        and last.began is not None
-        and last.began > snapshot_at
-        and last.state in ENDED_STATES
-    )
-    if not done:
-        return CycleRuns(look_at=look_at, progress=progress(job))
-    words = "the initial cycle ended"
-    if last.state == "EntryLevelErrors":
-        words += ", with errors on some entries (see the provisioning logs)"
-    return CycleEnded(
-        completed=True,
-        outcome="completed",
-        after=after,
-        detail=words + _fall(before, job),
-        steady_at=job.steady_state_first,
-    )
-
-
-def _fall(before: SyncJob | None, after: SyncJob) -> str:
-    """Name a fall of the managed entries: a sign of lost removals, or of a wrong match."""
-    if before is None or before.size is None or after.size is None or after.size >= before.size:
-        return ""
-    return f"; {before.size - after.size:,} fewer accounts are managed than before"
-
-
-def progress(job: SyncJob) -> str:
-    """`n of m users` where Graph says so, else the job's state."""
-    if job.completed_units is not None and job.total_units:
-        return f"{job.completed_units} of {job.total_units}"
-    return job.code or "a state that this version does not know"
+    how: str
+    warning: str = ""
 
 
 def shown_happened(
     job: SyncJob, *, before: SyncJob | None, snapshot_at: datetime, trail: AuditTrail
-) -> str:
-    """Say what shows that the restart took effect; empty where nothing does."""
+) -> Happened | None:
+    """
+    Return what shows that the restart took effect; None where nothing does.
+
+    An audit row that names our own identity does. So does the job itself, but not where a restart
+    by somebody else is seen, or one of which it cannot be said whose it was.
+    """
+    since = snapshot_at - AUDIT_SLACK
     for seen in trail.restarts:
-        if seen.at >= snapshot_at - AUDIT_SLACK:
-            return f"the audit log shows the restart at {seen.at:%H:%M:%S} UTC"
-    if before is None:
-        return ""
+        if seen.ours and seen.at >= since:
+            return Happened(how=f"the audit log shows the restart at {seen.at:%H:%M:%S} UTC")
+    if before is None or trail.unplaced or others(trail, since=audit_since(snapshot_at)):
+        # Also one of before the snapshot: the job shows a restart up to two hours late.
+        return None
     if job.code == "NotRun" and before.code == "Active":
-        return "the job was Active before and now waits for its initial cycle"
-    if job.steady_state_last is None and before.steady_state_last is not None:
-        return "the job had reached its steady state before and has lost it"
-    return ""
+        how = "the job was Active before and now waits for its initial cycle"
+    elif job.knows("steady_state_last") and _lost(job.steady_state_last, before.steady_state_last):
+        how = "the job had reached its steady state before and has lost it"
+    else:
+        return None
+    return Happened(how=how, warning=SHOWN_BY_JOB)
+
+
+def _lost(now: datetime | None, before: datetime | None) -> bool:
+    return now is None and before is not None
 
 
 def shown_not(
     job: SyncJob,
     *,
     before: SyncJob | None,
+    snapshot_at: datetime,
     sent_at: datetime,
     trail: AuditTrail,
     now: datetime,
 ) -> bool:
-    """Only where the audit log is readable and silent, late enough, and the job is unchanged."""
+    """Only where the audit log is silent, late enough, and the job is known to be unchanged."""
     return (
-        trail.readable
-        and not trail.restarts
+        trail.silent(since=snapshot_at - AUDIT_SLACK)
         and now - sent_at >= SHOWN_NOT_BEFORE
+        and job.read_at - snapshot_at >= SHOWN_NOT_BEFORE
         and before is not None
-        and _same(job, before)
+        and not job.unknown
+        and not before.unknown
+        and _comparable(job) == _comparable(before)
     )
 
 
-def _same(job: SyncJob, before: SyncJob) -> bool:
-    """Equal but for the moment of reading. An incremental cycle in between makes them differ."""
-    return _comparable(job) == _comparable(before)
-
-
 def _comparable(job: SyncJob) -> dict[str, Any]:
+    """All but the moment of reading. An incremental cycle in between makes two jobs differ."""
     shape: dict[str, Any] = msgspec.to_builtins(job)
     shape.pop("read_at")
     return shape
+
+
+def restarted_since(job: SyncJob, before: SyncJob) -> str:
+    """Say what shows that the job was restarted, by anybody, since it was read as *before*."""
+    if job.code == "NotRun" and before.code == "Active":
+        return "it was Active before and now waits for its initial cycle"
+    if before.steady_state_first is None or not job.knows("steady_state_first"):
+        return ""
+    if job.steady_state_first is None:
+        return "it had ended an initial cycle before, and now shows none"
+    if job.steady_state_first > before.steady_state_first:
+        return f"it ended another initial cycle at {job.steady_state_first:%Y-%m-%d %H:%M} UTC"
+    return ""
+
+
+def others(trail: AuditTrail, *, since: datetime) -> list[RestartSeen]:
+    return [seen for seen in trail.restarts if not seen.ours and seen.at >= since]
+
+
+def audit_since(snapshot_at: datetime) -> datetime:
+    """From when on the audit log is read: who else restarted the job may show in it late."""
+    return snapshot_at - SHOWN_NOT_BEFORE
+
+
+def told_of_others(trail: AuditTrail, *, since: datetime) -> str:
+    """Say who else restarted the job; empty where the log shows nobody."""
+    found = others(trail, since=since)
+    if not found:
+        return ""
+    named = ", ".join(
+        f"by {seen.by or 'somebody whom the audit log does not name'} at {seen.at:%Y-%m-%d %H:%M} "
+        "UTC"
+        for seen in found[:3]
+    )
+    more = f" and {len(found) - 3} more times" if len(found) > 3 else ""
+    return f"restarted {named}{more} ({PORTAL_OR_FULL})"
+
+
+def of_one_job(trail: AuditTrail, *, jobs: int) -> AuditTrail:
+    """
+    Return what the log says about one of *jobs* that this app restarts at a service principal.
+
+    A row names the service principal, never the job: of several, ours may have been another's.
+    """
+    if jobs <= 1:
+        return trail
+    foreign = tuple(seen for seen in trail.restarts if not seen.ours)
+    ours = len(trail.restarts) - len(foreign)
+    return replace(trail, restarts=foreign, unplaced=trail.unplaced + ours)
 
 
 def dump(job: SyncJob) -> str:

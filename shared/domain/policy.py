@@ -7,11 +7,11 @@ a job each); each has its own job row and history.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.domain import quarantine
+from shared.domain import evidence, quarantine
 from shared.domain.catalogue import Approval, Catalogue, Remediate, Target, unknown_target
 from shared.domain.quarantine import Treatment
 from shared.domain.reset import Budget, Fleet, JobObservation, JobRow, Reset, Scope
@@ -22,6 +22,7 @@ SWITCHED_OFF_WAIT: Final = timedelta(minutes=5)
 NOT_RUN_WAIT: Final = timedelta(minutes=15)
 IN_FLIGHT_WAIT: Final = timedelta(hours=1)
 STALE_AFTER_INTERVALS: Final = 3
+LATE_AT_LEAST: Final = timedelta(hours=1)
 
 FLEET_PERCENT: Final = 40
 FLEET_LEAST: Final = 3
@@ -75,6 +76,22 @@ class History:
     watch: JobObservation
 
 
+def of_job(history: History, job_id: str) -> History:
+    """
+    Return what the rows know of this job: a job made again under the alias starts clean.
+
+    An empty id in a row was written before the rows kept one.
+    """
+    job, watch = history.job, history.watch
+    if job.last_job_id not in {"", job_id}:
+        job = replace(
+            job, last_job_id="", last_restart_at=None, last_steady_at=None, last_approved_at=None
+        )
+    if watch.job_id not in {"", job_id}:
+        watch = JobObservation(target=watch.target)
+    return replace(history, job=job, watch=watch)
+
+
 def decide(
     reset: Reset, snapshot: SyncJob, history: History, rules: Rules, *, now: datetime
 ) -> Ruling:
@@ -103,15 +120,16 @@ def before_reading(reset: Reset, history: History, rules: Rules, *, now: datetim
         return shut
     if history.job.head not in {"", reset.id}:
         return Wait(until=now + IN_FLIGHT_WAIT, reason="another reset of this job is under way")
-    last, target = history.job.last_restart_at, rules.catalogue[reset.target]
-    if last is not None and now < last + target.cooldown:
-        return _cooling(f"the last restart was at {_at(last)}", last + target.cooldown)
+    target = rules.catalogue[reset.target]
+    past = _past_known(history, target)
+    if past is not None and (cooling := _cooldown(past, target, now)):
+        return cooling
     budget = history.budget
     if not budget.mine and budget.spent >= rules.daily_budget:
         return over_budget(rules.daily_budget, now=now)
     if (stop := _fleet_stop(reset, history.fleet)) is not None:
         return stop
-    return _breaker(reset, history) or Go()
+    return (_breaker(reset, past) if past is not None else None) or Go()
 
 
 def asked_for_by(reset_id: str, target: Target) -> bool:
@@ -152,10 +170,27 @@ def fleet_stopped(fleet: Fleet) -> bool:
     return fleet.quarantined >= FLEET_LEAST and fleet.quarantined > allowed
 
 
-def relapsed(began: datetime | None, job: JobRow) -> bool:
-    """Whether a quarantine that began then says that our last restart did not help."""
-    last = job.last_restart_at
-    return began is not None and last is not None and last < began <= last + RELAPSE_WITHIN
+def relapsed(job: SyncJob, row: JobRow) -> datetime | None:
+    """
+    When the quarantine began that says that our last restart did not help; None where none does.
+
+    One whose beginning cannot be read may have begun in that time.
+    """
+    last, quarantine = row.last_restart_at, job.quarantine
+    if last is None or quarantine is None:
+        return None
+    began = quarantine.began
+    if began is None:
+        first = quarantine.series_began
+        began = first if first is not None and first > last else last + timedelta(seconds=1)
+    return began if last < began <= last + RELAPSE_WITHIN else None
+
+
+def _cooldown(history: History, target: Target, now: datetime) -> Wait | None:
+    last = history.job.last_restart_at
+    if last is None or now >= last + target.cooldown:
+        return None
+    return _cooling(f"the last restart was at {_at(last)}", last + target.cooldown)
 
 
 def _cooling(why: str, free: datetime) -> Wait:
@@ -216,8 +251,12 @@ def after_reading(
 ) -> Ruling:
     """Decide by the job as Graph shows it; *now* is ours, *snapshot.read_at* Graph's clock."""
     target = (rules.catalogue or {})[reset.target]
+    asked_before = _past_known(history, target) is not None
+    history = of_job(history, snapshot.id)
+    reset = _approved_for(reset, snapshot)
     return (
         _job_state(reset, snapshot, target, now)
+        or (None if asked_before else _past(reset, history, target, now))
         or _too_soon(reset, snapshot, history.watch, target, now)
         or _restarted_elsewhere(snapshot, history.job, target, now)
         or _relapse(reset, snapshot, history.job)
@@ -226,11 +265,34 @@ def after_reading(
     )
 
 
+def _approved_for(reset: Reset, snapshot: SyncJob) -> Reset:
+    """An approval is one of the job that was shown: another of the same alias was not approved."""
+    shown = evidence.load(reset.before) if reset.approved else None
+    return replace(reset, approved=False) if shown and shown.id != snapshot.id else reset
+
+
+def _past_known(history: History, target: Target) -> History | None:
+    """
+    What the rows know of the target's job; None where that depends on which job it is.
+
+    Where the catalogue names none, that shows only when it is read.
+    """
+    if target.job_id:
+        return of_job(history, target.job_id)
+    named = {history.job.last_job_id, history.watch.job_id} - {""}
+    return None if named else history
+
+
+def _past(reset: Reset, history: History, target: Target, now: datetime) -> Ruling | None:
+    """What `before_reading` could not ask, not knowing which job it is."""
+    return _cooldown(history, target, now) or _breaker(reset, history)
+
+
 def _job_state(reset: Reset, job: SyncJob, target: Target, now: datetime) -> Ruling | None:
-    if job.code in {"Paused", "NotConfigured"}:
-        return Refuse(reason=f"the job is {job.code}; start it in the portal first")
-    if job.schedule_state in {"Disabled", "Paused"}:
-        return Refuse(reason=f"the job's schedule is {job.schedule_state}; start it first")
+    if job.code == "NotConfigured":
+        return Refuse(reason="the job is NotConfigured; set it up and start it in the portal first")
+    if (stopped := _stopped(job)) and (no := _ask_about_stopped(reset, job, stopped)):
+        return no
     clears = reset.id.startswith(QUARANTINE_PREFIX)
     if in_quarantine(job):
         if _automatic(reset) and not clears:
@@ -244,6 +306,26 @@ def _job_state(reset: Reset, job: SyncJob, target: Target, now: datetime) -> Rul
     if job.code == "NotRun":
         return Wait(until=now + NOT_RUN_WAIT, reason="the job's initial cycle has not ended yet")
     return _unknown_state(reset, job)
+
+
+def _stopped(job: SyncJob) -> str:
+    if job.code == "Paused":
+        return "the job is Paused"
+    if job.schedule_state in {"Disabled", "Paused"}:
+        return f"the job's schedule is {job.schedule_state}"
+    return ""
+
+
+def _ask_about_stopped(reset: Reset, job: SyncJob, stopped: str) -> Ruling | None:
+    also = f"; {quarantine.told(job.quarantine)}" if in_quarantine(job) else ""
+    if _automatic(reset):
+        return Refuse(reason=f"{stopped}: a timer starts no job that somebody stopped{also}")
+    if reset.approved:
+        return None
+    return Ask(
+        reason=f"{stopped}: a restart sets it going; starting it first would run a cycle with the "
+        f"old links{also}"
+    )
 
 
 def _too_soon(
@@ -262,20 +344,30 @@ def in_quarantine(job: SyncJob) -> bool:
 
 
 def _unknown_state(reset: Reset, job: SyncJob) -> Ask | None:
-    known = job.code in {"Active", "Quarantine"} and job.schedule_state == "Active"
-    if known or reset.approved:
+    if reset.approved:
         return None
-    return Ask(reason="Graph shows a state of the job that this version does not know")
+    for what, word, known in (
+        ("code", job.code, {"Active", "Quarantine"}),
+        ("schedule", job.schedule_state, {"Active"}),
+    ):
+        if word not in known:
+            shown = f"“{word}”" if word else "nothing that can be read"
+            return Ask(
+                reason=f"Graph shows a state of the job that this version does not know: its "
+                f"{what} is {shown}"
+            )
+    if not job.knows("quarantine"):
+        return Ask(reason="Graph does not show whether the job is in quarantine")
+    return None
 
 
 def _quarantine(reset: Reset, job: SyncJob, remediate: Remediate | None) -> Ruling | None:
     reason = job.quarantine.reason if job.quarantine is not None else ""
-    line = quarantine.line(reason)
-    words = f"the job is in quarantine ({reason or 'an unknown reason'}): {line.why}"
+    line, words = quarantine.line(reason), quarantine.told(job.quarantine)
     if _automatic(reset):
         if line.automatic is not Treatment.GO:
             return Refuse(reason=words)
-        if remediate is None or reason not in remediate.reasons:
+        if remediate is None or not quarantine.named_in(reason, remediate.reasons):
             return Refuse(
                 reason=f"the job is in quarantine ({reason}), which `remediate.reasons` of this "
                 "target does not name"
@@ -306,8 +398,9 @@ def _restarted_elsewhere(
     the beginning of the quarantine that it ended in.
     """
     first = snapshot.steady_state_first
-    if first is None and snapshot.quarantine is not None:
-        # Not `began`, which moves with each retry: the wait would have no end.
+    if first is None and snapshot.quarantine is not None and job.last_steady_at is not None:
+        # Ours had reached a steady state that is gone now: of a job that never reached one, nobody
+        # knows of a restart. Not `began`, which moves with each retry: the wait would have no end.
         first = snapshot.quarantine.series_began
     # Both by Graph's clock, which need not be ours.
     left = timedelta(0) if first is None else first + target.cooldown - snapshot.read_at
@@ -324,8 +417,8 @@ def _restarted_elsewhere(
 
 def _relapse(reset: Reset, snapshot: SyncJob, job: JobRow) -> Ask | None:
     """The breaker, where `remediate` has not seen yet what the job shows now."""
-    began = snapshot.quarantine.began if snapshot.quarantine is not None else None
-    if not relapsed(began, job):
+    began = relapsed(snapshot, job)
+    if began is None:
         return None
     seen = JobObservation(target=reset.target, relapsed_at=began)
     return _breaker(reset, History(job=job, budget=Budget(), fleet=Fleet(), watch=seen))
@@ -350,19 +443,27 @@ def _approval(reset: Reset, snapshot: SyncJob, target: Target) -> Ask | None:
 
 
 def _leavers(job: SyncJob) -> Ask | None:
-    """Removals not yet exported are lost by a Full restart: ask where cycles lag behind."""
+    """
+    Removals not yet exported are lost by a Full restart: ask where cycles lag behind.
+
+    Where a job runs more often than a cycle takes, three intervals say nothing. The last end is
+    the later of that of the last execution, which may be an old error's, and the steady state.
+    """
+    last = job.last_execution
     # While its first cycle of all runs an execution has no end; the steady state has one then.
-    ended = job.last_execution.ended or job.steady_state_last
-    if ended is None or job.interval is None:
+    ends = [end for end in (last.ended, job.steady_state_last) if end is not None]
+    if not ends or job.interval is None:
         return Ask(
             reason="Graph does not show when the last cycle ended, or how often one runs; removals "
             "not yet exported would be lost"
         )
     if job.interval > timedelta(days=30):
         return None
-    if job.read_at - ended <= STALE_AFTER_INTERVALS * job.interval:
+    took = last.ended - last.began if last.ended and last.began else timedelta(0)
+    late = max(STALE_AFTER_INTERVALS * max(job.interval, took), LATE_AT_LEAST)
+    if job.read_at - max(ends) <= late:
         return None
     return Ask(
-        reason=f"the last cycle ended at {_at(ended)}, over {STALE_AFTER_INTERVALS} intervals "
+        reason=f"the last cycle ended at {_at(max(ends))}, over {STALE_AFTER_INTERVALS} intervals "
         "ago; removals not yet exported would be lost"
     )

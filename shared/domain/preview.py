@@ -1,6 +1,6 @@
 """Word the answer of a dry run: what the policy would do with the job as it is. Pure."""
 
-from shared.domain import evidence, policy
+from shared.domain import cycle, evidence, policy
 from shared.domain.events import Previewed
 from shared.domain.reset import ON_THE_WIRE, Reset
 from shared.domain.sync_job import SyncJob
@@ -19,7 +19,7 @@ def previewed(
         detail=f"dry run: {words}. The restart: {ON_THE_WIRE[reset.scope]} to job {snapshot.id}",
         before=evidence.dump(snapshot),
         snapshot_at=snapshot.read_at,
-        expected_minutes=evidence.expected_minutes(snapshot.size),
+        expected_minutes=cycle.expected_minutes(snapshot.size),
     )
 
 

@@ -6,10 +6,12 @@ https://learn.microsoft.com/graph/api/resources/synchronization-synchronizationq
 docs/operate/remediation.md shows the same rules as a table; a test checks that the two agree.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from shared.domain.sync_job import Quarantine
 
 
 class Treatment(StrEnum):
@@ -48,9 +50,10 @@ QUARANTINE_RULES: Final[Mapping[str, QuarantineRule]] = {
     ),
     "EncounteredQuarantineException": QuarantineRule(
         automatic=Treatment.REFUSE,
-        person=Treatment.REFUSE,
-        why="it cannot sign in to the application, or not reach it; put the credentials right "
-        "first: until then a restart ends in quarantine again",
+        person=Treatment.ASK,
+        why="it cannot sign in to the application, or not reach it; have the credentials been put "
+        "right? The reason stays until the next try, up to a day, and a restart tries at once; "
+        "with wrong credentials it ends in quarantine again",
     ),
     "TooManyDeletes": QuarantineRule(
         automatic=Treatment.REFUSE,
@@ -88,6 +91,39 @@ RESTART_HELPS: Final = frozenset(
 )
 """All that `remediate.reasons` of a target may name."""
 
+_BY_WORD: Final = {reason.casefold(): rule for reason, rule in QUARANTINE_RULES.items()}
+_STRICTER: Final = tuple(Treatment)
+
 
 def line(reason: str) -> QuarantineRule:
-    return QUARANTINE_RULES.get(reason, UNKNOWN)
+    """
+    Return the rule of a reason as Graph wrote it, in any case.
+
+    The reasons are numbered like flags, so that several may come in one text: then for each
+    asker the strictest counts.
+    """
+    rules = [_BY_WORD.get(word, UNKNOWN) for word in _words(reason)] or [UNKNOWN]
+    return QuarantineRule(
+        automatic=max((rule.automatic for rule in rules), key=_STRICTER.index),
+        person=max((rule.person for rule in rules), key=_STRICTER.index),
+        why="; ".join(dict.fromkeys(rule.why for rule in rules)),
+    )
+
+
+def named_in(reason: str, reasons: Iterable[str]) -> bool:
+    """Whether a target's `remediate.reasons` names this reason, and where it is several, each."""
+    words, named = _words(reason), {name.casefold() for name in reasons}
+    return bool(words) and all(word in named for word in words)
+
+
+def told(quarantine: Quarantine | None) -> str:
+    """Say that the job is in quarantine, why, and what Graph says about the error."""
+    reason = quarantine.reason if quarantine is not None else ""
+    words = f"the job is in quarantine ({reason or 'an unknown reason'}): {line(reason).why}"
+    if quarantine is None or not quarantine.error:
+        return words
+    return f"{words}. Graph says: {quarantine.error}"
+
+
+def _words(reason: str) -> list[str]:
+    return [word for each in reason.split(",") if (word := each.strip().casefold())]

@@ -28,6 +28,8 @@ LOGS_REACH_BACK: Final = timedelta(days=7)
 
 SHORTEST_WINDOW: Final = timedelta(hours=1)
 
+_NOT_GRANTED: Final = "the app's identity needs ProvisioningLog.Read.All on Microsoft Graph"
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -52,7 +54,7 @@ class Observation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
-    """What is due; `key` is the slot, currentBegan or cooldown window that makes it one request."""
+    """What is due; `key` is the slot, seriesBegan or cooldown window that makes it one request."""
 
     cause: Cause
     key: str
@@ -89,6 +91,7 @@ def observe(
     began = snapshot.quarantine.began if snapshot.quarantine is not None else None
     same = (before.code, before.quarantined, before.reason) == (snapshot.code, quarantined, reason)
     series = snapshot.quarantine.series_began if snapshot.quarantine is not None else None
+    relapsed = policy.relapsed(snapshot, _row_of(job, snapshot))
     if series is not None and before.seen_at is not None and series > before.seen_at:
         # Another quarantine, which began where nobody looked.
         same = False
@@ -100,10 +103,18 @@ def observe(
         quarantined=quarantined,
         reason=reason,
         began=began,
+        series_began=series,
         since=before.since if same and before.since is not None else now,
         seen_at=now,
-        relapsed_at=began if policy.relapsed(began, job) else before.relapsed_at,
+        relapsed_at=relapsed or before.relapsed_at,
     )
+
+
+def _row_of(job: JobRow, snapshot: SyncJob) -> JobRow:
+    """What the job row knows of the job as read; nothing where it speaks of another."""
+    if job.last_job_id in {"", snapshot.id}:
+        return job
+    return JobRow(target=job.target, number=job.number)
 
 
 def candidates(observation: Observation, *, now: datetime) -> Iterator[Candidate | Skipped]:
@@ -126,14 +137,15 @@ def _clearing(observation: Observation, now: datetime) -> Candidate | Skipped:
     watch, remediate = observation.watch, observation.target.remediate
     line = quarantine.line(watch.reason)
     words = f"the job is in quarantine ({watch.reason or 'an unknown reason'})"
+    told = quarantine.told(observation.snapshot.quarantine)
     since = watch.since or now
 
     def left(why: str) -> Skipped:
         return Skipped(cause=Cause.QUARANTINE, why=why)
 
     if line.automatic is not Treatment.GO:
-        return left(f"{words}: {line.why}")
-    if remediate is None or watch.reason not in remediate.reasons:
+        return left(told)
+    if remediate is None or not quarantine.named_in(watch.reason, remediate.reasons):
         return left(f"{words}, which `remediate.reasons` of this target does not name")
     if now - since < remediate.after:
         return left(
@@ -142,9 +154,10 @@ def _clearing(observation: Observation, now: datetime) -> Candidate | Skipped:
         )
     return Candidate(
         cause=Cause.QUARANTINE,
-        key=(watch.began or since).astimezone(UTC).isoformat(),
+        # The whole series, not the last time that it was imposed: a person's No holds for it.
+        key=(watch.series_began or watch.began or since).astimezone(UTC).isoformat(),
         scope=_scope(remediate),
-        reason=f"{words}, first seen at {since:%Y-%m-%d %H:%M} UTC: {line.why}",
+        reason=f"{told}; first seen at {since:%Y-%m-%d %H:%M} UTC",
     )
 
 
@@ -164,7 +177,7 @@ def reads_logs(observation: Observation) -> Candidate | None:
 def logs_since(observation: Observation, *, now: datetime) -> datetime:
     """What lies before our last restart has been evaluated again since."""
     back = now - LOGS_REACH_BACK
-    return max(back, observation.job.last_restart_at or back)
+    return max(back, _row_of(observation.job, observation.snapshot).last_restart_at or back)
 
 
 def stale(candidate: Candidate, observation: Observation, links: StaleLinks) -> Candidate | Skipped:
@@ -174,8 +187,7 @@ def stale(candidate: Candidate, observation: Observation, links: StaleLinks) -> 
     if not links.readable:
         return Skipped(
             cause=Cause.STALE,
-            why="the provisioning logs cannot be read: the app's identity needs "
-            "ProvisioningLog.Read.All on Microsoft Graph",
+            why=f"the provisioning logs cannot be read: {links.why or _NOT_GRANTED}",
         )
     users = {link.user_id for link in links.links}
     if least is None or len(users) < least:

@@ -107,6 +107,8 @@ class Reset:
     approved_at: datetime | None = None
     expected_minutes: str = ""
     progress: str = ""
+    missing_since: datetime | None = None
+    warnings: tuple[str, ...] = ()
     sequence: int = 0
     write_id: str = ""
     version: int = ROW_VERSION
@@ -121,6 +123,7 @@ class LastFull:
     outcome: str
     service_principal_id: str
     job_id: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,6 +131,8 @@ class JobRow:
     """
     The lock, the number and the fence of one target's job.
 
+    `last_job_id` is the id of the job that was last restarted, as Graph had it: times and
+    approvals speak of that job only (see `history.of_job`).
     `last_steady_at`: when, by Graph's clock, the cycle of our last restart reached its steady
     state. A job that shows another moment was restarted by somebody else since.
     """
@@ -136,6 +141,7 @@ class JobRow:
     head: str = ""
     number: int = 0
     last_full: LastFull | None = None
+    last_job_id: str = ""
     last_restart_at: datetime | None = None
     last_approved_at: datetime | None = None
     last_steady_at: datetime | None = None
@@ -271,6 +277,7 @@ class JobObservation:
     quarantined: bool = False
     reason: str = ""
     began: datetime | None = None
+    series_began: datetime | None = None
     since: datetime | None = None
     seen_at: datetime | None = None
     relapsed_at: datetime | None = None

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from shared.domain import events
 from shared.domain.events import Event
+from shared.domain.evidence import SHOWN_NOT_BEFORE, load
 from shared.domain.reset import (
     BEFORE_SENDING,
     ENDED,
@@ -34,8 +35,13 @@ TAKEOVER_AFTER: Final = timedelta(minutes=2)
 """How long after the POST's deadline another delivery leaves `sending` alone."""
 
 BACKSTOP: Final = timedelta(hours=1)
-SHOWN_NOT_BEFORE: Final = timedelta(minutes=15)
 ASK_AFTER: Final = timedelta(minutes=30)
+LOOK_AGAIN: Final = timedelta(hours=1)
+"""How often evidence is looked for while a person is asked."""
+
+GONE_AFTER: Final = timedelta(minutes=30)
+GONE_READS: Final = 3
+"""A job that Graph has not shown for so long, at so many reads, is gone."""
 
 RELINK: Final = "relink"
 """Who did it, in the history, where no person did."""
@@ -148,9 +154,17 @@ def _joined(reset: Reset, job: JobRow, last: LastFull, now: datetime) -> Transit
         state=State.JOINED,
         outcome=last.outcome,
         leader=last.id,
-        detail=f"the restart of {last.id}, sent after this request came, stands for it",
+        detail=_stands_for(last),
     )
     return _end(reset, joined, job, now)
+
+
+def _stands_for(last: LastFull) -> str:
+    words = f"the restart of {last.id}, sent after this request came, stands for it"
+    if last.outcome == "completed":
+        return words
+    why = last.detail.removeprefix(f"{last.outcome}: ")
+    return f"{words}: {last.outcome}{f': {why}' if why else ''}"[:1000]
 
 
 def _ruled(
@@ -180,12 +194,13 @@ def _wait(
     reset: Reset, lock: JobRow | None, event: events.MustWait, now: datetime
 ) -> Transition | None:
     failed = event.failed or reset.dry_run
+    counted = _read_counted(reset, now, failed=failed, missing=event.missing)
     waiting = replace(
-        reset,
+        counted,
         state=State.WAITING,
         due_at=event.until,
         detail=event.reason,
-        tries=reset.tries + 1 if failed else reset.tries,
+        tries=counted.tries if failed else reset.tries,
     )
     moved = _move(reset, waiting, now)
     if lock is None:
@@ -195,7 +210,11 @@ def _wait(
 
 def _ask(reset: Reset, lock: JobRow, event: events.MustAsk, now: datetime) -> Transition | None:
     asking = replace(
-        reset, state=State.AWAITING_APPROVAL, due_at=event.expires, detail=event.reason
+        reset,
+        state=State.AWAITING_APPROVAL,
+        due_at=event.expires,
+        detail=event.reason,
+        before=event.before or reset.before,
     )
     moved = _move(reset, asking, now)
     return _as_head(replace(moved, answer=NotificationKind.AWAITING_APPROVAL), lock)
@@ -215,6 +234,7 @@ def _intent(
         number=number,
         before=event.before,
         snapshot_at=event.snapshot_at,
+        missing_since=None,
         client_request_id=event.client_request_id,
         expected_minutes=event.expected_minutes,
         detail=f"intent {number} written; the restart is sent at once",
@@ -280,7 +300,7 @@ def _sending(reset: Reset, job: JobRow, event: Event, now: datetime) -> Transiti
                 detail=event.reason,
                 graph_request_id=event.graph_request_id,
             )
-            return _end_sent(reset, rejected, job, now)
+            return _end_sent(reset, rejected, _row_of_found(reset, job), now)
         case events.ResponseLost(number=number) if number == reset.number:
             lost = replace(reset, state=State.UNKNOWN, due_at=event.look_at, detail=event.reason)
             return _move(reset, lost, now)
@@ -327,8 +347,9 @@ def _unknown(reset: Reset, job: JobRow, event: Event, now: datetime) -> Transiti
 def _still_unknown(
     reset: Reset, job: JobRow, event: events.FateStillUnknown, now: datetime
 ) -> Transition:
+    """Rows 14 to 16: a person is asked after half an hour, and evidence still looked for."""
     if reset.operator_asked:
-        return _fate_unknown(reset, job, now, "nobody said in time whether the restart happened")
+        return _still_asked(reset, job, event, now)
     if _since_sent(reset, now) < ASK_AFTER:
         unknown = replace(
             reset,
@@ -337,13 +358,31 @@ def _still_unknown(
             tries=reset.tries + 1 if event.failed else 0,
         )
         return _move(reset, unknown, now)
+    told = f"; {event.reason}" if event.reason else ""
     asked = replace(
         reset,
-        due_at=event.expires,
+        due_at=min(now + LOOK_AGAIN, event.expires),
+        deadline=event.expires,
         operator_asked=True,
-        detail="a person must say whether the restart happened: confirm, resend or cancel",
+        detail=("a person must say whether the restart happened: confirm, resend or cancel" + told)[
+            :1000
+        ],
     )
     return replace(_move(reset, asked, now), answer=NotificationKind.UNKNOWN)
+
+
+def _still_asked(
+    reset: Reset, job: JobRow, event: events.FateStillUnknown, now: datetime
+) -> Transition:
+    if reset.deadline is None or now >= reset.deadline:
+        why = "nobody said in time whether the restart happened"
+        return _fate_unknown(reset, job, now, f"{why}; {event.reason}" if event.reason else why)
+    again = replace(
+        reset,
+        due_at=min(max(now + LOOK_AGAIN, event.look_at), reset.deadline),
+        tries=reset.tries + 1 if event.failed else 0,
+    )
+    return _move(reset, again, now)
 
 
 def _fate_unknown(
@@ -353,10 +392,10 @@ def _fate_unknown(
         reset,
         state=State.FAILED,
         outcome="fate unknown",
-        detail=f"fate unknown: {why}",
+        detail=f"fate unknown: {why}"[:1000],
         operator_asked=False,
     )
-    restarted = replace(job, last_restart_at=reset.sent_at, last_steady_at=None)
+    restarted = replace(_restarted_row(reset, job), last_restart_at=reset.sent_at)
     return _end_sent(reset, failed, restarted, now, by=by)
 
 
@@ -371,27 +410,19 @@ def _restarted(reset: Reset, job: JobRow, event: Event, now: datetime) -> Transi
                 detail=event.detail,
                 after=event.after,
             )
-            restarted = replace(
-                job, last_restart_at=reset.restarted_at, last_steady_at=event.steady_at
-            )
+            restarted = replace(_restarted_row(reset, job), last_steady_at=event.steady_at)
             return _end_sent(reset, ended, restarted, now)
         case events.CycleRuns() if reset.deadline is not None and now >= reset.deadline:
             late = replace(
                 reset,
                 state=State.FAILED,
                 outcome="not ended in time",
-                detail=event.reason or "the initial cycle did not end in the time expected",
+                detail=event.overdue or "the initial cycle did not end in the time expected",
             )
-            restarted = replace(job, last_restart_at=reset.restarted_at, last_steady_at=None)
-            return _end_sent(reset, late, restarted, now)
+            return _end_sent(reset, late, _restarted_row(reset, job), now)
         case events.CycleRuns():
-            runs = replace(
-                reset,
-                due_at=event.look_at,
-                progress=event.progress or reset.progress,
-                detail=event.reason or reset.detail,
-                tries=reset.tries + 1 if event.failed else 0,
-            )
+            counted = _read_counted(reset, now, failed=event.failed, missing=event.missing)
+            runs = replace(counted, due_at=event.look_at, progress=event.progress or reset.progress)
             return _move(reset, runs, now)
         case _:
             return None
@@ -406,9 +437,60 @@ def _start_monitoring(reset: Reset, event: events.RestartAccepted, now: datetime
         restarted_at=event.restarted_at,
         graph_request_id=event.graph_request_id,
         detail=event.detail or "Graph took the restart; the initial cycle is being watched",
+        warnings=_with_warning(reset.warnings, event.warning),
+        missing_since=None,
         tries=0,
     )
     return _move(reset, monitored, now, by=event.by or RELINK)
+
+
+def _with_warning(warnings: tuple[str, ...], warning: str) -> tuple[str, ...]:
+    return warnings if not warning or warning in warnings else (*warnings, warning)
+
+
+def _row_of_found(reset: Reset, job: JobRow) -> JobRow:
+    """The job row as one of the job that the restart was sent to: another's past is dropped."""
+    found = found_job_id(reset)
+    if job.last_job_id in {"", found}:
+        return replace(job, last_job_id=found)
+    return replace(
+        job, last_job_id=found, last_restart_at=None, last_steady_at=None, last_approved_at=None
+    )
+
+
+def _restarted_row(reset: Reset, job: JobRow) -> JobRow:
+    return replace(
+        _row_of_found(reset, job), last_restart_at=reset.restarted_at, last_steady_at=None
+    )
+
+
+def found_job_id(reset: Reset) -> str:
+    """The job's id as Graph had it when the restart was sent."""
+    before = load(reset.before)
+    return before.id if before is not None else reset.job_id
+
+
+def is_gone(reset: Reset, *, now: datetime) -> bool:
+    """Whether one more read that does not show the job says that it is gone."""
+    if reset.missing_since is None:
+        return False
+    return now - reset.missing_since >= GONE_AFTER and reset.tries + 1 >= GONE_READS
+
+
+def _read_counted(reset: Reset, now: datetime, *, failed: bool, missing: bool) -> Reset:
+    """Count the reads that failed; since the job is missing, only those that did not show it."""
+    if missing:
+        first = reset.missing_since is None
+        return replace(
+            reset,
+            missing_since=reset.missing_since or now,
+            tries=1 if first else reset.tries + 1,
+        )
+    if failed:
+        return replace(
+            reset, tries=reset.tries if reset.missing_since is not None else reset.tries + 1
+        )
+    return replace(reset, missing_since=None, tries=0)
 
 
 def _since_sent(reset: Reset, now: datetime) -> timedelta:
@@ -446,8 +528,9 @@ def _end_sent(
             number=before.number,
             id=before.id,
             outcome=after.outcome,
+            detail=after.detail,
             service_principal_id=before.service_principal_id,
-            job_id=before.job_id,
+            job_id=found_job_id(before),
         )
         freed = replace(freed, last_full=last)
     if before.approved:

@@ -126,10 +126,10 @@ class AuditTrail:
     retry_after: timedelta = timedelta(0)
     why: str = ""
 
-    @property
-    def silent(self) -> bool:
-        """Whether the log was read to its end and shows no restart, nor one that may be."""
-        return self.readable and self.whole and not self.restarts and not self.unplaced
+    def silent(self, *, since: datetime) -> bool:
+        """Whether the log was read to its end and shows no restart since, nor one that may be."""
+        shown = self.unplaced or any(seen.at >= since for seen in self.restarts)
+        return self.readable and self.whole and not shown
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -130,16 +130,21 @@ def _link(link: LinkFact) -> str:
 
 
 def _joined(facts: Facts) -> Said:
-    well = facts.outcome == "completed"
-    ended = "ended well" if well else f"did not end well ({facts.outcome or 'outcome not known'})"
+    if facts.outcome == "completed":
+        return Said(
+            what=f"Done by another request: {facts.target} was restarted after yours had come, "
+            "and that one restart stands for both.",
+            when=f"It ended well: see reset {facts.leader}.",
+            results=tuple(map(_link, facts.links)),
+            next=_what_now(facts),
+        )
+    what, _ = _FAILURES.get(facts.outcome, (_FAILED, _TEAM))
     return Said(
-        what=f"Done by another request: {facts.target} was restarted after yours had come, and "
-        "that one restart stands for both.",
-        when=f"It {ended}: see reset {facts.leader}.",
-        results=tuple(map(_link, facts.links)) if well else (),
-        next=_what_now(facts)
-        if well
-        else "Nothing for you to do; the identity team has been told. Ask again after that.",
+        what=f"Failed with another request: {what.format(target=facts.target)}",
+        when=f"It did not end well ({facts.outcome or 'outcome not known'}): see reset "
+        f"{facts.leader}.",
+        next="Nothing for you to do; the identity team has been told. Ask again after that.",
+        team=facts.detail,
     )
 
 

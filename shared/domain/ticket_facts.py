@@ -158,7 +158,7 @@ def take_facts(
         sent_at=reset.sent_at,
         restarted_at=reset.restarted_at,
         finished_at=reset.finished_at,
-        until=reset.due_at if kind in _UNTIL else None,
+        until=_until(reset) if kind in _UNTIL else None,
         behind=reset.behind,
         outcome=reset.outcome,
         detail=quote(reset.detail, _DETAIL_AT_MOST),
@@ -166,6 +166,7 @@ def take_facts(
         accounts=sizes[-1] if sizes else None,
         fewer_accounts=max(0, sizes[0] - sizes[-1]) if fell else 0,
         some_entries_failed=after is not None and after.last_execution.state == _SOME_FAILED,
+        failed_entries=after.last_execution.escrowed if after is not None else None,
         minutes=minutes,
         expected_from=_later(started, minutes.least) if minutes else None,
         expected_to=_later(started, minutes.most) if minutes else None,
@@ -194,6 +195,11 @@ def _minutes(text: str) -> Minutes | None:
     if not (dash and least.isdigit() and most.isdigit()):
         return None
     return Minutes(least=int(least), most=int(most))
+
+
+def _until(reset: Reset) -> datetime | None:
+    """While a person is asked for a fate, evidence is still looked for: DueAt is the next look."""
+    return reset.deadline if reset.operator_asked else reset.due_at
 
 
 def _later(moment: datetime | None, minutes: int) -> datetime | None:

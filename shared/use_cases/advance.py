@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from shared.config import Settings
-from shared.domain import events, evidence, policy
+from shared.domain import cycle, events, evidence, policy
 from shared.domain.errors import Conflict, StorageUnavailable
 from shared.domain.events import Event
 from shared.domain.ports import Clock, Store
@@ -106,8 +106,9 @@ class Engine:
             and reset.scope is Scope.FULL
             and reset.seen_number is not None
             and last.number > reset.seen_number
-            and (last.service_principal_id, last.job_id)
-            == (reset.service_principal_id, reset.job_id)
+            and last.service_principal_id == reset.service_principal_id
+            # The id found: a request that names none is for the only job, which that one was.
+            and reset.job_id in {"", last.job_id}
         )
 
     def _too_old(self, reset: Reset, now: datetime) -> events.TooOld | None:
@@ -137,7 +138,9 @@ class Engine:
         snapshot = await self.calls.read_job(reset)
         if not isinstance(snapshot, SyncJob):
             return snapshot
-        ruling = policy.after_reading(reset, snapshot, history, self.settings.rules, now=now)
+        ruling = restarted_meanwhile(reset, snapshot) or policy.after_reading(
+            reset, snapshot, history, self.settings.rules, now=now
+        )
         return await self._as_event(reset, ruling, snapshot)
 
     async def _preview(
@@ -164,7 +167,8 @@ class Engine:
                 return events.MustWait(reason=ruling.reason, until=ruling.until)
             case policy.Ask():
                 expires = self.clock() + self.settings.approval_expiry
-                return events.MustAsk(reason=ruling.reason, expires=expires)
+                shown = evidence.dump(snapshot) if snapshot is not None else ""
+                return events.MustAsk(reason=ruling.reason, expires=expires, before=shown)
             case policy.Refuse():
                 return events.Refused(reason=ruling.reason)
             case policy.Go():
@@ -186,7 +190,7 @@ class Engine:
             before=evidence.dump(snapshot),
             snapshot_at=snapshot.read_at,
             client_request_id=self.new_id(),
-            expected_minutes=evidence.expected_minutes(snapshot.size),
+            expected_minutes=cycle.expected_minutes(snapshot.size),
         )
 
     # The intent, the POST, and the sender's word about it
@@ -259,6 +263,25 @@ class Engine:
 
     async def _write(self, reset: Stored[Reset], job: Stored[JobRow], event: Event) -> Reset:
         return (await self.writer.write(reset, job, event)).row
+
+
+def restarted_meanwhile(reset: Reset, snapshot: SyncJob) -> policy.Ask | None:
+    """
+    Compare the job with how it was before an intent of this reset that Graph did not take.
+
+    Graph says 409 or 423 where something else changes the job at that moment. What that was may
+    have been a restart, and then another one is a person's decision.
+    """
+    before = evidence.load(reset.before) if reset.number is not None else None
+    if before is None or before.id != snapshot.id:
+        return None
+    sign = evidence.restarted_since(snapshot, before)
+    if not sign:
+        return None
+    return policy.Ask(
+        reason=f"Graph did not take the restart of intent {reset.number}, but the job was "
+        f"restarted since: {sign} ({evidence.PORTAL_OR_FULL}); approve to send another"
+    )
 
 
 def is_due(reset: Reset, job: JobRow, *, now: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""The done rule and the fate of a lost answer, against the odd but legal."""
+"""What shows that a restart whose answer was lost happened, and what that it did not."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from shared.domain.events import CycleEnded, CycleRuns
 from shared.domain.evidence import (
+    SHOWN_BY_JOB,
     dump,
-    ends_by,
-    expected_minutes,
-    judge_cycle,
     load,
+    of_one_job,
+    restarted_since,
     shown_happened,
     shown_not,
+    told_of_others,
 )
 from shared.domain.sync_job import AuditTrail, Execution, Quarantine, RestartSeen, SyncJob
 from tests.support.graph import healthy
@@ -22,153 +22,153 @@ from tests.support.world import START
 
 BEFORE = healthy(START)
 T = START
-SOON = START + timedelta(minutes=5)
 MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 
 
-def ended(**changes: Any) -> SyncJob:
-    done = replace(
-        BEFORE,
-        read_at=T + 10 * MINUTE,
-        steady_state_last=T + 9 * MINUTE,
-        last_execution=Execution(state="Succeeded", began=T + MINUTE, ended=T + 9 * MINUTE),
-    )
-    return replace(done, **changes)
+def trail(*seen: RestartSeen, **changes: Any) -> AuditTrail:
+    return AuditTrail(readable=True, restarts=seen, **changes)
 
 
-def judge(job: SyncJob, before: SyncJob | None = BEFORE) -> CycleEnded | CycleRuns:
-    return judge_cycle(job, before=before, snapshot_at=T, look_at=SOON)
+def ours(at: timedelta = MINUTE) -> RestartSeen:
+    return RestartSeen(at=T + at, ours=True, by="relink")
 
 
-def outcome(job: SyncJob, before: SyncJob | None = BEFORE) -> str:
-    verdict = judge(job, before)
-    return verdict.outcome if isinstance(verdict, CycleEnded) else "runs"
+def anns(at: timedelta = MINUTE) -> RestartSeen:
+    return RestartSeen(at=T + at, by="ann@contoso.com")
 
 
-@pytest.mark.parametrize(
-    ("job", "expected"),
-    [
-        pytest.param(ended(), "completed", id="the-new-cycle-ended"),
-        pytest.param(
-            ended(last_execution=Execution(state="EntryLevelErrors", began=T + MINUTE)),
-            "completed",
-            id="with-errors-on-entries",
-        ),
-        pytest.param(BEFORE, "runs", id="the-status-lags-behind-the-204"),
-        pytest.param(
-            ended(last_execution=Execution(state="Succeeded", began=T - MINUTE, ended=T + MINUTE)),
-            "runs",
-            id="an-old-cycle-that-ended-after-the-restart",
-        ),
-        pytest.param(
-            ended(steady_state_last=BEFORE.steady_state_last), "runs", id="old-steady-state"
-        ),
-        pytest.param(ended(steady_state_last=None), "runs", id="never-steady"),
-        pytest.param(ended(code="NotRun"), "runs", id="not-run"),
-        pytest.param(ended(code=""), "runs", id="an-unknown-code"),
-        pytest.param(
-            ended(last_execution=Execution(state="Failed", began=T + MINUTE)), "runs", id="failed"
-        ),
-        pytest.param(
-            ended(last_execution=Execution(state="", began=T + MINUTE)), "runs", id="unknown-result"
-        ),
-        pytest.param(ended(last_execution=Execution(state="Failed")), "runs", id="never-run"),
-        pytest.param(
-            ended(code="Quarantine", quarantine=Quarantine(reason="X", began=T + MINUTE)),
-            "quarantined",
-            id="quarantined-since",
-        ),
-        pytest.param(
-            ended(code="Quarantine", quarantine=Quarantine(reason="X", began=T - MINUTE)),
-            "runs",
-            id="a-quarantine-from-before",
-        ),
-        pytest.param(
-            ended(code="Paused", escrows_pruned=True), "paused with pruned errors", id="pruned"
-        ),
-        pytest.param(ended(code="Paused"), "runs", id="paused-by-a-person"),
-        pytest.param(ended(counts={}), "completed", id="counts-absent"),
-    ],
-)
-def test_done_means_that_the_new_cycle_ended(job: SyncJob, expected: str) -> None:
-    assert outcome(job) == expected
-
-
-def test_errors_pruned_before_the_restart_are_not_its_own() -> None:
-    pruned = ended(code="Paused", escrows_pruned=True)
-
-    assert outcome(pruned, replace(BEFORE, escrows_pruned=True)) == "runs"
-
-
-def test_fewer_accounts_are_named_and_more_or_unknown_ones_are_not() -> None:
-    def words(**counts: int) -> str:
-        verdict = judge(ended(counts=counts))
-        return verdict.detail if isinstance(verdict, CycleEnded) else ""
-
-    assert "14 fewer accounts" in words(User=36)
-    assert "fewer" not in words(User=50)
-    assert "fewer" not in words(User=60)
-    assert "fewer" not in words()
-
-
-AUDITED = AuditTrail(readable=True, restarts=(RestartSeen(at=T + MINUTE),))
-SILENT = AuditTrail(readable=True)
+SILENT = trail()
 CLOSED = AuditTrail(readable=False)
+NOT_RUN = replace(BEFORE, code="NotRun", steady_state_first=None, steady_state_last=None)
 
 
 @pytest.mark.parametrize(
-    ("job", "trail", "happened"),
+    ("job", "seen", "happened"),
     [
-        (BEFORE, AUDITED, True),
-        (BEFORE, replace(AUDITED, restarts=(RestartSeen(at=T - 3 * MINUTE),)), False),
-        (BEFORE, replace(AUDITED, restarts=(RestartSeen(at=T - 2 * MINUTE),)), True),
+        (BEFORE, trail(ours()), True),
+        (BEFORE, trail(ours(-3 * MINUTE)), False),
+        (BEFORE, trail(ours(-2 * MINUTE)), True),
         (BEFORE, SILENT, False),
         (BEFORE, CLOSED, False),
-        (replace(BEFORE, code="NotRun"), CLOSED, True),
+        (NOT_RUN, CLOSED, True),
+        (NOT_RUN, SILENT, True),
         (replace(BEFORE, steady_state_last=None), CLOSED, True),
+        (replace(BEFORE, steady_state_last=None, unknown=("steady_state_last",)), CLOSED, False),
+        (replace(BEFORE, code="notrun?"), CLOSED, False),
+        # A restart by somebody else is never ours, and makes what the job shows no proof.
+        (BEFORE, trail(anns()), False),
+        (NOT_RUN, trail(anns()), False),
+        (NOT_RUN, trail(anns(-2 * HOUR)), False),
+        (NOT_RUN, trail(anns(-3 * HOUR)), True),
+        (NOT_RUN, trail(anns(), ours()), True),
+        (NOT_RUN, trail(unplaced=1), False),
     ],
 )
 def test_what_shows_that_a_lost_restart_happened(
-    job: SyncJob, trail: AuditTrail, happened: bool
+    job: SyncJob, seen: AuditTrail, happened: bool
 ) -> None:
-    assert bool(shown_happened(job, before=BEFORE, snapshot_at=T, trail=trail)) is happened
+    found = shown_happened(job, before=BEFORE, snapshot_at=T, trail=seen)
+
+    assert (found is not None) is happened
+    if found is not None:
+        assert found.warning == ("" if any(each.ours for each in seen.restarts) else SHOWN_BY_JOB)
 
 
 def test_a_job_that_had_not_run_before_shows_nothing_by_not_having_run() -> None:
-    before = replace(BEFORE, code="NotRun", steady_state_last=None)
+    assert not shown_happened(NOT_RUN, before=NOT_RUN, snapshot_at=T, trail=CLOSED)
 
-    assert not shown_happened(before, before=before, snapshot_at=T, trail=CLOSED)
+
+def later(minutes: int, **changes: Any) -> SyncJob:
+    return replace(BEFORE, read_at=T + minutes * MINUTE, **changes)
 
 
 @pytest.mark.parametrize(
-    ("job", "trail", "minutes", "shown"),
+    ("minutes", "seen", "changes", "shown"),
     [
-        (BEFORE, SILENT, 15, True),
-        (replace(BEFORE, read_at=T + 15 * MINUTE), SILENT, 15, True),
-        (BEFORE, SILENT, 14, False),
-        (BEFORE, CLOSED, 60, False),
-        (BEFORE, AUDITED, 60, False),
-        (replace(BEFORE, counts={"User": 1}), SILENT, 60, False),
+        (135, SILENT, {}, True),
+        (134, SILENT, {}, False),
+        (15, SILENT, {}, False),
+        (300, CLOSED, {}, False),
+        (300, trail(ours()), {}, False),
+        (300, trail(anns()), {}, False),
+        (300, trail(anns(-HOUR)), {}, True),
+        (300, trail(unplaced=1), {}, False),
+        (300, trail(whole=False), {}, False),
+        (300, SILENT, {"counts": {"User": 1}}, False),
+        (300, SILENT, {"unknown": ("counts",)}, False),
     ],
 )
 def test_what_shows_that_it_did_not(
-    job: SyncJob, trail: AuditTrail, minutes: int, shown: bool
+    minutes: int, seen: AuditTrail, changes: dict[str, Any], shown: bool
 ) -> None:
-    now = T + minutes * MINUTE
+    found = shown_not(
+        later(minutes, **changes),
+        before=BEFORE,
+        snapshot_at=T,
+        sent_at=T,
+        trail=seen,
+        now=T + minutes * MINUTE,
+    )
 
-    assert shown_not(job, before=BEFORE, sent_at=T, trail=trail, now=now) is shown
+    assert found is shown
+
+
+def test_silence_counts_by_graphs_clock_too() -> None:
+    late = T + 135 * MINUTE
+
+    assert not shown_not(
+        later(134), before=BEFORE, snapshot_at=T, sent_at=T, trail=SILENT, now=late
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "sign"),
+    [
+        ({}, ""),
+        ({"code": "NotRun"}, "waits for its initial cycle"),
+        ({"steady_state_first": None}, "now shows none"),
+        ({"steady_state_first": None, "unknown": ("steady_state_first",)}, ""),
+        ({"steady_state_first": T}, "another initial cycle at 2026-11-24 09:00"),
+        ({"steady_state_last": T}, ""),
+    ],
+)
+def test_a_restart_by_anybody_is_seen_by_its_initial_cycle(
+    changes: dict[str, Any], sign: str
+) -> None:
+    found = restarted_since(replace(BEFORE, **changes), BEFORE)
+
+    assert (sign in found) if sign else found == ""
+
+
+def test_other_restarts_are_told_with_their_names_and_what_they_are() -> None:
+    nameless = RestartSeen(at=T + 2 * MINUTE)
+
+    told = told_of_others(trail(ours(), anns(), nameless), since=T)
+
+    assert told == (
+        "restarted by ann@contoso.com at 2026-11-24 09:01 UTC, by somebody whom the audit log "
+        "does not name at 2026-11-24 09:02 UTC (the portal's button breaks no link, a Full sent "
+        "by hand cannot be told from it)"
+    )
+    assert told_of_others(trail(ours()), since=T) == ""
+    assert told_of_others(trail(*[anns()] * 5), since=T).count("ann@") == 3
+
+
+def test_of_several_jobs_at_one_service_principal_no_row_is_known_to_be_of_this() -> None:
+    seen = trail(ours(), anns())
+
+    assert of_one_job(seen, jobs=1) == seen
+    assert of_one_job(seen, jobs=2) == trail(anns(), unplaced=1)
 
 
 def test_a_job_survives_its_column() -> None:
-    job = ended(quarantine=Quarantine(reason="TooManyDeletes", began=T, error="ü"))
+    job = replace(
+        BEFORE,
+        quarantine=Quarantine(reason="TooManyDeletes", began=T, error="ü"),
+        last_execution=Execution(state="Succeeded", escrowed=15),
+        unknown=("counts",),
+    )
 
     assert load(dump(job)) == job
     assert load("") is None
-
-
-def test_the_deadline_grows_with_the_job() -> None:
-    assert expected_minutes(10_000) == "100-800"
-    assert expected_minutes(None) == ""
-    assert ends_by(50, now=T) == T + timedelta(hours=6)
-    assert ends_by(10_000, now=T) == T + 3200 * MINUTE
-    assert ends_by(None, now=T) == T + timedelta(hours=48)

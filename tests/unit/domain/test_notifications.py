@@ -158,7 +158,7 @@ async def test_a_person_who_is_asked_reads_what_is_asked_and_why_until_when_and_
         (
             "For the identity team: Approve or reject it on the page below. It needs an approval "
             "because: this target always needs an approval. Microsoft Entra breaks its links and "
-            "matches every account again."
+            "matches every account again. That is 50 accounts."
         ),
         "Details (reset r1, message 2): https://relink.example/api/resets/r1/page",
         'Asked for by: "ann"',

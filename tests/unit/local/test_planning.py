@@ -107,10 +107,10 @@ OUTCOMES = {
     ("arrange", "kind"),
     [
         (healthy, Go),
-        (paused, Refuse),
+        (paused, Ask),
         (unknown, Ask),
         (many_deletes, Ask),
-        (credentials, Refuse),
+        (credentials, Ask),
         (failures, Go),
         (refused_by_graph, Refuse),
         (throttled, Wait),
@@ -149,14 +149,14 @@ async def test_a_cooldown_and_a_reset_under_way_are_seen_in_the_rows() -> None:
     assert "the cooldown ends at 2026-11-25 09:00 UTC" in cooling.reason
 
 
-async def test_a_switch_that_is_off_hides_no_job_that_would_be_refused() -> None:
+async def test_a_switch_that_is_off_hides_no_job_that_a_person_would_be_asked_about() -> None:
     world = World()
     world.rebuild(RESETS_ENABLED="false", RESET_DAILY_BUDGET="0")
     paused(world)
 
     said = (await plan_of(world)).request
 
-    assert [type(decision) for decision in said] == [Wait, Wait, Refuse]
+    assert [type(decision) for decision in said] == [Wait, Wait, Ask]
     assert "switched off" in getattr(said[0], "reason", "")
     assert "budget" in getattr(said[1], "reason", "")
     assert "Paused" in getattr(said[2], "reason", "")
