@@ -78,10 +78,11 @@ def _no_intent_against_the_matrix(world: World) -> None:
     """Whatever was sent: the job, as it was read for it, was in no quarantine that forbids it."""
     for x in resets(world):
         before = load(x.before) if x.number is not None else None
-        if before is None or before.quarantine is None:
+        if before is None or before.quarantine is None or before.read_at != x.snapshot_at:
+            # Of another moment than the intent: as it was shown to a person who was asked.
             continue
         reason = before.quarantine.reason
-        assert reason != "EncounteredQuarantineException", f"{x.id}: credentials"
+        assert reason != "EncounteredQuarantineException" or x.approved, f"{x.id}: credentials"
         assert reason != "TooManyDeletes" or x.approver_signed_in, f"{x.id}: mass deletion"
         assert x.via != REMEDIATE or reason in ALLOWED_REASONS, f"{x.id}: {reason} by a machine"
 
