@@ -70,3 +70,10 @@ class TableArchive:
             found = rows_of(self._resets, reset, kind)
             for key in [str(entity["RowKey"]) async for entity in found]:
                 await self._resets.delete(reset.target, key)
+        key = f"{reset.target}:{reset.id}"
+        given_up = self._resets.rows(
+            "PartitionKey eq @partition and RowKey ge @first and RowKey lt @last",
+            {"partition": table_rows.UNDELIVERED, "first": f"{key}:", "last": f"{key};"},
+        )
+        for row in [str(entity["RowKey"]) async for entity in given_up]:
+            await self._resets.delete(table_rows.UNDELIVERED, row)

@@ -577,6 +577,17 @@ async def test_a_pace_is_kept_under_its_etag(store: Store) -> None:
     assert await store.targets() == []
 
 
+async def test_what_was_given_up_goes_with_its_reset(store: Store) -> None:
+    await store.claim(claim())
+    ended = (await store.insert(reset(), event(), ())).row
+    await store.keep_undelivered(answer(2), why="404", at=NOW)
+    await store.keep_undelivered(replace(answer(2), id="r10"), why="404", at=NOW)
+
+    await store.forget(ended)
+
+    assert [each.id for each in await store.undelivered(most=9)] == ["r10"]
+
+
 async def test_what_was_given_up_is_kept_until_it_is_put_back(store: Store) -> None:
     given_up = replace(answer(2), tried_at=NOW, facts="{}")
     await store.keep_undelivered(given_up, why="404", at=NOW)
