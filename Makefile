@@ -13,7 +13,8 @@ AZURITE_READY := local/node_modules/.ready
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup check test unit soak month demo host azurite emulator request resend targets plan docs \
+.PHONY: help setup check test unit soak month demo up host azurite emulator request resend show list decide \
+  targets plan docs \
   package lock audit doctor bench bicep clean
 
 help: ## List the commands
@@ -62,25 +63,35 @@ demo: setup ## Show the main job here: a request, a full restart, the rows in Ta
 host: setup ## Start the development host alone (PORT, default 7071; APP_DIR, default this project)
 	@$(RUN) -m local.host
 
-azurite: $(AZURITE_READY) ## Start the storage emulator alone (127.0.0.1, ports 10000 to 10002)
-	@exec local/node_modules/.bin/azurite --location .local/azurite \
-	  --blobHost 127.0.0.1 --queueHost 127.0.0.1 --tableHost 127.0.0.1 \
-	  --disableTelemetry --skipApiVersionCheck
+azurite: setup ## Start the storage emulator alone (127.0.0.1; BLOB_PORT, QUEUE_PORT, TABLE_PORT)
+	@exec $(RUN) -m local --make azurite
 
 emulator: $(READY) ## Start the Graph emulator alone (GRAPH_EMULATOR_PORT, default 7072)
 	@$(RUN) -m local.emulator
 
-request: $(READY) ## Put a request on the queue (TARGET, REASON, BY, REQUEST_ID, DRY_RUN=1)
-	@$(RUN) -m local.request
+up: setup ## Start storage, Graph emulator, host and a desk that prints what tickets hear
+	@$(RUN) -m local --make up
 
-resend: $(READY) ## Send again the answers that were given up (JSON=1)
-	@$(RUN) -m local.resend
+request: $(READY) ## Ask for a reset (TARGET, REASON, BY, SUBJECTS, TICKET, NOT_BEFORE, REQUEST_ID, DRY_RUN, YES, FOLLOW)
+	@$(RUN) -m local --make request
 
-targets: $(READY) ## List every provisioning job, with entries for RESET_TARGETS (JSON=1)
-	@$(RUN) -m local.targets
+resend: $(READY) ## Send again the answers that were given up (JSON)
+	@$(RUN) -m local --make resend
 
-plan: $(READY) ## Say what would happen now to every target, and why; sends nothing (JSON=1)
-	@$(RUN) -m local.plan
+show: $(READY) ## Show one reset (ID, FOLLOW, JSON, WIDE) by RELINK_URL and RELINK_KEY
+	@$(RUN) -m local --make show
+
+list: $(READY) ## List open resets, or others (TARGET, STATE, TICKET, BY, SUBJECT, SINCE, JSON, WIDE)
+	@$(RUN) -m local --make list
+
+decide: $(READY) ## Decide on a reset (ID, DECISION, BY, REASON)
+	@$(RUN) -m local --make decide
+
+targets: $(READY) ## List every provisioning job, with entries for RESET_TARGETS (JSON, WIDE)
+	@$(RUN) -m local --make targets
+
+plan: $(READY) ## Say what would happen now to every target, and why; sends nothing (JSON, WIDE)
+	@$(RUN) -m local --make plan
 
 package: ## Build dist/functionapp.zip, which deploys without a remote build
 	@$(PYTHON) -s -m local.package

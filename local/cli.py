@@ -1,164 +1,236 @@
-"""Reads settings and prints tables or JSON, for `make targets` and `make plan`."""
+"""
+Runs one command: `python -m local <command>`.
 
-import asyncio
+Exit codes: 0 done; 1 not done, or what was watched ended badly; 2 the command line is wrong, and
+nothing was done; 130 interrupted.
+"""
+
+import argparse
+import importlib
 import os
+import runpy
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Never, Protocol, cast
 
-from local.host.errors import StartError
-from local.host.settings import load_values
-from local.processes import ROOT
-from shared.adapters.graph.gateway import GraphGateway
-from shared.adapters.table_store import TableStore
-from shared.bootstrap import identity_credential, new_id, storage_clients
-from shared.config import Settings
-from shared.domain.errors import GraphError, NotSent, RelinkError, SettingsError
-from shared.domain.ports import Graph, Store
-from shared.domain.sync_job import SyncJob
-from shared.names import CONNECTION, IDS_TABLE, RESETS_TABLE
+from local.errors import Failed, Usage
+from local.overrides import look_alikes, overrides, refuse_unknown
 
-UNKNOWN = "unknown"
+PROGRAM: Final = "python -m local"
+_ON: Final = frozenset({"1", "true", "yes", "on", "y"})
+_OFF: Final = frozenset({"", "0", "false", "no", "off", "n"})
 
 
-def read_settings() -> Settings:
-    """The environment, and under it local.settings.json; raise SettingsError by name."""
-    environ = dict(os.environ)
+class Module(Protocol):
+    """What the module of a command has."""
+
+    #: Variables of make and of the environment, and the arguments that they stand for.
+    VARIABLES: Mapping[str, str]
+
+    def configure(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def main(self, args: argparse.Namespace) -> int: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """
+    A command, and one line for the list.
+
+    *module* has its arguments; or *runs* is a module that takes none and is run as it stands.
+    *harmless* ends each error of the command line.
+    """
+
+    help: str
+    module: str = ""
+    runs: str = ""
+    settings: str = ""
+    harmless: str = ""
+
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "demo": Command(help="show a reset from ticket to answer, on this machine", runs="local.demo"),
+    "up": Command(
+        help="start storage, Graph emulator, host and a desk that prints what tickets hear",
+        module="local.commands.up",
+    ),
+    "request": Command(
+        help="ask for a reset and follow it to its end",
+        module="local.commands.request",
+        harmless="; nothing was sent",
+    ),
+    "show": Command(help="show one reset with its history", module="local.commands.show"),
+    "list": Command(
+        help="list open resets, or those of a target", module="local.commands.list_resets"
+    ),
+    "decide": Command(
+        help="approve, reject, cancel, confirm or resend a reset",
+        module="local.commands.decide",
+        harmless="; nothing was decided",
+    ),
+    "resend": Command(
+        help="send again the answers that were given up", module="local.commands.resend"
+    ),
+    "plan": Command(
+        help="show what would be done now for every target, and why",
+        module="local.commands.plan",
+    ),
+    "targets": Command(
+        help="list service principals with provisioning jobs, and entries for RESET_TARGETS",
+        module="local.commands.targets",
+    ),
+    "host": Command(
+        help="run the development host alone",
+        runs="local.host",
+        settings="PORT (default 7071), APP_DIR (default this project), LOCAL_FUNCTION_KEY, "
+        "LOCAL_PRINCIPAL",
+    ),
+    "azurite": Command(help="run the storage emulator alone", module="local.commands.azurite"),
+    "emulator": Command(
+        help="run the Graph emulator alone",
+        runs="local.emulator",
+        settings="GRAPH_EMULATOR_PORT (default 7072), GRAPH_EMULATOR_SEED, GRAPH_EMULATOR_SPEED",
+    ),
+    "package": Command(help="write dist/functionapp.zip", runs="local.package"),
+    "docs": Command(
+        help="write what the documentation takes from the code", runs="local.documents"
+    ),
+    "bench": Command(help="measure starts and the package beside a baseline", runs="bench"),
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong, and that nothing was done."""
+
+    harmless = ""
+
+    def error(self, message: str) -> Never:
+        raise Usage(f"{message}{self.harmless} (see {self.prog} --help)")
+
+
+def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
+    """Run the command that *argv* names, and return the exit code."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    by_make = given[:1] == ["--make"]
     try:
-        load_values(ROOT, environ)
-    except StartError as error:
-        raise SettingsError(str(error)) from error
-    settings = Settings.from_environ(environ, app_dir=ROOT)
-    for name in ("GRAPH_ENDPOINT", "AZURE_CLIENT_ID"):
-        for why in settings.problems:
-            if why.startswith(f"{name}:"):
-                raise SettingsError(why)
-    return settings
+        return _run(given[1:] if by_make else given, environ, by_make=by_make)
+    except Usage as error:
+        code = 2
+        print(error, file=sys.stderr)
+    except Failed as error:
+        code = 1
+        print(error, file=sys.stderr)
+    except BrokenPipeError:
+        # The reader has enough, as `| head` has.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return 130
+    return code
 
 
-@asynccontextmanager
-async def open_graph(settings: Settings) -> AsyncIterator[Graph]:
-    """The gateway with the credential that the app would use here."""
-    local = settings.graph_is_local
-    credential = None if local else identity_credential(settings, settings.client_id)
-    gateway = GraphGateway(settings.graph_endpoint, credential)
+def _run(line: list[str], environ: Mapping[str, str], *, by_make: bool) -> int:
+    if not line or line[0] in {"-h", "--help", "help"}:
+        print(overview())
+        return 0
+    name, *rest = line
+    if (command := COMMANDS.get(name)) is None:
+        raise Usage(f"{name}: unknown command; known are {', '.join(COMMANDS)}")
+    module: Module | None = None
+    if command.module:
+        module = cast("Module", importlib.import_module(command.module))
+    variables = module.VARIABLES if module else {}
+    parser = Parser(
+        prog=f"{PROGRAM} {name}",
+        description=f"{command.help[:1].upper()}{command.help[1:]}.",
+        epilog=_epilog(variables, command.settings),
+        allow_abbrev=False,
+    )
+    parser.harmless = command.harmless
+    if module:
+        module.configure(parser)
     try:
-        yield gateway
-    finally:
-        await gateway.close()
-        if credential is not None:
-            await credential.close()
+        args = parser.parse_args(rest)
+    except SystemExit as ended:  # --help
+        return int(ended.code or 0)
+    if not module:
+        return _as_it_stands(command.runs)
+    given = dict(environ)
+    if by_make:
+        of_make = overrides(environ.get("MAKEFLAGS", ""))
+        refuse_unknown(of_make, variables, harmless=command.harmless)
+        given |= of_make
+    _take(args, variables, given, harmless=command.harmless)
+    return module.main(args)
 
 
-@asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator[Store | None]:
-    """The rows, or None where no storage is set."""
-    if settings.storage is None:
-        yield None
-        return
-    tables, queues = storage_clients(settings, settings.storage)
-    async with tables, queues:
-        yield TableStore(
-            tables.get_table_client(RESETS_TABLE), tables.get_table_client(IDS_TABLE), new_id=new_id
-        )
+def _as_it_stands(module: str) -> int:
+    """Run a module as `python -m` would, in this process, so that signals reach it."""
+    sys.argv = [module]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    return 0
 
 
-@dataclass
-class Progress:
-    """One moving line on stderr in a terminal; nothing at all elsewhere."""
-
-    what: str
-    live: bool = field(default_factory=sys.stderr.isatty)
-
-    def __call__(self, done: int, of: int) -> None:
-        if self.live:
-            end = "\n" if done == of else ""
-            print(f"\r\033[K{done} of {of} {self.what}", end=end, file=sys.stderr, flush=True)
-
-
-def note(text: str) -> None:
-    """What must be known about the answer, beside the answer."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell, so that what is copied out of them is whole."""
-    lines = [header, *rows]
-    widths = [max(len(line[n]) for line in lines) for n in range(len(header))]
+def overview() -> str:
+    """List the commands."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {command.help}" for name, command in COMMANDS.items()]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
+        [f"usage: {PROGRAM} <command> [options]", "", *lines, "", "<command> --help tells more."]
     )
 
 
-def state_of(job: SyncJob) -> str:
-    """The job's state in a cell: code, quarantine's reason, and a schedule that is not Active."""
-    words = job.code or UNKNOWN
-    if job.quarantine is not None:
-        words = f"Quarantine: {job.quarantine.reason or 'unknown reason'}"
-        if job.quarantine.series_began is not None:
-            words += f" since {job.quarantine.series_began:%Y-%m-%d %H:%M} UTC"
-    if job.schedule_state != "Active":
-        words += f", schedule {job.schedule_state or UNKNOWN}"
-    return words
-
-
-def job_document(job: SyncJob) -> dict[str, Any]:
-    """The same for machines."""
-    quarantine = job.quarantine
-    since = quarantine.series_began if quarantine else None
-    return {
-        "id": job.id,
-        "templateId": job.template_id,
-        "state": job.code,
-        "scheduleState": job.schedule_state,
-        "quarantine": quarantine.reason if quarantine else None,
-        "quarantinedSince": since.isoformat() if since else None,
-        "entries": job.size,
-    }
-
-
-def size_of(job: SyncJob) -> str:
-    return "" if job.size is None else f"{job.size:,}"
-
-
-def as_json(environ: Mapping[str, str]) -> bool:
-    return environ.get("JSON", "") not in {"", "0"}
-
-
-def run(command: Callable[[Settings, bool], Awaitable[None]]) -> int:
-    """Run it; what stands in its way is one line, and the exit code 1."""
-    try:
-        settings = read_settings()
-    except SettingsError as error:
-        note(str(error))
-        return 1
-    try:
-        asyncio.run(_awaited(command(settings, as_json(os.environ))))
-    except SettingsError as error:
-        note(str(error))
-    except GraphError as error:
-        note(f"GRAPH_ENDPOINT: {settings.graph_endpoint}: {error.reason}{_remedy(settings, error)}")
-    except RelinkError as error:
-        note(f"{CONNECTION}: {error}")
-    except KeyboardInterrupt:
-        return 130
-    else:
-        return 0
-    return 1
-
-
-async def _awaited(command: Awaitable[None]) -> None:
-    await command
-
-
-def _remedy(settings: Settings, error: GraphError) -> str:
-    if not isinstance(error, NotSent):
+def _epilog(variables: Mapping[str, str], settings: str) -> str:
+    if settings:
+        return f"Settings by environment: {settings}."
+    if not variables:
         return ""
-    if settings.graph_is_local:
-        return "; is `make emulator` running there?"
-    if settings.managed_identity:
-        return ""
-    return "; sign in with `az login`, or give the emulator's address"
+    known = ", ".join(variables)
+    return f"Each may come from a variable as well: {known} (`make` takes them as NAME=value)."
+
+
+def _take(
+    args: argparse.Namespace,
+    known: Mapping[str, str],
+    variables: Mapping[str, str],
+    *,
+    harmless: str,
+) -> None:
+    """Fill the arguments that were not given from their variables."""
+    for name, argument in known.items():
+        if argument == "dry_run":
+            # Misspelt it would be passed over, and `DRYRUN=1` must not restart a job for real.
+            for other in look_alikes(variables, name):
+                raise Usage(f"{other}: unknown variable; did you mean {name}?{harmless}")
+        if getattr(args, argument) is None and variables.get(name, "") != "":
+            setattr(args, argument, variables[name])
+        if argument in SWITCHES:
+            value = getattr(args, argument)
+            setattr(args, argument, switched(name, value, harmless=harmless))
+
+
+SWITCHES: Final = frozenset({"dry_run", "yes", "json", "wide", "follow", "verbose"})
+
+
+def switched(name: str, value: str | bool | None, *, harmless: str = "") -> bool | None:
+    """Read a yes or no; what is neither is refused, and None stays."""
+    if value is None or isinstance(value, bool):
+        return value
+    word = value.strip().lower()
+    if word in _ON:
+        return True
+    if word in _OFF:
+        return False
+    raise Usage(
+        f"{name}: {value!r} is neither yes nor no; give 1, yes, true or 0, no, false{harmless}"
+    )
+
+
+def add_switch(parser: argparse.ArgumentParser, flag: str, help_: str) -> None:
+    """Add `--flag`, which may also be written `--flag=no`."""
+    parser.add_argument(flag, nargs="?", const="yes", default=None, metavar="yes|no", help=help_)

@@ -1,22 +1,20 @@
 """Shows what the policy would do now for every target of the catalogue, and why (`make plan`)."""
 
 import json
-import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
-from local.cli import (
+from local.planning import Planner, Plans, TargetPlan
+from local.screen import Records, Screen
+from local.session import (
     Progress,
     job_document,
     note,
     open_graph,
     open_store,
-    run,
     size_of,
     state_of,
-    table,
 )
-from local.planning import Planner, Plans, TargetPlan
 from shared.bootstrap import utc_now
 from shared.config import Settings
 from shared.domain.errors import Rejected
@@ -51,8 +49,9 @@ def timer_words(found: Submit | Skipped) -> tuple[str, str]:
     return f"ask for a {request.scope} restart{rehearsal}", found.why
 
 
-def as_table(plans: Plans) -> str:
-    return table(HEADER, [row for plan in plans.targets for row in _rows(plan)])
+def as_records(plans: Plans) -> Records:
+    rows = [row for plan in plans.targets for row in _rows(plan)]
+    return Records(header=HEADER, rows=rows, states=frozenset({"JOB", "WOULD"}))
 
 
 def _rows(plan: TargetPlan) -> Iterator[tuple[str, ...]]:
@@ -108,12 +107,12 @@ def _decision(decision: Ruling) -> dict[str, Any]:
     return found
 
 
-async def plan(settings: Settings, machine: bool) -> None:
+async def plan(settings: Settings, *, screen: Screen, machine: bool) -> None:
     async with open_graph(settings) as graph, open_store(settings) as store:
         planner = Planner(store=store, graph=graph, settings=settings, clock=utc_now)
         plans = await planner.plan(progress=Progress("targets looked at"))
     _raise_if_blind(plans)
-    print(as_json(plans) if machine else as_table(plans))
+    print(as_json(plans) if machine else as_records(plans).shown(screen))
     if plans.rows_unread:
         note(f"Cooldowns, the budget and resets under way were not looked at: {plans.rows_unread}")
 
@@ -126,7 +125,3 @@ def _raise_if_blind(plans: Plans) -> None:
     )
     if len(errors) == len(plans.targets) and not ids_wrong:
         raise errors[0]
-
-
-if __name__ == "__main__":
-    sys.exit(run(plan))

@@ -1,17 +1,13 @@
 """Sends again the answers that were given up, once their ticket system is right (`make resend`)."""
 
-import asyncio
 import json
-import os
-import sys
-from collections.abc import Mapping
 
-from local.cli import as_json, note, read_settings, table
+from local.screen import Records, Screen
 from shared.adapters.queues import StorageQueues
 from shared.adapters.table_store import TableStore
 from shared.bootstrap import new_id, storage_clients, utc_now
 from shared.config import Settings
-from shared.domain.errors import RelinkError, SettingsError
+from shared.domain.errors import SettingsError
 from shared.domain.reset import Notification
 from shared.names import (
     CONNECTION,
@@ -45,27 +41,15 @@ async def resend(settings: Settings) -> list[Notification]:
         return await use_case.resend()
 
 
-def shown(found: list[Notification], environ: Mapping[str, str]) -> str:
-    """A table, or JSON for machines."""
+async def resend_and_print(settings: Settings, *, screen: Screen, machine: bool) -> None:
+    """Print what is sent again as rows, or as JSON for machines."""
+    found = await resend(settings)
     rows = [(a.id, a.target, a.notifier, a.ticket_id, str(a.kind)) for a in found]
-    if as_json(environ):
+    if machine:
         names = [name.lower() for name in HEADER]
-        return json.dumps({"value": [dict(zip(names, row, strict=True)) for row in rows]}, indent=2)
-    return table(HEADER, rows) if rows else "nothing was given up"
-
-
-def main() -> int:
-    try:
-        found = asyncio.run(resend(read_settings()))
-    except SettingsError as error:
-        note(str(error))
-        return 1
-    except RelinkError as error:
-        note(f"{CONNECTION}: {error}")
-        return 1
-    print(shown(found, os.environ))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        value = [dict(zip(names, row, strict=True)) for row in rows]
+        print(json.dumps({"value": value}, indent=2, ensure_ascii=False))
+    elif rows:
+        print(Records(header=HEADER, rows=rows, ids=frozenset({"RESET", "TICKET"})).shown(screen))
+    else:
+        print("nothing was given up")

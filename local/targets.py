@@ -2,12 +2,12 @@
 
 import json
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from local.cli import Progress, job_document, note, open_graph, run, size_of, state_of, table
+from local.screen import Records, Screen
+from local.session import Progress, job_document, note, open_graph, size_of, state_of
 from shared.config import Settings
 from shared.domain.catalogue import Catalogue
 from shared.domain.errors import Rejected
@@ -76,7 +76,7 @@ def _new_alias(name: str, taken: set[str]) -> str:
     return alias
 
 
-def as_table(found: JobsFound, shown: list[Line]) -> str:
+def as_records(found: JobsFound, shown: list[Line]) -> Records:
     rows = [
         (
             line.principal.name,
@@ -94,7 +94,12 @@ def as_table(found: JobsFound, shown: list[Line]) -> str:
         for principal in found.service_principals
         if principal.problem
     ]
-    return table(HEADER, rows)
+    return Records(
+        header=HEADER,
+        rows=rows,
+        ids=frozenset({"OBJECT ID", "JOB ID", "ALIAS"}),
+        states=frozenset({"STATE"}),
+    )
 
 
 def as_json(found: JobsFound, shown: list[Line]) -> str:
@@ -128,7 +133,7 @@ def entries(shown: list[Line]) -> dict[str, Mapping[str, str]]:
     return {line.alias: line.entry for line in shown if not line.listed}
 
 
-async def targets(settings: Settings, machine: bool) -> None:
+async def targets(settings: Settings, *, screen: Screen, machine: bool) -> None:
     async with open_graph(settings) as graph:
         progress = Progress("service principals looked at")
         found = await graph.service_principals_with_jobs(progress=progress)
@@ -139,15 +144,15 @@ async def targets(settings: Settings, machine: bool) -> None:
     if machine:
         print(as_json(found, shown))
     else:
-        _print(found, shown)
+        _print(found, shown, screen)
     _notes(settings, found, unread)
 
 
-def _print(found: JobsFound, shown: list[Line]) -> None:
+def _print(found: JobsFound, shown: list[Line], screen: Screen) -> None:
     if not found.service_principals:
         print(f"None of {found.looked_at} service principals has a provisioning job.")
         return
-    print(as_table(found, shown))
+    print(as_records(found, shown).shown(screen))
     if new := entries(shown):
         print("\nEntries for RESET_TARGETS (only what is listed there may be reset):\n")
         print(json.dumps(new, indent=2, ensure_ascii=False))
@@ -166,7 +171,3 @@ def _notes(settings: Settings, found: JobsFound, unread: list[ServicePrincipalJo
     for why in settings.problems:
         if why.startswith("RESET_TARGETS") and "missing" not in why:
             note(f"LISTED is not known: {why}")
-
-
-if __name__ == "__main__":
-    sys.exit(run(targets))

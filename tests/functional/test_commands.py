@@ -1,4 +1,4 @@
-"""`make targets` and `make plan` as processes, against an emulator that is one as well."""
+"""`targets` and `plan` as processes, against an emulator that is one as well."""
 
 import asyncio
 import json
@@ -65,7 +65,7 @@ class Ran:
 
 
 async def run(
-    module: str,
+    command: str,
     graph: httpx.AsyncClient | str,
     environ: dict[str, str],
     *,
@@ -76,7 +76,8 @@ async def run(
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        module,
+        "local",
+        command,
         cwd=processes.ROOT,
         env=clean | {"GRAPH_ENDPOINT": endpoint} | environ,
         stdout=asyncio.subprocess.PIPE,
@@ -87,12 +88,12 @@ async def run(
 
 
 async def targets(graph: httpx.AsyncClient | str, **environ: str) -> Ran:
-    return await run("local.targets", graph, environ)
+    return await run("targets", graph, environ)
 
 
 async def plan(graph: httpx.AsyncClient | str, catalogue: Any = SAMPLE, **environ: str) -> Ran:
     given = {"RESET_TARGETS": json.dumps(catalogue), "RESETS_ENABLED": "true"} | environ
-    return await run("local.plan", graph, given)
+    return await run("plan", graph, given)
 
 
 async def put(graph: httpx.AsyncClient, **state: Any) -> None:
@@ -266,7 +267,7 @@ async def test_a_terminal_sees_the_progress_and_the_pipe_only_the_result(
 ) -> None:
     ours, theirs = pty.openpty()
     try:
-        ran = await run("local.targets", graph, {"JSON": "1"}, stderr=theirs)
+        ran = await run("targets", graph, {"JSON": "1"}, stderr=theirs)
         os.set_blocking(ours, False)
         shown = os.read(ours, 100_000).decode()
     finally:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from local.cli import state_of, table
-from local.targets import ambiguous, as_json, as_table, entries, lines
+from local.screen import Records
+from local.session import state_of
+from local.targets import ambiguous, as_json, as_records, entries, lines
 from shared.domain.catalogue import Catalogue, parse_catalogue
 from shared.domain.sync_job import JobsFound, Quarantine, ServicePrincipalJobs, SyncJob
 from tests.support.graph import healthy
@@ -101,7 +102,7 @@ def test_an_alias_that_is_taken_by_another_target_is_not_given() -> None:
 def test_the_table_has_a_line_for_each_job_and_for_what_cannot_be_read() -> None:
     all_ = found(principal("Dark", problem="403", id_=OTHER), principal("App", "a", "b"))
 
-    header, *shown = as_table(all_, lines(all_, {})).splitlines()
+    header, *shown = as_records(all_, lines(all_, {})).plain().splitlines()
 
     assert header.split() == [
         "NAME",
@@ -170,6 +171,6 @@ def test_a_jobs_state_in_words(job: SyncJob, words: str) -> None:
 
 def test_columns_are_as_wide_as_what_they_hold() -> None:
     assert (
-        table(("A", "B"), [("long cell", ""), ("x", "y")])
+        Records(header=("A", "B"), rows=[("long cell", ""), ("x", "y")]).plain()
         == "A          B\nlong cell\nx          y"
     )
