@@ -109,7 +109,6 @@ def _settings(
         "scheme": "standard-webhooks",
         "format": "relink",
         "targets": sorted(targets),
-        "notifiers": [SENDER],
     }
     moments = ["waiting", "restarted", "awaiting_approval", "unknown", "end"]
     return {
