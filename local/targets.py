@@ -155,7 +155,16 @@ def _print(found: JobsFound, shown: list[Line], screen: Screen) -> None:
     print(as_records(found, shown).shown(screen))
     if new := entries(shown):
         print("\nEntries for RESET_TARGETS (only what is listed there may be reset):\n")
-        print(json.dumps(new, indent=2, ensure_ascii=False))
+        for line in json.dumps(new, indent=2, ensure_ascii=False).splitlines():
+            print(_within(line, screen.width))
+
+
+def _within(line: str, width: int | None) -> str:
+    """Put a long value on a line of its own, where it is still the same JSON."""
+    if width is None or len(line) <= width:
+        return line
+    name, colon, value = line.partition(": ")
+    return f"{name}:\n{value}" if colon else line
 
 
 def _notes(settings: Settings, found: JobsFound, unread: list[ServicePrincipalJobs]) -> None:

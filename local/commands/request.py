@@ -14,7 +14,7 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError, ServiceRequ
 
 from local.cli import add_switch
 from local.errors import Failed, Usage
-from local.follow import follow
+from local.follow import fold_after, follow
 from local.rows import open_rows
 from local.screen import Screen
 from local.session import is_here, note, read_settings
@@ -154,6 +154,14 @@ def _ask_back(target: str) -> None:
         raise Usage(f"that is not the name of the target{NOTHING}")
 
 
+def _say_sent(request: Mapping[str, Any], text: str) -> None:
+    """The id first: it is what everything else asks for."""
+    screen = Screen.of_stdout()
+    rehearsal = ", a dry run" if request.get("dryRun") else ""
+    print(f"id {request['requestId']}: {request['target']}{rehearsal}")
+    print(fold_after(f"sent to {RESETS_QUEUE}: ", text, screen.width), flush=True)
+
+
 async def _send(
     settings: Settings, request: Mapping[str, Any], *, follows: bool, machine: bool
 ) -> int:
@@ -161,8 +169,7 @@ async def _send(
     async with open_rows(settings) as rows:
         await rows.send(text)
         if not machine:
-            print(f"sent to {RESETS_QUEUE}: {text}")
-            print(f"id: {request['requestId']}", flush=True)
+            _say_sent(request, text)
         if not follows:
             if machine:
                 print(text)

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     "JSON": "json",
     "WIDE": "wide",
 }
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 _SHOWN: Final = (
     "state",
     "target",
@@ -79,9 +81,9 @@ def _lines(reset: Mapping[str, Any], screen: Screen) -> list[str]:
     named = [(name, _text(reset.get(name))) for name in _SHOWN]
     given = [(name, text) for name, text in named if text]
     records = Records(
-        header=("ID", *(name.upper() for name, _ in given)),
+        header=("ID", *(_label(name) for name, _ in given)),
         rows=[(reset["id"], *(text for _, text in given))],
-        ids=frozenset({"LEADER", "BEHIND", "GRAPHREQUESTID"}),
+        ids=frozenset({"LEADER", "BEHIND", "GRAPH REQUEST ID"}),
         states=frozenset({"STATE"}),
     )
     events = Lines(screen=screen)
@@ -90,8 +92,15 @@ def _lines(reset: Mapping[str, Any], screen: Screen) -> list[str]:
     return [records.card(screen), "", *history, *links]
 
 
+def _label(name: str) -> str:
+    """`requestedAt` is read as two words."""
+    return re.sub(r"(?=[A-Z])", " ", name).upper()
+
+
 def _text(value: Any) -> str:
     match value:
+        case str() if _MOMENT.fullmatch(value):
+            return f"{value[:10]} {value[11:19]} UTC"
         case None | "" | []:
             return ""
         case [least, most]:
