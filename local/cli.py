@@ -8,15 +8,19 @@ nothing was done; 130 interrupted.
 import argparse
 import importlib
 import os
+import re
 import runpy
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Never, Protocol, cast
 
 from local.errors import Failed, Usage
 from local.overrides import look_alikes, overrides, refuse_unknown
 
+ROOT: Final = Path(__file__).resolve().parent.parent
 PROGRAM: Final = "python -m local"
 _ON: Final = frozenset({"1", "true", "yes", "on", "y"})
 _OFF: Final = frozenset({"", "0", "false", "no", "off", "n"})
@@ -96,6 +100,10 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "docs": Command(
         help="write what the documentation takes from the code", runs="local.documents"
     ),
+    "check": Command(
+        help="check lint, format, types and import rules", module="local.commands.checks"
+    ),
+    "test": Command(help="run everything that CI runs", module="local.commands.tests"),
     "bench": Command(help="measure starts and the package beside a baseline", runs="bench"),
 }
 
@@ -137,6 +145,8 @@ def _run(line: list[str], environ: Mapping[str, str], *, by_make: bool) -> int:
         return 0
     name, *rest = line
     if (command := COMMANDS.get(name)) is None:
+        if name in _targets_of_make():
+            return subprocess.run(["make", name, *rest], cwd=ROOT, check=False).returncode
         raise Usage(f"{name}: unknown command; known are {', '.join(COMMANDS)}")
     module: Module | None = None
     if command.module:
@@ -164,6 +174,12 @@ def _run(line: list[str], environ: Mapping[str, str], *, by_make: bool) -> int:
         given |= of_make
     _take(args, variables, given, harmless=command.harmless)
     return module.main(args)
+
+
+def _targets_of_make() -> frozenset[str]:
+    """What only make has, as the long simulations; its variables are given as NAME=value."""
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    return frozenset(re.findall(r"^([a-z]+):.*## ", text, re.MULTILINE))
 
 
 def _as_it_stands(module: str) -> int:

@@ -42,8 +42,17 @@ async def run(seed: State, port: int, speed: float) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with serve(seed, port=port, clock=Clock(seed.clock.now, speed=speed)) as emulator:
-        print(f"Graph emulator ready on {emulator.url} at {speed:g}x", flush=True)
+        print(f"Graph emulator ready on {emulator.url} at {speed:g}x{_told(speed)}", flush=True)
         await stopped.wait()
+
+
+def _told(speed: float) -> str:
+    """Its dates run away from those of everything else, which looks like an error."""
+    if speed == 1:
+        return ""
+    if speed == 0:
+        return ": its clock stands still until it is advanced"
+    return f": its clock runs {speed:g} times as fast as yours (GRAPH_EMULATOR_SPEED)"
 
 
 def main() -> int:
