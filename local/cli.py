@@ -84,6 +84,10 @@ COMMANDS: Final[Mapping[str, Command]] = {
         help="list service principals with provisioning jobs, and entries for RESET_TARGETS",
         module="local.commands.targets",
     ),
+    "doctor": Command(
+        help="say what this machine has and lacks, each with the line that mends it",
+        runs="local.doctor",
+    ),
     "host": Command(
         help="run the development host alone",
         runs="local.host",
