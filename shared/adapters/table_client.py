@@ -59,6 +59,22 @@ class Table:
         """Return the row's new ETag; raise Conflict where the row has changed or is gone."""
         return await self._update(entity, etag, UpdateMode.REPLACE)
 
+    async def write_own(self, entity: Entity, etag: str, *, write_id: str) -> str:
+        """
+        Create the row, or replace it under its ETag; return the new ETag, or raise Conflict.
+
+        The client repeats a call whose answer was lost, where it may. The repeated call then meets
+        its own success as a conflict: the WriteId shows whose success it was.
+        """
+        marked = {**entity, "WriteId": write_id}
+        try:
+            return await self.replace(marked, etag) if etag else await self.create(marked)
+        except (Conflict, StorageUnavailable):
+            there = await self.get(str(entity["PartitionKey"]), str(entity["RowKey"]))
+            if there is None or there.get("WriteId") != write_id:
+                raise
+            return etag_of(there)
+
     async def merge(self, entity: Entity, etag: str) -> str:
         """Write the given columns alone; raise Conflict where the row has changed or is gone."""
         return await self._update(entity, etag, UpdateMode.MERGE)

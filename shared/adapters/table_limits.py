@@ -2,7 +2,7 @@
 
 import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -22,8 +22,9 @@ _GRAPH: Final = "heartbeat:graph"
 class TableLimits:
     """The ports `Limits`, `Observations` and `GraphRecord`."""
 
-    def __init__(self, resets: Table) -> None:
+    def __init__(self, resets: Table, *, new_write_id: Callable[[], str]) -> None:
         self._resets = resets
+        self._new_write_id = new_write_id
 
     async def budget(self, day: str, reset_id: str) -> Budget:
         taken = _spent(await self._resets.get("budget", day))
@@ -54,10 +55,7 @@ class TableLimits:
         self, before: Stored[JobObservation], after: JobObservation
     ) -> Stored[JobObservation]:
         entity = table_rows.observation_entity(after)
-        if before.etag:
-            etag = await self._resets.replace(entity, before.etag)
-        else:
-            etag = await self._resets.create(entity)
+        etag = await self._resets.write_own(entity, before.etag, write_id=self._new_write_id())
         return Stored(row=after, etag=etag)
 
     async def note_fleet(self, fleet: Fleet, *, at: datetime) -> Fleet:

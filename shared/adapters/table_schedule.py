@@ -1,7 +1,7 @@
 """Keep what is due and when: the sweep's index, the outbox, the targets, the heartbeats."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
 from shared.adapters import table_rows
@@ -14,8 +14,9 @@ from shared.domain.reset import DueRow, Notification, Stored
 class TableSchedule:
     """The ports `Schedule`, `Outbox` and `Heartbeats`."""
 
-    def __init__(self, resets: Table) -> None:
+    def __init__(self, resets: Table, *, new_write_id: Callable[[], str]) -> None:
         self._resets = resets
+        self._new_write_id = new_write_id
         self._known_targets: set[str] = set()
 
     async def remember_target(self, alias: str, *, at: datetime) -> None:
@@ -63,7 +64,8 @@ class TableSchedule:
     async def put_off(
         self, before: Stored[Notification], after: Notification
     ) -> Stored[Notification]:
-        etag = await self._resets.replace(table_rows.answer_entity(after), before.etag)
+        entity = table_rows.answer_entity(after)
+        etag = await self._resets.write_own(entity, before.etag, write_id=self._new_write_id())
         return Stored(row=after, etag=etag)
 
     async def take_out(self, notification: Stored[Notification]) -> None:

@@ -19,8 +19,8 @@ class TableStore(TableResets, TableSchedule, TableOutbox, TableLimits, TableLink
     def __init__(self, resets: TableClient, ids: TableClient, *, new_id: Callable[[], str]) -> None:
         resets_table, ids_table = Table(resets), Table(ids)
         TableResets.__init__(self, resets_table, ids_table, new_id=new_id)
-        TableSchedule.__init__(self, resets_table)
+        TableSchedule.__init__(self, resets_table, new_write_id=new_id)
         TableOutbox.__init__(self, resets_table)
-        TableLimits.__init__(self, resets_table)
+        TableLimits.__init__(self, resets_table, new_write_id=new_id)
         TableLinks.__init__(self, resets_table)
         TableArchive.__init__(self, resets_table, ids_table)
