@@ -13,7 +13,7 @@ AZURITE_READY := local/node_modules/.ready
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup check test unit soak month demo up host azurite emulator request resend show list decide \
+.PHONY: help setup check test unit soak month demo up host azurite emulator request resend show list decide link mappings \
   targets plan docs \
   package lock audit doctor bench bicep clean
 
@@ -86,6 +86,12 @@ list: $(READY) ## List open resets, or others (TARGET, STATE, TICKET, BY, SUBJEC
 
 decide: $(READY) ## Decide on a reset (ID, DECISION, BY, REASON)
 	@$(RUN) -m local --make decide
+
+link: $(READY) ## Show to whom a user is linked, and what would match (USER, TARGET, JSON, WIDE)
+	@$(RUN) -m local --make link
+
+mappings: $(READY) ## Write out a job's schema as it was kept beside a reset (RESET, TO)
+	@$(RUN) -m local --make mappings
 
 targets: $(READY) ## List every provisioning job, with entries for RESET_TARGETS (JSON, WIDE)
 	@$(RUN) -m local --make targets

@@ -76,6 +76,14 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "resend": Command(
         help="send again the answers that were given up", module="local.commands.resend"
     ),
+    "link": Command(
+        help="show to which account a user is linked, and what decides a new match",
+        module="local.commands.link",
+    ),
+    "mappings": Command(
+        help="write out a job's schema as it was kept beside a reset",
+        module="local.commands.mappings",
+    ),
     "plan": Command(
         help="show what would be done now for every target, and why",
         module="local.commands.plan",

@@ -58,6 +58,13 @@ def is_here(settings: Settings) -> bool:
 
 @asynccontextmanager
 async def open_graph(settings: Settings) -> AsyncIterator[Graph]:
+    """The gateway as the port that the engine uses."""
+    async with open_gateway(settings) as gateway:
+        yield gateway
+
+
+@asynccontextmanager
+async def open_gateway(settings: Settings) -> AsyncIterator[GraphGateway]:
     """The gateway with the credential that the app would use here."""
     local = settings.graph_is_local
     credential = None if local else identity_credential(settings, settings.client_id)

@@ -9,7 +9,7 @@ https://learn.microsoft.com/graph/api/resources/provisioningobjectsummary
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -125,6 +125,13 @@ class MatchingAttribute:
     def __str__(self) -> str:
         shown = "" if self.value is None else f" ({self.value})"
         return f"{self.source}{shown} = {self.target}"
+
+
+def with_values(
+    matching: Sequence[MatchingAttribute], values: Mapping[str, str]
+) -> tuple[MatchingAttribute, ...]:
+    """The attributes with a user's values, where they may be read."""
+    return tuple(replace(each, value=values.get(each.source)) for each in matching)
 
 
 def dump_matching(matching: Sequence[MatchingAttribute]) -> str:

@@ -30,6 +30,7 @@ from shared.domain.links import (
     link_before,
     load_matching,
     matched_differently,
+    with_values,
 )
 from shared.domain.ports import Clock, LinkGraph, Links
 from shared.domain.reset import Link, Reset
@@ -133,9 +134,7 @@ class TraceLinks:
         """Return what is known of one subject; None where no turn at the logs is left."""
         graph, reset, job_id = case.graph, case.reset, case.job_id
         subject = await self._subject(graph, asked, mappings.matching)
-        matching = tuple(
-            replace(each, value=subject.attributes.get(each.source)) for each in mappings.matching
-        )
+        matching = with_values(mappings.matching, subject.attributes)
         link = Link(
             subject=asked,
             object_id=subject.object_id,

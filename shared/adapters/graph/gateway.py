@@ -33,6 +33,7 @@ from shared.adapters.graph.audit import RESTART_ACTIVITY, restarts_of
 from shared.adapters.graph.client import Credential, GraphClient
 from shared.adapters.graph.errors import READING_AUDITS, READING_LOGS, RESTARTING, fault
 from shared.adapters.graph.jobs import job_of, only_job
+from shared.adapters.graph.link_evidence import GraphLinks
 from shared.adapters.graph.observed import OnCall, status_of
 from shared.adapters.graph.provisioning_log import newest_are_stale
 from shared.domain.errors import FateUnknown, GraphError, NotSent, RefusedForNow, Rejected
@@ -96,6 +97,10 @@ class GraphGateway:
 
     async def close(self) -> None:
         await self._client.close()
+
+    def links(self) -> GraphLinks:
+        """What Graph tells of users' links, over the same client."""
+        return GraphLinks(self._client)
 
     async def fetch_token(self) -> None:
         try:
