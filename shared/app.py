@@ -1,5 +1,7 @@
 """Offer one method for each trigger; the HTTP functions are `api`'s."""
 
+import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -56,14 +58,23 @@ class App:
         await shielded(self._tick())
 
     async def _tick(self) -> None:
-        """What is due comes first; none of the three holds up another."""
-        try:
-            await self.sweeper.sweep()
-        finally:
+        """Do the three side by side: none holds up another, and all failures are raised."""
+        failures: list[Exception] = []
+
+        async def kept(work: Awaitable[int]) -> None:
             try:
-                await self.housekeeping.empty_poison_queues()
-            finally:
-                await self.housekeeping.forget_outdated()
+                await work
+            except ExceptionGroup as group:
+                failures.extend(group.exceptions)
+            except Exception as error:  # noqa: BLE001 -- raised below, with the others
+                failures.append(error)
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(kept(self.sweeper.sweep()))
+            tasks.create_task(kept(self.housekeeping.empty_poison_queues()))
+            tasks.create_task(kept(self.housekeeping.forget_outdated()))
+        if failures:
+            raise ExceptionGroup("the timer `sweep`", failures)
 
     async def remediate(self) -> None:
         await shielded(self.remediation.remediate())

@@ -76,6 +76,7 @@ class Settings:
     catalogue: Catalogue | None = None
     enabled: bool = False
     daily_budget: int = 10
+    max_open: int = 20_000
     max_age: timedelta = timedelta(days=3)
     approval_expiry: timedelta = timedelta(days=1)
     follow_up_interval: timedelta = timedelta(minutes=5)
@@ -131,6 +132,9 @@ class Settings:
             catalogue=read(lambda: _catalogue(environ, app_dir), None),
             enabled=read(lambda: _switch(environ, "RESETS_ENABLED"), False),
             daily_budget=read(lambda: _number(environ, "RESET_DAILY_BUDGET", 10, most=1000), 0),
+            max_open=read(
+                lambda: _number(environ, "RESET_MAX_OPEN", 20_000, most=1_000_000), 20_000
+            ),
             max_age=span("RESET_MAX_AGE", timedelta(days=3), timedelta(minutes=1)),
             approval_expiry=span("APPROVAL_EXPIRY", timedelta(days=1), timedelta(minutes=1)),
             follow_up_interval=span(

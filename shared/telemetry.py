@@ -19,6 +19,7 @@ EVENTS: Final[dict[str, int]] = {
     "webhook.received": logging.INFO,
     "webhook.ignored": logging.INFO,
     "webhook.refused": logging.WARNING,
+    "sender.at_bound": logging.WARNING,
     "reset.accepted": logging.INFO,
     "reset.waiting": logging.INFO,
     "reset.awaiting_approval": logging.WARNING,

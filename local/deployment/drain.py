@@ -86,13 +86,12 @@ async def sending(store: Store) -> list[str]:
     found = []
     for target in await store.targets():
         after = ""
-        while ids := await store.open_ids(target, after=after, most=_MOST):
-            for reset_id in ids:
-                claim = await store.find(reset_id)
-                stored = await store.read_reset(claim) if claim is not None else None
+        while places := await store.open_resets(target, after=after, most=_MOST):
+            for there in places:
+                stored = await store.read_open(there)
                 if stored is not None and stored.row.state is State.SENDING:
-                    found.append(reset_id)
-            after = ids[-1]
+                    found.append(there.id)
+            after = places[-1].id
     return found
 
 

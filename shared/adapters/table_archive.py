@@ -54,6 +54,18 @@ class TableArchive:
                 kept.append(table_rows.reset_from(entity))
         return kept
 
+    async def forget_unreadable(self, *, before: datetime, most: int) -> int:
+        # Their keys are the messages' ids, in no order of time: the service filters.
+        found = await self._resets.first(
+            "PartitionKey eq 'unreadable' and At lt @before",
+            {"before": before},
+            most=most,
+            select=["RowKey"],
+        )
+        for entity in found:
+            await self._resets.delete("unreadable", str(entity["RowKey"]))
+        return len(found)
+
     async def forget(self, reset: Reset) -> None:
         # The order lets a later run go on after a crash: the rest is found by the reset's row, and
         # the ids row is deleted after the audit. Where it is gone, or the id stands for a younger
@@ -66,6 +78,8 @@ class TableArchive:
         await self._resets.delete(reset.target, key)
 
     async def _forget_audit(self, reset: Reset) -> None:
+        for entity in table_rows.find_entities(reset):
+            await self._resets.delete(reset.target, str(entity["RowKey"]))
         for kind in ("event", "subject", "schema"):
             found = rows_of(self._resets, reset, kind)
             for key in [str(entity["RowKey"]) async for entity in found]:

@@ -136,7 +136,8 @@ class Table:
             return None
         except (AzureError, TimeoutError):
             return None
-        return str(results[0]["etag"])
+        # A deleted row has none.
+        return str(results[0].get("etag", ""))
 
     async def rows(
         self,
@@ -209,6 +210,12 @@ def replace(entity: Entity, etag: str) -> Operation:
         "match_condition": MatchConditions.IfNotModified,
     }
     return ("update", entity, condition)
+
+
+def move(before: Mapping[str, Entity], after: Mapping[str, Entity]) -> list[Operation]:
+    """Replace rows of an index: those of *before* go, those of *after* are as if never sent."""
+    gone = [delete(row) for key, row in before.items() if key not in after]
+    return [*gone, *map(put, after.values())]
 
 
 def etag_of(entity: Any) -> str:

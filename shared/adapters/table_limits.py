@@ -9,7 +9,7 @@ from typing import Any, Final
 from shared.adapters import table_rows
 from shared.adapters.table_client import Table, etag_of
 from shared.domain.errors import Conflict, StorageUnavailable
-from shared.domain.reset import Budget, Fleet, JobObservation, Stored
+from shared.domain.reset import Budget, Fleet, JobObservation, Refusals, Stored
 from shared.domain.sync_job import GraphObservation
 
 MAX_RACES: Final = 20
@@ -17,6 +17,7 @@ MAX_RACES: Final = 20
 # Among the heartbeats, where no alias can be and which `targets` leaves out.
 _FLEET: Final = "heartbeat:fleet"
 _GRAPH: Final = "heartbeat:graph"
+_REFUSED: Final = "heartbeat:refused:"
 
 
 class TableLimits:
@@ -88,6 +89,40 @@ class TableLimits:
     async def graph_seen(self) -> list[GraphObservation]:
         entity = await self._resets.get("targets", _GRAPH)
         return table_rows.graph_from(entity) if entity is not None else []
+
+    async def count_open(self, target: str, via: str) -> int:
+        found = self._resets.rows(
+            "PartitionKey eq @target and RowKey ge 'due:reset:' and RowKey lt 'due:reset;' "
+            "and Via eq @via",
+            {"target": target, "via": via},
+            select=["RowKey"],
+        )
+        return len([None async for _ in found])
+
+    async def note_refused(self, via: str, count: int, *, at: datetime) -> None:
+        key = f"{_REFUSED}{via}"
+        for _ in range(MAX_RACES):
+            there = await self._resets.get("targets", key)
+            before = int(there["Count"]) if there is not None else 0
+            row = {"PartitionKey": "targets", "RowKey": key, "At": at, "Count": before + count}
+            with contextlib.suppress(Conflict):
+                await self._write(row, there)
+                return
+        raise StorageUnavailable("the refusals' row: too many concurrent writes")
+
+    async def refusals(self) -> list[Refusals]:
+        found = self._resets.rows(
+            "PartitionKey eq 'targets' and RowKey ge @first and RowKey lt 'heartbeat:refused;'",
+            {"first": _REFUSED},
+        )
+        return [
+            Refusals(
+                via=str(entity["RowKey"]).removeprefix(_REFUSED),
+                count=int(entity["Count"]),
+                last_at=table_rows.as_utc(entity["At"]),
+            )
+            async for entity in found
+        ]
 
     async def _write(self, row: table_rows.Entity, there: Any | None) -> None:
         """Create the row, or replace the one that was read."""

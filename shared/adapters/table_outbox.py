@@ -1,14 +1,14 @@
 """Keep the pace of each notifier, and notifications that were given up until they are resent."""
 
-import contextlib
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from shared.adapters import table_rows
 from shared.adapters.table_client import Table, etag_of
-from shared.domain.errors import Conflict
+from shared.adapters.table_resets import told
 from shared.domain.pace import Pace
-from shared.domain.reset import Notification, Stored
+from shared.domain.reset import ROW_VERSION, Notification, Stored
 
 # Among the heartbeats, where no alias can be and which `targets` leaves out.
 _PACE: Final = "heartbeat:pace:"
@@ -42,8 +42,6 @@ class TableOutbox:
         return [table_rows.undelivered_from(entity) for entity in found]
 
     async def put_back(self, notification: Notification) -> None:
-        entity: dict[str, Any] = table_rows.answer_entity(notification)
-        # Put back before, by a run that ended in between: it is on its way.
-        with contextlib.suppress(Conflict):
-            await self._outbox.create(entity)
+        # Not written where it was put back before, by a run that ended in between.
+        await self._outbox.transact(told((replace(notification, version=ROW_VERSION),)))
         await self._outbox.delete(table_rows.UNDELIVERED, table_rows.undelivered_key(notification))

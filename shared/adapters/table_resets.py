@@ -2,20 +2,26 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from shared.adapters import table_client, table_rows
 from shared.adapters.table_client import Operation, Table, etag_of
 from shared.domain import keys
 from shared.domain.errors import Conflict, StorageUnavailable
+from shared.domain.keys import SearchKind
 from shared.domain.reset import (
+    ROW_VERSION,
     Claim,
     HistoryEntry,
     JobRow,
     Notification,
+    OpenReset,
     Reset,
     Stored,
 )
+
+MAX_FINDS: Final = 80
+"""Rows of the search that an insert carries: with the others it stays under a hundred."""
 
 
 class TableResets:
@@ -63,12 +69,18 @@ class TableResets:
         self, reset: Reset, event: HistoryEntry, answers: Sequence[Notification]
     ) -> Stored[Reset]:
         written = replace(reset, write_id=self._new_id())
+        finds = [table_client.put(row) for row in table_rows.find_entities(written)]
+        if more := finds[MAX_FINDS:]:
+            # A transaction holds a hundred rows. Without their reset these rows find nothing.
+            await self._resets.transact(more)
         stored = await self._transact(
             [
                 table_client.create(table_rows.reset_entity(written)),
-                table_client.put(table_rows.due_entity(written)),
+                table_client.put(table_rows.open_entity(written)),
+                *table_client.move({}, table_rows.reset_index(written)),
                 table_client.create(table_rows.event_entity(written, event)),
-                *(table_client.create(table_rows.answer_entity(answer)) for answer in answers),
+                *finds[:MAX_FINDS],
+                *told(answers),
             ],
             written,
         )
@@ -87,18 +99,16 @@ class TableResets:
         answers: Sequence[Notification] = (),
         given_up: Stored[Notification] | None = None,
     ) -> Stored[Reset]:
-        written = replace(after, write_id=self._new_id())
-        operations = [table_client.replace(table_rows.reset_entity(written), before.etag)]
-        if written.due_at is not None:
-            operations.append(table_client.put(table_rows.due_entity(written)))
-        elif before.row.due_at is not None:
-            operations.append(table_client.delete(table_rows.due_entity(before.row)))
+        written = replace(after, write_id=self._new_id(), version=ROW_VERSION)
+        operations = [
+            table_client.replace(table_rows.reset_entity(written), before.etag),
+            *_rescheduled(before.row, written),
+        ]
         if given_up is not None:
-            entity = table_rows.answer_entity(given_up.row)
-            operations.append(table_client.delete(entity, given_up.etag))
+            operations += taken_out(given_up)
         if event is not None:
             operations.append(table_client.create(table_rows.event_entity(written, event)))
-        operations += [table_client.create(table_rows.answer_entity(answer)) for answer in answers]
+        operations += told(answers)
         if job is not None:
             was, becomes = job
             operations.append(table_client.replace(table_rows.job_entity(becomes), was.etag))
@@ -127,20 +137,68 @@ class TableResets:
         )
         return [table_rows.reset_from(entity) for entity in found]
 
-    async def open_ids(self, target: str, *, after: str, most: int) -> list[str]:
+    async def open_resets(self, target: str, *, after: str, most: int) -> list[OpenReset]:
         found = await self._resets.first(
             "PartitionKey eq @target and RowKey gt @after and RowKey lt 'due:reset;'",
-            {"target": target, "after": keys.due_key(after)},
+            {"target": target, "after": keys.open_key(after)},
             most=most,
-            select=["PartitionKey", "RowKey"],
+            select=["PartitionKey", "RowKey", "ResetKey"],
         )
-        return [str(entity["RowKey"]).split(":")[2] for entity in found]
+        return [table_rows.open_from(entity) for entity in found]
+
+    async def found(
+        self, target: str, kind: SearchKind, value: str, *, after: str, before: str, most: int
+    ) -> list[OpenReset]:
+        prefix = keys.find_prefix(kind, value)
+        found = await self._resets.first(
+            "PartitionKey eq @target and RowKey gt @after and RowKey lt @before",
+            {
+                "target": target,
+                "after": prefix + after,
+                "before": prefix + before if before else keys.after(prefix),
+            },
+            most=most,
+            select=["PartitionKey", "RowKey", "ResetKey"],
+        )
+        return [table_rows.found_from(entity) for entity in found]
+
+    async def read_open(self, there: OpenReset) -> Stored[Reset] | None:
+        if not there.key:
+            return await self.find_reset(there.id)
+        return await self._read(there.target, there.key)
 
     async def _read(self, target: str, key: str) -> Stored[Reset] | None:
         entity = await self._resets.get(target, key)
         if entity is None:
             return None
         return Stored(row=table_rows.reset_from(entity), etag=etag_of(entity))
+
+
+def _rescheduled(before: Reset, after: Reset) -> list[Operation]:
+    """Move the reset in the sweep's index, and out of the list of what is open at its end."""
+    moves = table_client.move(table_rows.reset_index(before), table_rows.reset_index(after))
+    if after.due_at is None and before.due_at is not None:
+        return [table_client.delete(table_rows.open_entity(before)), *moves]
+    if after.due_at is not None and before.version < after.version:
+        # The row of version 1 was the index itself.
+        return [table_client.put(table_rows.open_entity(after)), *moves]
+    return moves
+
+
+def told(answers: Sequence[Notification]) -> list[Operation]:
+    """Put notifications into the outbox."""
+    operations = []
+    for answer in answers:
+        operations.append(table_client.create(table_rows.answer_entity(answer)))
+        operations += table_client.move({}, table_rows.answer_index(answer))
+    return operations
+
+
+def taken_out(notification: Stored[Notification]) -> list[Operation]:
+    """Take a notification out of the outbox under its ETag."""
+    entity = table_rows.answer_entity(notification.row)
+    gone = table_client.delete(entity, notification.etag)
+    return [gone, *table_client.move(table_rows.answer_index(notification.row), {})]
 
 
 def rows_of(table: Table, reset: Reset, kind: str) -> AsyncIterator[Any]:

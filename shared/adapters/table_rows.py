@@ -10,7 +10,20 @@ from types import UnionType
 from typing import Any, Final, cast
 
 from shared.domain.errors import NewerRow
-from shared.domain.keys import answer_key, due_key, event_key, reset_key, subject_key
+from shared.domain.keys import (
+    BEHIND,
+    FROM,
+    SearchKind,
+    answer_due_key,
+    answer_key,
+    behind_key,
+    event_key,
+    find_key,
+    open_key,
+    reset_due_key,
+    reset_key,
+    subject_key,
+)
 from shared.domain.pace import Pace
 from shared.domain.reset import (
     ROW_VERSION,
@@ -22,11 +35,15 @@ from shared.domain.reset import (
     LastFull,
     Link,
     Notification,
+    OpenReset,
     Reset,
 )
 from shared.domain.sync_job import GraphObservation, GraphStatus
 
 Entity = dict[str, Any]
+
+INDEXED: Final = 2
+"""From this version on, rows are found by the indexes; an older row is its own."""
 
 
 def reset_entity(reset: Reset) -> Entity:
@@ -44,24 +61,79 @@ def reset_from(entity: Mapping[str, Any]) -> Reset:
     return Reset(id=entity["RequestId"], **_values(Reset, entity, leave_out={"id"}))
 
 
-def due_entity(reset: Reset) -> Entity:
+def open_entity(reset: Reset) -> Entity:
+    """The row of the list of what is open; it is the same for as long as it exists."""
     return {
         "PartitionKey": reset.target,
-        "RowKey": due_key(reset.id),
-        "DueAt": reset.due_at,
-        "Behind": reset.behind,
+        "RowKey": open_key(reset.id),
+        "ResetKey": reset_key(reset.requested_at, reset.id),
+        "Via": reset.via,
+        "Version": ROW_VERSION,
     }
 
 
+def open_from(entity: Mapping[str, Any]) -> OpenReset:
+    return OpenReset(
+        target=entity["PartitionKey"],
+        id=str(entity["RowKey"]).removeprefix(open_key("")),
+        key=entity.get("ResetKey", ""),
+    )
+
+
+def find_entities(reset: Reset) -> list[Entity]:
+    """The rows by which a reset is found: its ticket, who asked, its subjects."""
+    named = [(SearchKind.TICKET, reset.ticket_id), (SearchKind.ASKER, reset.requested_by)]
+    named += [(SearchKind.SUBJECT, subject) for subject in reset.subjects]
+    place = reset_key(reset.requested_at, reset.id)
+    found = {
+        find_key(kind, value, reset.requested_at, reset.id)
+        for kind, value in named
+        if value.strip()
+    }
+    return [
+        {"PartitionKey": reset.target, "RowKey": key, "ResetKey": place} for key in sorted(found)
+    ]
+
+
+def found_from(entity: Mapping[str, Any]) -> OpenReset:
+    return OpenReset(
+        target=entity["PartitionKey"],
+        id=str(entity["RowKey"]).rpartition(":")[2],
+        key=entity["ResetKey"],
+    )
+
+
+def reset_index(reset: Reset) -> dict[str, Entity]:
+    """The rows of the sweep's index under which an open reset is found; in version 1 none."""
+    if reset.due_at is None or reset.version < INDEXED:
+        return {}
+    rows = [{"RowKey": reset_due_key(reset.due_at, reset.id), "DueAt": reset.due_at}]
+    if reset.behind:
+        rows.append({"RowKey": behind_key(reset.behind, reset.id)})
+    return {str(row["RowKey"]): {"PartitionKey": reset.target, **row} for row in rows}
+
+
+def answer_index(answer: Notification) -> dict[str, Entity]:
+    """The row of the sweep's index under which a notification is found; in version 1 none."""
+    if answer.version < INDEXED:
+        return {}
+    key = answer_due_key(answer.due_at, answer.id, answer.n)
+    return {key: {"PartitionKey": answer.target, "RowKey": key, "DueAt": answer.due_at}}
+
+
 def due_from(entity: Mapping[str, Any], etag: str) -> DueRow:
-    kind, _, rest = str(entity["RowKey"]).removeprefix("due:").partition(":")
-    reset_id, _, n = rest.partition(":")
+    """Read an entry of the index; in version 1 the row `due:reset:` or `due:answer:` itself."""
+    key = str(entity["RowKey"])
+    if key.startswith(BEHIND):
+        kind, reset_id, n = "reset", key.rpartition(":")[2], ""
+    else:
+        named = key.removeprefix(FROM)[14:] if key.startswith(FROM) else key.removeprefix("due:")
+        kind, reset_id, n, *_ = [*named.split(":"), ""]
     return DueRow(
         target=entity["PartitionKey"],
         id=reset_id,
+        key=key,
         n=int(n) if kind == "answer" else None,
-        due_at=as_utc(entity["DueAt"]),
-        behind=entity.get("Behind", ""),
         sent=as_utc(entity["Sent"]) if entity.get("Sent") else None,
         etag=etag,
     )
@@ -105,7 +177,8 @@ def answer_from(entity: Mapping[str, Any]) -> Notification:
         target=entity["PartitionKey"],
         id=reset_id,
         n=int(n),
-        **_values(Notification, entity, leave_out={"target", "id", "n"}),
+        version=int(entity.get("Version", 1)),
+        **_values(Notification, entity, leave_out={"target", "id", "n", "version"}),
     )
 
 

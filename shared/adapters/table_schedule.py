@@ -1,14 +1,23 @@
 """Keep what is due and when: the sweep's index, the outbox, the targets, the heartbeats."""
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
+from typing import Any, Final
 
-from shared.adapters import table_rows
+from shared.adapters import table_client, table_rows
 from shared.adapters.table_client import Table, etag_of
+from shared.adapters.table_resets import taken_out, told
+from shared.adapters.table_rows import INDEXED
 from shared.domain import keys
 from shared.domain.errors import Conflict
-from shared.domain.reset import DueRow, Notification, Stored
+from shared.domain.reset import ROW_VERSION, DueRow, Notification, Stored
+
+FIRST_PAGE: Final = 32
+"""Of what a target has due; more is read by the page."""
+
+PAGE: Final = 1_000
 
 
 class TableSchedule:
@@ -18,13 +27,19 @@ class TableSchedule:
         self._resets = resets
         self._new_write_id = new_write_id
         self._known_targets: set[str] = set()
+        self._older: set[str] = set()
 
     async def remember_target(self, alias: str, *, at: datetime) -> None:
         if alias in self._known_targets:
             return
         with contextlib.suppress(Conflict):
             await self._resets.create(
-                {"PartitionKey": "targets", "RowKey": alias, "FirstUsedAt": at}
+                {
+                    "PartitionKey": "targets",
+                    "RowKey": alias,
+                    "FirstUsedAt": at,
+                    "Version": INDEXED,
+                }
             )
         self._known_targets.add(alias)
 
@@ -32,25 +47,96 @@ class TableSchedule:
         found = self._resets.rows(
             "PartitionKey eq 'targets' and RowKey lt 'heartbeat:' or "
             "PartitionKey eq 'targets' and RowKey ge 'heartbeat;'",
-            select=["RowKey"],
+            select=["RowKey", "Version"],
         )
-        return [str(entity["RowKey"]) async for entity in found]
+        aliases = {str(entity["RowKey"]): entity.get("Version", 1) async for entity in found}
+        self._older = {alias for alias, version in aliases.items() if version < INDEXED}
+        return list(aliases)
 
-    async def due(self, target: str) -> AsyncIterator[DueRow]:
-        found = self._resets.rows(
-            "PartitionKey eq @target and RowKey ge 'due:' and RowKey lt 'due;'",
-            {"target": target},
-            select=["PartitionKey", "RowKey", "DueAt", "Behind", "Sent"],
+    async def due(self, target: str, *, now: datetime) -> AsyncGenerator[DueRow]:
+        if target in self._older:
+            async for row in self._due_of_version_1(target, now):
+                yield row
+        until = keys.due_until(now)
+        # One call where little is due: the index by Behind lies just before the one by time.
+        first = await self._page(target, keys.BEHIND, until, most=FIRST_PAGE)
+        waits = [entity for entity in first if entity["RowKey"].startswith(keys.BEHIND)]
+        whole = len(first) < FIRST_PAGE
+        if whole or not waits:
+            for entity in first[len(waits) :]:
+                yield table_rows.due_from(entity, etag_of(entity))
+        if not whole:
+            after = keys.FROM if waits else str(first[-1]["RowKey"])
+            async for row in self._between(target, after, until):
+                yield row
+        if waits:
+            async for row in self._behind_another(target, waits if whole else None):
+                yield row
+
+    async def _behind_another(self, target: str, waits: list[Any] | None) -> AsyncGenerator[DueRow]:
+        """Yield what waits behind a Head that has gone; of *waits*, or of all that wait."""
+        head = await self._head(target)
+        if waits is not None:
+            mine = keys.behind_key(head, "")
+            for entity in waits:
+                if not entity["RowKey"].startswith(mine):
+                    yield table_rows.due_from(entity, etag_of(entity))
+            return
+        async for row in self._between(target, keys.BEHIND, f"{keys.BEHIND}{head}:"):
+            yield row
+        async for row in self._between(target, f"{keys.BEHIND}{head};", keys.after(keys.BEHIND)):
+            yield row
+
+    async def _head(self, target: str) -> str:
+        entity = await self._resets.get(target, "job")
+        return table_rows.job_from(entity).head if entity is not None else ""
+
+    async def _between(self, target: str, after: str, before: str) -> AsyncGenerator[DueRow]:
+        while page := await self._page(target, after, before, most=PAGE):
+            for entity in page:
+                yield table_rows.due_from(entity, etag_of(entity))
+            if len(page) < PAGE:
+                return
+            after = str(page[-1]["RowKey"])
+
+    async def _page(self, target: str, after: str, before: str, *, most: int) -> list[Any]:
+        return await self._resets.first(
+            "PartitionKey eq @target and RowKey gt @after and RowKey lt @before",
+            {"target": target, "after": after, "before": before},
+            most=most,
+            select=["PartitionKey", "RowKey", "Sent"],
         )
-        async for entity in found:
-            yield table_rows.due_from(entity, etag_of(entity))
+
+    async def _due_of_version_1(self, target: str, now: datetime) -> AsyncGenerator[DueRow]:
+        """
+        Yield what is due of the rows of version 1: those that no index has.
+
+        Where none is left, the target is remembered as one of version 2.
+        """
+        found, head = 0, await self._head(target)
+        for kind in ("due:answer", "due:reset"):
+            rows = self._resets.rows(
+                "PartitionKey eq @target and RowKey ge @first and RowKey lt @last",
+                {"target": target, "first": f"{kind}:", "last": f"{kind};"},
+                select=["PartitionKey", "RowKey", "DueAt", "Behind", "Sent", "Version"],
+            )
+            async for entity in rows:
+                if entity.get("Version", 1) >= INDEXED:
+                    continue
+                found += 1
+                behind = entity.get("Behind", "")
+                if table_rows.as_utc(entity["DueAt"]) <= now or (behind and behind != head):
+                    yield table_rows.due_from(entity, etag_of(entity))
+        if not found:
+            row = {"PartitionKey": "targets", "RowKey": target, "Version": INDEXED}
+            await self._resets.merge_in(row)
+            self._older.discard(target)
 
     async def mark_sent(self, row: DueRow, *, at: datetime) -> None:
-        key = keys.due_key(row.id) if row.n is None else keys.answer_key(row.id, row.n)
         # Ended or moved on meanwhile: that write made the row new, without Sent.
         with contextlib.suppress(Conflict):
             await self._resets.merge(
-                {"PartitionKey": row.target, "RowKey": key, "Sent": at}, row.etag
+                {"PartitionKey": row.target, "RowKey": row.key, "Sent": at}, row.etag
             )
 
     async def read_notification(
@@ -64,16 +150,32 @@ class TableSchedule:
     async def put_off(
         self, before: Stored[Notification], after: Notification
     ) -> Stored[Notification]:
-        entity = table_rows.answer_entity(after)
-        etag = await self._resets.write_own(entity, before.etag, write_id=self._new_write_id())
+        after = replace(after, version=ROW_VERSION)
+        written = self._new_write_id()
+        etag = await self._resets.transact(
+            [
+                table_client.replace(
+                    table_rows.answer_entity(after) | {"WriteId": written}, before.etag
+                ),
+                *table_client.move(
+                    table_rows.answer_index(before.row), table_rows.answer_index(after)
+                ),
+            ]
+        )
+        if etag is None:
+            # The answer may be lost all the same: our WriteId there means that it was written.
+            there = await self._resets.get(after.target, keys.answer_key(after.id, after.n))
+            if there is None or there.get("WriteId") != written:
+                raise Conflict(f"notification {after.n} of {after.id} has changed")
+            etag = etag_of(there)
         return Stored(row=after, etag=etag)
 
+    async def tell(self, notifications: Sequence[Notification]) -> None:
+        # Not written where they are there already: told before, by the same message.
+        await self._resets.transact(told(notifications))
+
     async def take_out(self, notification: Stored[Notification]) -> None:
-        row = notification.row
-        with contextlib.suppress(Conflict):
-            await self._resets.delete_unchanged(
-                row.target, keys.answer_key(row.id, row.n), notification.etag
-            )
+        await self._resets.transact(taken_out(notification))
 
     async def beat(self, timer: str, *, at: datetime) -> None:
         await self._resets.put(

@@ -3,6 +3,7 @@ Everything that can go wrong, by what the engine does about it.
 
 * RelinkError
   * InvalidRequest        -- the message can never become a reset: keep it, say why, finish it
+    * TooManyOpen         -- its sender has too many resets open: 429 over HTTP, told over the queue
     * IdReused            -- its id stands for a request with other content
   * BadSignature          -- a webhook is not shown to come from its sender, just now
   * NotReachable          -- this sender may not ask for that target
@@ -38,6 +39,14 @@ class InvalidRequest(RelinkError):
 
 class IdReused(InvalidRequest):
     """The same request id came with other content."""
+
+
+class TooManyOpen(InvalidRequest):
+    """Its sender has left too many resets open: refused for now."""
+
+    def __init__(self, reason: str, *, retry_after: timedelta) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
 
 
 class BadSignature(RelinkError):

@@ -4,10 +4,18 @@ Declare what the use cases need of the world: one port for each role.
 A use case may touch what it is handed, and nothing else.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Mapping,
+    Sequence,
+)
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from shared.domain.keys import SearchKind
 from shared.domain.links import ConnectionRead, EntriesRead, MappingsRead, Subject
 from shared.domain.pace import Pace
 from shared.domain.requests import Received
@@ -21,7 +29,9 @@ from shared.domain.reset import (
     JobRow,
     Link,
     Notification,
+    OpenReset,
     PoisonMessage,
+    Refusals,
     Reset,
     Scope,
     Stored,
@@ -41,7 +51,7 @@ class Resets(Protocol):
         """Make sure that the sweep finds *alias*; cheap when repeated."""
 
     async def claim(self, claim: Claim) -> Claim:
-        """Insert the ids row; return it, or the one that was there first."""
+        """Insert the ids row; return *claim* itself, or another one that was there first."""
 
     async def find(self, reset_id: str) -> Claim | None:
         """Return where the reset of this id lies."""
@@ -101,8 +111,21 @@ class ResetReader(Protocol):
     async def targets(self) -> list[str]:
         """Return every alias that was ever used."""
 
-    async def open_ids(self, target: str, *, after: str, most: int) -> list[str]:
-        """Return ids of the target's open resets, in their order, after *after*; from the index."""
+    async def open_resets(self, target: str, *, after: str, most: int) -> list[OpenReset]:
+        """Return the target's open resets in the order of their ids, after the id *after*."""
+
+    async def found(
+        self, target: str, kind: SearchKind, value: str, *, after: str, before: str, most: int
+    ) -> list[OpenReset]:
+        """
+        Return resets of the target with this ticket, asker or subject, newest first.
+
+        *after* is the place of the last one seen, *before* the one to stop at (empty: none).
+        A place is the end of a reset's key: inverted time, colon, id.
+        """
+
+    async def read_open(self, there: OpenReset) -> Stored[Reset] | None:
+        """Return the reset of an entry of that list; None where it is gone."""
 
 
 class Links(Protocol):
@@ -134,11 +157,12 @@ class Schedule(Protocol):
     async def targets(self) -> list[str]:
         """Return every alias that was ever used."""
 
-    async def read_job(self, target: str) -> Stored[JobRow]:
-        """Return the target's job row; one that is not there yet has no ETag."""
+    def due(self, target: str, *, now: datetime) -> AsyncGenerator[DueRow]:
+        """
+        Yield what is due by *now*, oldest first, then what waits behind a Head that has gone.
 
-    def due(self, target: str) -> AsyncIterator[DueRow]:
-        """Yield the target's `due:` rows; no other row is read."""
+        However much is open, nothing else is read, but for a first page of what waits.
+        """
 
     async def mark_sent(self, row: DueRow, *, at: datetime) -> None:
         """Merge `Sent` alone under the row's ETag; gone or changed rows are left alone."""
@@ -156,6 +180,9 @@ class Outbox(Protocol):
         self, before: Stored[Notification], after: Notification
     ) -> Stored[Notification]:
         """Replace the notification's row; raise Conflict where it has changed or is gone."""
+
+    async def tell(self, notifications: Sequence[Notification]) -> None:
+        """Put notifications of no reset into the outbox; those that are there stay as they are."""
 
     async def take_out(self, notification: Stored[Notification]) -> None:
         """Delete the notification's row; one that has changed or is gone is left alone."""
@@ -182,6 +209,19 @@ class Undelivered(Protocol):
 
     async def put_back(self, notification: Notification) -> None:
         """Put it into the outbox again, and no longer keep it here."""
+
+
+class Census(Protocol):
+    """How much each sender has open, and what was refused for that."""
+
+    async def targets(self) -> list[str]:
+        """Return every alias that was ever used."""
+
+    async def count_open(self, target: str, via: str) -> int:
+        """Return how many open resets of this target came by *via*."""
+
+    async def note_refused(self, via: str, count: int, *, at: datetime) -> None:
+        """Add to the sender's count of refused requests."""
 
 
 class Limits(Protocol):
@@ -245,6 +285,9 @@ class Vitals(Protocol):
     async def undelivered(self, *, most: int) -> list[Notification]:
         """Return the first of the notifications that were given up."""
 
+    async def refusals(self) -> list[Refusals]:
+        """Return of each sender what was refused because it had too many open."""
+
     async def last_beat(self, timer: str) -> datetime | None:
         """Return when a timer last ran."""
 
@@ -273,6 +316,9 @@ class Archive(Protocol):
     async def outdated(self, target: str, *, before: datetime, most: int) -> list[Reset]:
         """Return resets that were asked for before then, without reading any younger one."""
 
+    async def forget_unreadable(self, *, before: datetime, most: int) -> int:
+        """Delete unreadable messages that came before then; return how many there were."""
+
     async def forget(self, reset: Reset) -> None:
         """Delete a reset with all its rows; begun again after a crash, it goes on."""
 
@@ -289,6 +335,8 @@ class Store(
     Observations,
     GraphRecord,
     Heartbeats,
+    Vitals,
+    Census,
     DeadLetters,
     Archive,
     Protocol,

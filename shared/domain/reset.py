@@ -6,8 +6,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-ROW_VERSION: Final = 1
-"""Of the rows' layout. Code leaves rows of a higher version alone (rolling deployment)."""
+ROW_VERSION: Final = 2
+"""
+Of the rows' layout. Code leaves rows of a higher version alone (rolling deployment).
+
+Version 2 has an index by time and one by Behind. In version 1 the row `due:reset:` held both.
+"""
 
 
 class Scope(StrEnum):
@@ -224,6 +228,7 @@ class Notification:
     at: datetime
     due_at: datetime
     attempts: int = 0
+    version: int = ROW_VERSION
     facts: str = ""
     tried_at: datetime | None = None
     turn: datetime | None = None
@@ -241,15 +246,32 @@ class PoisonMessage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DueRow:
-    """An entry of the sweep's index: a reset, or (with n) an answer."""
+    """An entry of the sweep's index that is due: a reset, or (with n) a notification."""
 
     target: str
     id: str
-    due_at: datetime
-    behind: str = ""
+    key: str
     sent: datetime | None = None
     n: int | None = None
     etag: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenReset:
+    """An entry of the list of what is open; `key` is the reset's row, empty in version 1."""
+
+    target: str
+    id: str
+    key: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusals:
+    """Requests of one sender that were refused because it had too many open."""
+
+    via: str
+    count: int
+    last_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

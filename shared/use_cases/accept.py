@@ -6,7 +6,7 @@ from datetime import datetime
 from shared.config import Settings
 from shared.domain import notifications
 from shared.domain.catalogue import unknown_target
-from shared.domain.errors import IdReused, InvalidRequest
+from shared.domain.errors import IdReused, InvalidRequest, TooManyOpen
 from shared.domain.keys import to_milliseconds
 from shared.domain.notifications import Listeners
 from shared.domain.ports import Clock, Store
@@ -23,6 +23,7 @@ from shared.domain.reset import (
 )
 from shared.names import REMEDIATE
 from shared.telemetry import emit
+from shared.use_cases.admission import Admission
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +40,7 @@ class Acceptance:
     """The use case `accept`. It is idempotent: the same request again changes nothing."""
 
     store: Store
+    admission: Admission
     settings: Settings
     listeners: Listeners
     clock: Clock
@@ -67,6 +69,7 @@ class Acceptance:
             content_hash=content_hash(request),
         )
         await self._check(received, via)
+        await self._admit(received, via)
         await self.store.remember_target(request.target, at=now)
         claim = await self.store.claim(wanted)
         if claim.content_hash != wanted.content_hash:
@@ -74,8 +77,9 @@ class Acceptance:
                 f"requestId: {received.id} was used for a request with other content; "
                 "choose a new id"
             )
-        # Missing after a crash between the ids row and the reset: then it is completed here.
-        there = await self.store.read_reset(claim)
+        # Missing after a crash between the ids row and the reset: then it is completed here. Where
+        # the ids row is this call's own, there is no reset to read.
+        there = None if claim is wanted else await self.store.read_reset(claim)
         if there is not None:
             return Accepted(stored=there, claim=claim, known=True)
         how = "" if signed_in is None else f", {vouched(signed_in)}"
@@ -86,6 +90,14 @@ class Acceptance:
         # A known id is answered whatever the settings say now, and the app's own messages have one.
         if complaint and await self.store.find(received.id) is None:
             raise InvalidRequest(complaint)
+
+    async def _admit(self, received: Received, via: str) -> None:
+        try:
+            await self.admission.admit(via)
+        except TooManyOpen:
+            # A known id is answered as ever.
+            if await self.store.find(received.id) is None:
+                raise
 
     def _complaint(self, received: Received, via: str) -> str:
         request, catalogue = received.request, self.settings.catalogue

@@ -74,12 +74,13 @@ class Health:
         if self.vitals is None or self.queues is None or not in_detail:
             return {}
         gaps = self._allowed_gaps()
-        beats, graph, fleet, given_up, oldest = await asyncio.gather(
+        beats, graph, fleet, given_up, oldest, refusals = await asyncio.gather(
             asyncio.gather(*map(self.vitals.last_beat, gaps)),
             self.vitals.graph_seen(),
             self.vitals.fleet(),
             self.vitals.undelivered(most=COUNTED_AT_MOST),
             self.queues.oldest(),
+            self.vitals.refusals(),
         )
         return {
             "graph": {str(each.mood): _sighting(each) for each in graph},
@@ -91,6 +92,10 @@ class Health:
                     "late": self._is_late(beat, gaps[timer]),
                 }
                 for timer, beat in zip(gaps, beats, strict=True)
+            },
+            "refusals": {
+                each.via: {"count": each.count, "lastAt": each.last_at.isoformat()}
+                for each in refusals
             },
             "queues": {
                 name: {"oldestMessageSeconds": self._age(at)} for name, at in oldest.items()
@@ -122,6 +127,7 @@ class Health:
             "credential": _credential(settings),
             "storage": _storage(settings),
             "dailyBudget": settings.daily_budget,
+            "maxOpen": settings.max_open,
             "publicUrl": settings.public_url,
         }
 

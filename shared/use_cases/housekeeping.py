@@ -2,10 +2,10 @@
 
 import json
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
-from shared.domain.errors import InvalidRequest, RelinkError
+from shared.domain.errors import InvalidRequest, RelinkError, TooManyOpen
 from shared.domain.messages import read_message, unreadable_key
 from shared.domain.ports import Archive, Clock, DeadLetters, Heartbeats, PoisonQueues
 from shared.domain.reset import PoisonMessage
@@ -69,6 +69,9 @@ class Housekeeping:
             if not received.own_id:
                 raise InvalidRequest("message: failed too often, and has no requestId; send again")
             accepted = await self.acceptance.accept(received, via="queue")
+        except TooManyOpen as error:
+            await self.acceptance.admission.tell(received, error)
+            return await self._keep(message, str(error))
         except InvalidRequest as error:
             return await self._keep(message, str(error))
         return accepted.stored.row.id
@@ -81,18 +84,33 @@ class Housekeeping:
         )
 
     async def forget_outdated(self) -> int:
-        """Delete resets that ended before the retention; once an hour, some at a time."""
+        """
+        Delete resets and unreadable messages that are older than the retention.
+
+        Once an hour, some at a time. One target that fails holds up no other.
+        """
         now = self.clock()
         last = await self.heartbeats.last_beat(RETENTION)
         if last is not None and now - last < RETENTION_EVERY:
             return 0
-        count, limit = 0, now - self.retention
+        limit, failures = now - self.retention, list[Exception]()
+        count = await self.archive.forget_unreadable(before=limit, most=MAX_FORGOTTEN)
         for target in await self.archive.targets():
-            for reset in await self.archive.outdated(target, before=limit, most=MAX_FORGOTTEN):
-                if reset.finished_at is not None and reset.finished_at < limit:
-                    await self.archive.forget(reset)
-                    count += 1
+            try:
+                count += await self._forget_of(target, limit)
+            except Exception as error:  # noqa: BLE001 -- raised below, with the others
+                failures.append(error)
+        if failures:
+            raise ExceptionGroup("some targets keep outdated resets", failures)
         await self.heartbeats.beat(RETENTION, at=now)
+        return count
+
+    async def _forget_of(self, target: str, limit: datetime) -> int:
+        count = 0
+        for reset in await self.archive.outdated(target, before=limit, most=MAX_FORGOTTEN):
+            if reset.finished_at is not None and reset.finished_at < limit:
+                await self.archive.forget(reset)
+                count += 1
         return count
 
 

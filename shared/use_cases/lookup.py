@@ -6,19 +6,21 @@ import binascii
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
+from shared.domain import keys
 from shared.domain.errors import InvalidRequest, NotFound
-from shared.domain.keys import is_reset_key, reset_key
+from shared.domain.keys import SearchKind, is_reset_key, reset_key
 from shared.domain.ports import ResetReader
 from shared.domain.requests import ALIAS, RESERVED, RESET_ID
-from shared.domain.reset import OPEN, HistoryEntry, Link, Reset, State
+from shared.domain.reset import OPEN, HistoryEntry, Link, OpenReset, Reset, State
 
 MAX_PAGE: Final = 100
 DEFAULT_PAGE: Final = 50
 MAX_READS_AT_ONCE: Final = 10
-"""Point reads side by side: a page of open resets is two for each."""
+"""Point reads side by side: one for each open reset."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,29 +103,69 @@ class Lookup:
             resets=page, continuation=_token(question, reset_key(last.requested_at, last.id))
         )
 
+    async def search(
+        self,
+        kind: SearchKind,
+        value: str,
+        *,
+        target: str = "",
+        since: datetime | None = None,
+        limit: int = DEFAULT_PAGE,
+        continuation: str = "",
+    ) -> ListPage:
+        """
+        Return the newest resets with this ticket, asker or subject, of one target or of all.
+
+        Raise InvalidRequest for a continuation that this search did not give.
+        """
+        question = ListQuery(target=f"{target} {kind} {value} {since or ''}", limit=limit)
+        question = replace(question, continuation=continuation)
+        after = _position(question, lambda place: is_reset_key(f"reset:{place}"))
+        before = keys.after(reset_key(since, "")).removeprefix("reset:") if since else ""
+        targets = [target] if target else await self.resets.targets()
+        gate = asyncio.Semaphore(MAX_READS_AT_ONCE)
+
+        async def one(alias: str) -> list[OpenReset]:
+            async with gate:
+                return await self.resets.found(
+                    alias, kind, value, after=after, before=before, most=limit + 1
+                )
+
+        found = [there for each in await asyncio.gather(*map(one, targets)) for there in each]
+        found.sort(key=lambda there: there.key)
+        page = found[:limit]
+        resets = await self._read_all(page)
+        more = len(found) > limit
+        token = _token(question, page[-1].key.removeprefix("reset:")) if more else ""
+        return ListPage(resets=resets, continuation=token)
+
+    async def _read_all(self, places: Sequence[OpenReset]) -> list[Reset]:
+        """Read some at a time; what is gone is left out."""
+        resets: list[Reset] = []
+        for start in range(0, len(places), MAX_READS_AT_ONCE):
+            some = places[start : start + MAX_READS_AT_ONCE]
+            found = await asyncio.gather(*map(self.resets.read_open, some))
+            resets += [stored.row for stored in found if stored is not None]
+        return resets
+
     async def _open(self, question: ListQuery) -> ListPage:
-        """From the sweep's index, which holds what is open and nothing else."""
+        """From the rows `due:reset:`, which are there for what is open and for nothing else."""
         after = _position(question, _is_place)
         begin, _, after_id = after.partition(" ")
-        wanted, places = question.limit + 1, list[tuple[str, str]]()
+        wanted, places = question.limit + 1, list[OpenReset]()
         for target in await self.resets.targets():
             if target < begin or len(places) == wanted:
                 continue
-            ids = await self.resets.open_ids(
+            places += await self.resets.open_resets(
                 target,
                 after=after_id if target == begin else "",
                 most=wanted - len(places),
             )
-            places += [(target, each) for each in ids]
         page = places[: question.limit]
-        resets: list[Reset] = []
-        for start in range(0, len(page), MAX_READS_AT_ONCE):
-            some = page[start : start + MAX_READS_AT_ONCE]
-            found = await asyncio.gather(*(self.resets.find_reset(each) for _, each in some))
-            # What has ended since the index was read is no longer open.
-            resets += [stored.row for stored in found if stored and stored.row.state in OPEN]
+        # What has ended since the index was read is no longer open.
+        resets = [reset for reset in await self._read_all(page) if reset.state in OPEN]
         more = len(places) > len(page)
-        token = _token(question, " ".join(page[-1])) if more else ""
+        token = _token(question, f"{page[-1].target} {page[-1].id}") if more else ""
         return ListPage(resets=resets, continuation=token)
 
 

@@ -15,6 +15,7 @@ from shared.domain.errors import (
     RelinkError,
     SettingsError,
     TooLarge,
+    TooManyOpen,
 )
 from shared.domain.media import is_utf8
 from shared.domain.ports import Clock
@@ -135,6 +136,7 @@ _WHY: Final[Mapping[type[RelinkError], str]] = {
     NotJson: "content-type",
     IdReused: "id",
     InvalidRequest: "body",
+    TooManyOpen: "open",
     NotReachable: "target",
 }
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from shared.domain.errors import InvalidRequest, NewerRow, StorageUnavailable
+from shared.domain.errors import InvalidRequest, NewerRow, StorageUnavailable, TooManyOpen
 from shared.domain.json_object import decode_object
 from shared.domain.messages import read_message, unreadable_key
 from shared.domain.ports import Clock, Store
-from shared.domain.requests import RESET_ID
+from shared.domain.requests import RESET_ID, Received
 from shared.domain.reset import BEFORE_SENDING, Claim
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
 from shared.telemetry import emit
@@ -34,6 +34,7 @@ class RunReset:
 
     async def run(self, body: bytes, *, message_id: str, came_at: datetime | None) -> None:
         """Accept the request in the message and take its first step."""
+        received: Received | None = None
         try:
             received = read_message(body, message_id=message_id)
             emit("message.received", id=received.id, target=received.request.target, via="queue")
@@ -42,6 +43,8 @@ class RunReset:
             )
         except InvalidRequest as error:
             await self._keep(body, message_id, RESETS_QUEUE, str(error))
+            if isinstance(error, TooManyOpen) and received is not None:
+                await self.acceptance.admission.tell(received, error)
             return
         reset = accepted.stored.row
         if accepted.known and reset.state not in BEFORE_SENDING:

@@ -1,8 +1,9 @@
 """Accept a request from HTTP or a timer: write its rows, then send the message that starts it."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from shared.domain.errors import StorageUnavailable
@@ -21,6 +22,8 @@ class Submission:
 
     acceptance: Acceptance
     queues: Queues
+    running: set[asyncio.Task[Accepted]] = field(default_factory=set)
+    """Kept, or the event loop would drop a task that nobody waits for."""
 
     async def submit(
         self, received: Received, *, via: str, signed_in: bool | None = None
@@ -28,19 +31,42 @@ class Submission:
         """
         Return the reset of this request, its rows written.
 
-        Raise what `Acceptance.accept` raises, and StorageUnavailable after eight seconds. A
-        message that cannot be sent is not a failure: the sweep sends one for the due row within a
-        minute.
+        Raise what `Acceptance.accept` raises, and StorageUnavailable after eight seconds; what
+        was begun goes on all the same, and the request sent again finds it. A message that
+        cannot be sent is not a failure: the sweep sends one for the due row within a minute.
         """
-        try:
-            async with asyncio.timeout(ANSWERS_WITHIN.total_seconds()):
-                accepted = await self.acceptance.accept(received, via=via, signed_in=signed_in)
-                if not accepted.known:
-                    await self._send(received, accepted)
-        except TimeoutError as error:
-            # Sent again, the request completes or finds what was written so far.
-            raise StorageUnavailable("storage did not answer in time") from error
+        written: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
+        work = asyncio.create_task(self._take_in(received, via, signed_in, written))
+        self.running.add(work)
+        await asyncio.wait({work}, timeout=ANSWERS_WITHIN.total_seconds())
+        if work.done():
+            self.running.discard(work)
+            return work.result()
+        work.add_done_callback(partial(self._finished_late, received))
+        if written.done():
+            return written.result()
+        raise StorageUnavailable("storage did not answer in time")
+
+    async def _take_in(
+        self,
+        received: Received,
+        via: str,
+        signed_in: bool | None,
+        written: asyncio.Future[Accepted],
+    ) -> Accepted:
+        accepted = await self.acceptance.accept(received, via=via, signed_in=signed_in)
+        written.set_result(accepted)
+        if not accepted.known:
+            await self._send(received, accepted)
         return accepted
+
+    def _finished_late(self, received: Received, work: asyncio.Task[Accepted]) -> None:
+        """Nobody waits for it any more: say what went wrong, where something did."""
+        self.running.discard(work)
+        error = None if work.cancelled() else work.exception()
+        if isinstance(error, StorageUnavailable):
+            target = received.request.target
+            emit("storage.failed", id=received.id, target=target, what="submit", why=str(error))
 
     async def _send(self, received: Received, accepted: Accepted) -> None:
         row = accepted.stored.row

@@ -79,6 +79,7 @@ TITLES: Final[Mapping[int, str]] = {
     413: "Content Too Large",
     415: "Unsupported Media Type",
     422: "Unprocessable Content",
+    429: "Too Many Requests",
     503: "Service Unavailable",
 }
 

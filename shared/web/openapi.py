@@ -117,7 +117,7 @@ def _submit() -> _Part:
         "responses": {
             "202": _accepted("Accepted."),
             "200": _accepted("It was accepted before."),
-            **_problems(400, 413, 415, 422, 503),
+            **_problems(400, 413, 415, 422, 429, 503),
             **_NO_KEY,
         },
     }
@@ -224,7 +224,7 @@ def _webhook() -> _Part:
                 "description": "An event that is not a request.",
                 "headers": {"Relink-Reason": {"schema": {"type": "string"}}},
             },
-            **_problems(400, 401, 403, 404, 413, 415, 422, 503),
+            **_problems(400, 401, 403, 404, 413, 415, 422, 429, 503),
         },
     }
 
@@ -295,7 +295,7 @@ def _problem(status: int) -> _Part:
         "description": f"{TITLES[status]}. {_MEANINGS[status]}",
         "content": {PROBLEM: {"schema": _ref(ProblemView)}},
     }
-    return {**found, "headers": _RETRY_AFTER} if status == 503 else found
+    return {**found, "headers": _RETRY_AFTER} if status in {429, 503} else found
 
 
 _MEANINGS: Final[Mapping[int, str]] = {
@@ -307,6 +307,7 @@ _MEANINGS: Final[Mapping[int, str]] = {
     413: "The body is too long.",
     415: "Another content type than those listed, or another encoding than UTF-8.",
     422: "The id stands for a request with other content.",
+    429: "Too many requests of this sender are open: send again later.",
     503: "Storage does not answer, or a setting is wrong: try again later.",
 }
 

@@ -17,6 +17,7 @@ from shared.domain.errors import (
     SettingsError,
     StorageUnavailable,
     TooLarge,
+    TooManyOpen,
 )
 from shared.invocation import shielded
 from shared.web.messages import LATER, HttpRequest, HttpResponse, problem_response
@@ -40,6 +41,9 @@ async def respond(endpoint: Endpoint, request: HttpRequest) -> HttpResponse:
     """Call *endpoint*; a cancellation leaves as an exception that the worker survives."""
     try:
         return await shielded(endpoint(request))
+    except TooManyOpen as error:
+        later = {"Retry-After": str(int(error.retry_after.total_seconds()))}
+        return problem_response(429, str(error), later)
     except tuple(_STATUSES) as error:
         status = next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
         return problem_response(status, str(error))

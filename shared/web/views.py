@@ -167,6 +167,13 @@ class AnswersView(_View, frozen=True, kw_only=True):
     undeliverable: Annotated[int, Meta(description="Answers that were given up; counted to 1,000.")]
 
 
+class RefusalsView(_View, frozen=True, kw_only=True):
+    """Requests of one sender that were refused because it had too many open."""
+
+    count: int
+    last_at: str
+
+
 class HealthView(_View, frozen=True, kw_only=True):
     """Whether the app can do its work; the detail is shown to a key or a signed-in person only."""
 
@@ -180,12 +187,14 @@ class HealthView(_View, frozen=True, kw_only=True):
     credential: str | UnsetType = UNSET
     storage: str | UnsetType = UNSET
     daily_budget: int | UnsetType = UNSET
+    max_open: int | UnsetType = UNSET
     public_url: str | UnsetType = UNSET
     graph: dict[str, GraphObservationView] | UnsetType = UNSET
     fleet: FleetView | UnsetType = UNSET
     timers: dict[str, TimerView] | UnsetType = UNSET
     answers: AnswersView | UnsetType = UNSET
     queues: dict[str, QueueView] | UnsetType = UNSET
+    refusals: dict[str, RefusalsView] | UnsetType = UNSET
 
 
 def list_body(found: Sequence[Reset], continuation: str) -> dict[str, Any]:

@@ -13,12 +13,14 @@ from azure.core.exceptions import ServiceResponseError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 
+from shared.adapters.table_rows import answer_entity, reset_entity
 from shared.adapters.table_store import TableStore
 from shared.domain.errors import Conflict, NewerRow, StorageUnavailable
-from shared.domain.keys import reset_key
+from shared.domain.keys import SearchKind, reset_key
 from shared.domain.pace import Pace
 from shared.domain.ports import Store
 from shared.domain.reset import (
+    ROW_VERSION,
     Claim,
     DueRow,
     Fleet,
@@ -111,8 +113,12 @@ def answer(n: int = 1) -> Notification:
     )
 
 
-async def all_due(store: Store, target: str = "sales") -> list[DueRow]:
-    return [row async for row in store.due(target)]
+async def all_due(store: Store, target: str = "sales", *, now: datetime = NOW) -> list[DueRow]:
+    return [row async for row in store.due(target, now=now)]
+
+
+async def names(store: Store, *, now: datetime = NOW) -> list[tuple[str, int | None]]:
+    return [(row.id, row.n) for row in await all_due(store, now=now)]
 
 
 async def test_the_first_claim_of_an_id_stands(store: Store) -> None:
@@ -166,8 +172,8 @@ async def test_a_commit_writes_reset_job_event_due_row_and_answer_together(store
     assert (await store.read_job("sales")).row == row
     assert await store.read_reset(claim()) == after
     assert [e.state for e in await store.events(after.row)] == [State.ACCEPTED, State.WAITING]
-    found = {(r.id, r.n, r.due_at, r.behind) for r in await all_due(store)}
-    assert found == {("r1", None, later, "r9"), ("r1", 1, NOW, "")}
+    assert await names(store) == [("r1", 1), ("r1", None)], "due, and behind a Head that has gone"
+    assert await names(store, now=later) == [("r1", 1), ("r1", None), ("r1", None)]
 
 
 async def test_a_column_that_is_emptied_is_gone(store: Store) -> None:
@@ -271,16 +277,69 @@ async def test_a_target_s_resets_come_newest_first_and_page_by_page(store: Store
     assert await store.resets("nobody", after="", most=3) == []
 
 
-async def test_open_ids_are_those_with_a_due_row_and_no_answers(store: Store) -> None:
+async def test_what_is_open_is_listed_by_id_without_answers(store: Store) -> None:
     await store.insert(reset("b"), event(), (answer(),))
     await store.insert(reset("a.b"), event(), ())
     ended = await store.insert(reset("a"), event(), ())
     await store.commit(ended, replace(ended.row, due_at=None, state=State.FAILED))
 
-    assert await store.open_ids("sales", after="", most=9) == ["a.b", "b"]
-    assert await store.open_ids("sales", after="", most=1) == ["a.b"]
-    assert await store.open_ids("sales", after="a.b", most=9) == ["b"]
-    assert await store.open_ids("sales", after="b", most=9) == []
+    async def opened(after: str, most: int) -> list[str]:
+        return [each.id for each in await store.open_resets("sales", after=after, most=most)]
+
+    assert await opened("", 9) == ["a.b", "b"]
+    assert await opened("", 1) == ["a.b"]
+    assert await opened("a.b", 9) == ["b"]
+    assert await opened("b", 9) == []
+    (there,) = await store.open_resets("sales", after="a.b", most=9)
+    assert await store.read_open(there) == await store.read_reset(claim("b"))
+    assert await store.read_open(replace(there, key=reset_key(NOW, "gone"))) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (SearchKind.TICKET, "inc0012345 "),
+        (SearchKind.ASKER, "Ann O\u2019Neill/EMEA #1"),
+        (SearchKind.SUBJECT, "a@x"),
+        (SearchKind.SUBJECT, "\u00fc" * 256),
+    ],
+)
+async def test_a_reset_is_found_by_ticket_asker_and_subject(
+    store: Store, kind: SearchKind, value: str
+) -> None:
+    for n in range(3):
+        at = NOW + timedelta(minutes=n)
+        subjects = ("A@X", "b@x", "\u00dc" * 256)
+        named = reset(f"r{n}", requested_at=at, ticket_id="INC0012345", subjects=subjects)
+        asked = replace(named, requested_by="Ann O\u2019Neill/EMEA #1")
+        await store.insert(asked, event(), ())
+    await store.insert(reset("other", ticket_id="INC00123456", subjects=("a@xy",)), event(), ())
+
+    async def found(*, after: str = "", before: str = "", most: int = 9) -> list[str]:
+        there = await store.found("sales", kind, value, after=after, before=before, most=most)
+        return [each.id for each in there]
+
+    (first,) = await store.found("sales", kind, value, after="", before="", most=1)
+    place = first.key.removeprefix("reset:")
+    since = reset_key(NOW + timedelta(minutes=1), "").removeprefix("reset:")
+
+    assert await found() == ["r2", "r1", "r0"]
+    assert await found(after=place) == ["r1", "r0"]
+    assert await found(before=f"{since[:-1]};") == ["r2", "r1"]
+    stored = await store.read_open(first)
+    assert stored is not None
+    assert stored.row.id == "r2"
+
+
+async def test_a_hundred_subjects_are_all_found(store: Store) -> None:
+    many = tuple(f"user{n}@x" for n in range(100))
+    await store.insert(
+        reset(subjects=many, ticket_id="T", requested_by="ann"), event(), (answer(),)
+    )
+
+    for subject in many:
+        found = await store.found("sales", SearchKind.SUBJECT, subject, after="", before="", most=9)
+        assert [each.id for each in found] == ["r1"]
 
 
 async def test_links_that_nobody_has_looked_up_are_none(store: Store) -> None:
@@ -319,7 +378,7 @@ async def test_a_page_is_one_request_however_many_resets_there_are(
         store = TableStore(resets, resets, new_id=lambda: "w")
 
         page = await store.resets("sales", after="", most=10)
-        ids = await store.open_ids("sales", after="", most=10)
+        ids = await store.open_resets("sales", after="", most=10)
 
     assert (len(page), len(ids), transport.count) == (10, 10, 2)
 
@@ -353,6 +412,50 @@ async def test_an_unreadable_message_is_kept_whole_and_once(store: Store) -> Non
 
     assert keys[0] == keys[1] == "m1"
     assert keys[2].startswith("m1-")
+
+
+async def test_an_unreadable_message_is_forgotten_once_it_is_old(store: Store) -> None:
+    old = NOW - timedelta(days=2)
+    await store.keep_unreadable("old", b"1", reason="why", queue="q", at=old)
+    await store.keep_unreadable("young", b"2", reason="why", queue="q", at=NOW)
+    limit = NOW - timedelta(days=1)
+
+    counts = [await store.forget_unreadable(before=limit, most=9) for _ in range(2)]
+    await store.keep_unreadable("young", b"2", reason="why", queue="q", at=NOW)
+
+    assert counts == [1, 0]
+    assert await store.forget_unreadable(before=NOW + timedelta(days=1), most=9) == 1
+
+
+async def test_what_is_open_is_counted_by_sender(store: Store) -> None:
+    for n, via in enumerate(("webhook:sn", "webhook:sn", "queue")):
+        await store.insert(reset(f"r{n}", via=via), event(), ())
+    ended = await store.insert(reset("r9", via="queue"), event(), ())
+    await store.commit(ended, replace(ended.row, due_at=None, state=State.FAILED))
+
+    assert await store.count_open("sales", "webhook:sn") == 2
+    assert await store.count_open("sales", "queue") == 1
+    assert await store.count_open("other", "queue") == 0
+
+
+async def test_refusals_are_added_up_by_sender_and_are_no_targets(store: Store) -> None:
+    await store.note_refused("webhook:sn", 2, at=NOW)
+    await store.note_refused("webhook:sn", 3, at=NOW + timedelta(minutes=1))
+    await store.note_refused("queue", 1, at=NOW)
+
+    found = {each.via: (each.count, each.last_at) for each in await store.refusals()}
+    assert found == {"webhook:sn": (5, NOW + timedelta(minutes=1)), "queue": (1, NOW)}
+    assert await store.targets() == []
+
+
+async def test_a_notification_of_no_reset_is_told_once(store: Store) -> None:
+    await store.tell((answer(0),))
+    await store.tell((answer(0),))
+
+    assert await names(store) == [("r1", 0)]
+    there = await store.read_notification("sales", "r1", 0)
+    assert there is not None
+    assert replace(there.row, version=ROW_VERSION) == answer(0)
 
 
 async def test_targets_are_remembered_once_and_heartbeats_are_none(store: Store) -> None:
@@ -428,13 +531,133 @@ async def test_sent_is_merged_under_the_due_rows_etag_alone(store: Store) -> Non
     (marked,) = await all_due(store)
     moved = await store.commit(stored, replace(stored.row, behind="x"))
     await store.mark_sent(marked, at=NOW)
-    (fresh,) = await all_due(store)
+    by_time, behind = await all_due(store)
     await store.commit(moved, replace(moved.row, due_at=None, state=State.FAILED))
-    await store.mark_sent(fresh, at=NOW)
+    await store.mark_sent(by_time, at=NOW)
+    await store.mark_sent(behind, at=NOW)
 
     assert marked.sent == NOW
-    assert (fresh.sent, fresh.behind) == (None, "x")
+    assert (by_time.sent, behind.sent) == (None, None), "the transaction wrote the row new"
     assert await all_due(store) == []
+
+
+async def test_a_row_is_due_from_its_very_moment_on(store: Store) -> None:
+    moment = NOW + timedelta(microseconds=1)
+    await store.insert(reset(due_at=moment), event(), ())
+
+    assert await all_due(store, now=NOW) == []
+    assert await all_due(store, now=moment + timedelta(milliseconds=1)) != []
+
+
+async def test_what_is_due_comes_oldest_first_and_what_is_not_stays_out(store: Store) -> None:
+    for n in (3, 1, 2):
+        due_at = NOW - timedelta(minutes=n)
+        await store.insert(reset(f"r{n}", due_at=due_at), event(), ())
+    await store.insert(reset("later", due_at=NOW + timedelta(minutes=1)), event(), ())
+
+    assert await names(store) == [("r3", None), ("r2", None), ("r1", None)]
+    assert await names(store, now=NOW - timedelta(minutes=2)) == [("r3", None), ("r2", None)]
+
+
+@pytest.mark.parametrize("count", [3, 40], ids=["on the first page", "on more than one page"])
+async def test_what_waits_is_due_once_its_head_has_gone(store: Store, count: int) -> None:
+    later = NOW + timedelta(hours=1)
+    for head in ("4a", "head", "z"):
+        for n in range(count):
+            waits = reset(f"{head}-{n}", due_at=later, behind=head)
+            await store.insert(waits, event(), ())
+    taker = await store.insert(reset("head"), event(), ())
+    job = await store.read_job("sales")
+
+    nobody = {name for name, _ in await names(store)}
+    await store.commit(taker, taker.row, job=(job, JobRow(target="sales", head="head")))
+    held = {name for name, _ in await names(store)}
+
+    everyone = {f"{head}-{n}" for head in ("4a", "head", "z") for n in range(count)}
+    assert nobody == everyone | {"head"}
+    assert held == {name for name in everyone if not name.startswith("head-")} | {"head"}
+
+
+async def test_a_notification_moves_in_the_index_as_it_is_put_off(store: Store) -> None:
+    await store.insert(reset(due_at=NOW + timedelta(days=1)), event(), (answer(),))
+    first = await store.read_notification("sales", "r1", 1)
+    assert first is not None
+    later = NOW + timedelta(hours=1)
+
+    second = await store.put_off(first, replace(first.row, attempts=1, due_at=later))
+
+    assert await names(store) == []
+    assert await names(store, now=later) == [("r1", 1)]
+    await store.take_out(second)
+    assert await names(store, now=later) == []
+
+
+class VersionOne:
+    """Rows as version 1 wrote them: `due:` rows held the time and Behind, and no index did."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    async def reset(self, *, due_at: datetime = NOW, behind: str = "") -> None:
+        row = reset(version=1, due_at=due_at, behind=behind)
+        due = {"DueAt": row.due_at, "Behind": row.behind}
+        await self.client.create_entity({"PartitionKey": "targets", "RowKey": "sales"})
+        await self.client.create_entity(reset_entity(row))
+        await self._due(f"due:reset:{row.id}", due)
+        old = answer_entity(answer())
+        await self._due(old.pop("RowKey"), {k: v for k, v in old.items() if k != "Version"})
+
+    async def _due(self, key: str, columns: dict[str, Any]) -> None:
+        await self.client.create_entity({"PartitionKey": "sales", "RowKey": key, **columns})
+
+
+@pytest.fixture(params=["memory", "azurite"])
+async def version_1(request: pytest.FixtureRequest, tables: Tables) -> tuple[Store, VersionOne]:
+    if request.param == "azurite":
+        return tables.store(), VersionOne(tables.resets)
+    storage = Storage(lambda: NOW)
+    return storage.store(), VersionOne(storage.resets)
+
+
+async def test_rows_of_version_1_are_due_until_they_are_written_again(
+    version_1: tuple[Store, VersionOne],
+) -> None:
+    store, old = version_1
+    await old.reset(due_at=NOW + timedelta(hours=1), behind="gone")
+    await store.targets()
+
+    (told, waits) = await all_due(store)
+    await store.mark_sent(waits, at=NOW)
+    (_, marked) = await all_due(store)
+    (there,) = await store.open_resets("sales", after="", most=9)
+    before = await store.read_open(there) or await store.read_reset(claim())
+    assert before is not None
+    await store.commit(before, replace(before.row, due_at=NOW, behind=""))
+    first = await store.read_notification("sales", "r1", 1)
+    assert first is not None
+    await store.take_out(first)
+
+    assert ((told.id, told.n), (waits.id, waits.n)) == (("r1", 1), ("r1", None))
+    assert marked.sent == NOW
+    (moved,) = await all_due(store)
+    assert moved.key.startswith("due:from:")
+    (there,) = await store.open_resets("sales", after="", most=9)
+    assert there.key == reset_key(NOW, "r1")
+
+
+async def test_a_reset_of_version_1_ends_without_leaving_a_row_behind(
+    version_1: tuple[Store, VersionOne],
+) -> None:
+    store, old = version_1
+    await old.reset()
+    await store.targets()
+    before = await store.read_reset(claim())
+    assert before is not None
+
+    await store.commit(before, replace(before.row, due_at=None, state=State.FAILED))
+
+    assert await store.open_resets("sales", after="", most=9) == []
+    assert await names(store) == [("r1", 1)]
 
 
 async def test_an_answer_is_put_off_and_taken_out_under_its_etag(store: Store) -> None:
@@ -480,6 +703,8 @@ async def test_only_what_is_older_than_the_retention_is_found_and_forgotten(stor
     assert [each.id for each in found] == ["old"]
     assert await store.find("old") is None
     assert await store.events(old) == []
+    gone = await store.found("sales", SearchKind.SUBJECT, "a@x", after="", before="", most=9)
+    assert [each.id for each in gone] == ["young"]
     assert await store.outdated("sales", before=NOW - timedelta(days=1), most=10) == []
     assert await store.read_reset(claim("young")) is not None
 
@@ -582,11 +807,10 @@ async def test_storage_that_does_not_answer_is_said_so() -> None:
 
 async def test_a_row_of_a_newer_version_is_left_alone(tables: Tables) -> None:
     store = tables.store()
-    await store.insert(reset(version=2), event(), ())
+    await store.insert(reset(version=ROW_VERSION + 1), event(), ())
 
-    await store.write_observation(
-        await store.read_observation("sales"), JobObservation(target="sales", version=2)
-    )
+    newer = JobObservation(target="sales", version=ROW_VERSION + 1)
+    await store.write_observation(await store.read_observation("sales"), newer)
 
     with pytest.raises(NewerRow):
         await store.read_reset(claim())
@@ -630,8 +854,10 @@ async def test_what_was_given_up_is_kept_until_it_is_put_back(store: Store) -> N
     assert await store.undelivered(most=1) == [given_up]
     fresh = replace(given_up, tried_at=None)
     await store.put_back(fresh)
+    assert await names(store) == [("r1", 2)]
     # Begun again after a crash.
     await store.put_back(fresh)
+    assert await names(store) == [("r1", 2)]
 
     assert await store.undelivered(most=9) == [answer(3)]
     found = await store.read_notification("sales", "r1", 2)

@@ -137,7 +137,7 @@ class Simulation:
 
     async def _settle(self) -> None:
         """Let every task run to its next I/O."""
-        for _ in range(4):
+        for _ in range(10):
             await asyncio.sleep(0)
 
     def _release(self) -> None:
@@ -247,7 +247,9 @@ class Simulation:
     def _end(self, dead: Process) -> None:
         for gate, owner in [g for g in self.gates if g[1] is dead]:
             self.gates.remove((gate, owner))
-            gate.set_exception(Crash("killed"))
+            # A task of a group that has ended is cancelled, and its gate with it.
+            if not gate.done():
+                gate.set_exception(Crash("killed"))
 
     def _double_or_lose(self) -> None:
         """Only what is not the only copy may be lost: a nudge, a follow-up, a notification."""

@@ -145,10 +145,10 @@ class Host:
             for message in queue.messages.values()
         ]
         for (_, key), (row, _) in self.world.storage.resets.cells.items():
-            if key.startswith("due:"):
+            if key.startswith("due:") and row.get("DueAt"):
                 moments.append(row["DueAt"])
-                if row.get("Sent"):
-                    moments.append(row["Sent"] + RESEND_AFTER)
+            if key.startswith("due:") and row.get("Sent"):
+                moments.append(row["Sent"] + RESEND_AFTER)
         later = [moment for moment in moments if moment > now]
         return max(min(later, default=now + TICK), now + timedelta(seconds=1))
 

@@ -5,6 +5,7 @@ The adapters (`TableStore`, `StorageQueues`) run unchanged over these. The contr
 against Azurite.
 """
 
+import bisect
 import itertools
 import operator
 import re
@@ -79,19 +80,21 @@ type Cell = tuple[dict[str, Any], str]
 
 
 class Cells(dict[tuple[str, str], Cell]):
-    """Rows, and which keys each partition has: a query looks at one partition."""
+    """Rows, and each partition's keys in their order: a query reads one range of them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.partitions: dict[str, set[str]] = {}
+        self.partitions: dict[str, list[str]] = {}
 
     def __setitem__(self, key: tuple[str, str], cell: Cell) -> None:
+        if key not in self:
+            bisect.insort(self.partitions.setdefault(key[0], []), key[1])
         super().__setitem__(key, cell)
-        self.partitions.setdefault(key[0], set()).add(key[1])
 
     def __delitem__(self, key: tuple[str, str]) -> None:
         super().__delitem__(key)
-        self.partitions[key[0]].discard(key[1])
+        keys = self.partitions[key[0]]
+        del keys[bisect.bisect_left(keys, key[1])]
 
     def clear(self) -> None:
         super().clear()
@@ -139,16 +142,32 @@ class MemoryTable:
     def query_entities(
         self, query: str, *, parameters: Mapping[str, Any] | None = None, **options: Any
     ) -> AsyncIterator[TableEntity]:
-        return self._query(query, parameters or {}, options.get("select"))
+        return self._query(
+            query, parameters or {}, options.get("select"), options.get("results_per_page")
+        )
 
     async def _query(
-        self, query: str, parameters: Mapping[str, Any], select: list[str] | None
+        self,
+        query: str,
+        parameters: Mapping[str, Any],
+        select: list[str] | None,
+        most: int | None,
     ) -> AsyncIterator[TableEntity]:
+        """Give the first page, where one is asked for: the store reads no other."""
+
         def perform() -> list[TableEntity]:
             partition = _partition(query, parameters)
-            keys = self.cells.partitions.get(partition, set())
-            found = [key for key in keys if _fits(query, parameters, partition, key)]
-            return [self._entity(partition, key) for key in sorted(found)]
+            keys = self.cells.partitions.get(partition, [])
+            found = [
+                key
+                for key in keys[slice(*_bounds(query, parameters, keys))]
+                if _fits(
+                    query,
+                    parameters,
+                    {"PartitionKey": partition, "RowKey": key, **self.cells[partition, key][0]},
+                )
+            ]
+            return [self._entity(partition, key) for key in found[:most]]
 
         for entity in await self._io("query", perform):
             if select is not None:
@@ -254,10 +273,27 @@ def _partition(query: str, parameters: Mapping[str, Any]) -> str:
     return partition
 
 
-def _fits(query: str, parameters: Mapping[str, Any], partition: str, key: str) -> bool:
-    def term(name: str, compare: str, raw: str) -> bool:
+def _bounds(query: str, parameters: Mapping[str, Any], keys: list[str]) -> tuple[int, int]:
+    """Where the range of row keys that the filter asks for begins and ends, at the widest."""
+    terms = _terms(query)
+    if len(terms) > 1:
+        return 0, len(keys)
+    first, last = 0, len(keys)
+    for name, compare, raw in terms[0]:
         value = str(parameters[raw[1:]]) if raw.startswith("@") else raw[1:-1]
-        return bool(_COMPARE[compare](partition if name == "PartitionKey" else key, value))
+        if name == "RowKey" and compare in {"gt", "ge", "eq"}:
+            first = max(first, bisect.bisect_left(keys, value))
+        if name == "RowKey" and compare in {"lt", "le", "eq"}:
+            last = min(last, bisect.bisect_right(keys, value))
+    return first, last
+
+
+def _fits(query: str, parameters: Mapping[str, Any], columns: Mapping[str, Any]) -> bool:
+    """A column that the row does not have fits no term."""
+
+    def term(name: str, compare: str, raw: str) -> bool:
+        value = parameters[raw[1:]] if raw.startswith("@") else raw[1:-1]
+        return name in columns and bool(_COMPARE[compare](columns[name], value))
 
     return any(all(term(*each) for each in part) for part in _terms(query))
 

@@ -294,7 +294,7 @@ class World:
         return (await self._spectator().read_observation(target)).row
 
     def keys(self, partition: str) -> list[str]:
-        return sorted(self.storage.resets.cells.partitions.get(partition, set()))
+        return list(self.storage.resets.cells.partitions.get(partition, []))
 
     def waiting(self, queue: str = FOLLOW_UPS_QUEUE) -> list[str]:
         return [m.content for m in self.storage.queues[queue].messages.values()]

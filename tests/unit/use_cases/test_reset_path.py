@@ -73,9 +73,9 @@ async def test_the_cost_from_message_to_204_is_two_graph_calls_one_insert_three_
         "graph restart",
         "table transaction",
     ]
-    # Reset and job twice (accepted, then its step), the day's budget twice (asked, reserved), the
-    # fleet's sum and the watch row.
-    assert world.faults.log.count("table read") == 8
+    # The reset once (its step; acceptance has just written it), the job twice, the day's budget
+    # twice (asked, reserved), the fleet's sum and the watch row.
+    assert world.faults.log.count("table read") == 7
     assert world.waiting() == []
 
 

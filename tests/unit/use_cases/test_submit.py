@@ -1,10 +1,17 @@
 """Taken in by HTTP or by timer: the rows first, then a message, whose loss loses nothing."""
 
+import asyncio
 import json
+from dataclasses import replace
+from datetime import timedelta
 
+import pytest
+
+from shared.domain.errors import StorageUnavailable
 from shared.domain.requests import Received, ResetRequest
 from shared.domain.reset import State
 from shared.names import RESETS_QUEUE
+from shared.use_cases import submit
 from shared.use_cases.submit import Submission
 from tests.support.faults import Faults
 from tests.support.storage import Storage
@@ -51,3 +58,80 @@ async def test_where_the_queue_is_down_the_sweep_gets_it_going() -> None:
     assert world.waiting(RESETS_QUEUE) == []
     await world.quiesce()
     assert (await world.row("h-1")).state is State.RESTARTED
+
+
+async def slow(world: World, monkeypatch: pytest.MonkeyPatch, *held: str) -> asyncio.Event:
+    """Each I/O of a kind in *held* waits for the event; nobody waits for more than a moment."""
+    go_on = asyncio.Event()
+
+    async def pause(what: str) -> None:
+        if what in held:
+            await go_on.wait()
+
+    world.storage.interleave(pause)
+    monkeypatch.setattr(submit, "ANSWERS_WITHIN", timedelta(milliseconds=20))
+    return go_on
+
+
+async def test_what_was_begun_goes_on_after_its_503_and_the_same_again_finds_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    go_on = await slow(world, monkeypatch, "table transaction")
+    taking = submission(world)
+    with pytest.raises(StorageUnavailable, match="in time"):
+        await taking.submit(REQUEST, via="webhook:desk")
+
+    go_on.set()
+    await asyncio.gather(*taking.running)
+    again = await taking.submit(REQUEST, via="webhook:desk")
+
+    assert again.known
+    assert taking.running == set()
+    assert len(world.waiting(RESETS_QUEUE)) == 1
+
+
+async def test_a_queue_that_is_slow_keeps_nobody_from_the_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    go_on = await slow(world, monkeypatch, "queue send")
+    taking = submission(world)
+
+    accepted = await taking.submit(REQUEST, via="webhook:desk")
+    go_on.set()
+    await asyncio.gather(*taking.running)
+
+    assert not accepted.known
+    assert len(world.waiting(RESETS_QUEUE)) == 1
+
+
+async def test_what_fails_after_its_503_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World()
+    go_on = await slow(world, monkeypatch, "table transaction")
+    taking = submission(world)
+    with pytest.raises(StorageUnavailable):
+        await taking.submit(REQUEST, via="webhook:desk")
+
+    world.storage.faults.at, world.storage.faults.kind = world.storage.faults.count + 1, "503"
+    caplog.set_level("INFO")
+    go_on.set()
+    await asyncio.wait(taking.running)
+    await asyncio.sleep(0)
+
+    (record,) = [r for r in caplog.records if r.getMessage().startswith("storage.failed")]
+    assert '"what": "submit"' in record.getMessage()
+
+
+async def test_a_new_request_is_taken_in_without_reading_what_was_just_written() -> None:
+    world = World()
+    faults = world.storage.faults
+    taking = submission(world)
+    await taking.submit(REQUEST, via="api")
+    begin = len(faults.log)
+
+    await taking.submit(replace(REQUEST, id="h-2"), via="api")
+
+    assert faults.log[begin:] == ["table insert", "table read", "table transaction", "queue send"]
