@@ -36,6 +36,8 @@ TAKES_AT_MOST: Final = 600.0
 """A new role assignment takes minutes to be known everywhere, and the first start is a cold one."""
 
 LOOKS_EVERY: Final = 5.0
+# What the gateway says of a refusal for want of rights: shared/adapters/graph/errors.py.
+_NO_RIGHTS: Final = re.compile(r"Microsoft Graph answered (401|403)\b")
 _NOT_YET: Final = frozenset({401, 403})
 
 
@@ -99,14 +101,11 @@ class Smoke:
                 stored = None
             if stored is not None:
                 seen = stored.row
-                if seen.state in ENDED:
+                if seen.state in ENDED or _NO_RIGHTS.search(seen.detail):
+                    # It would wait for the permission for days; nobody waits here for that.
                     return seen
             await self.sleep(self.every)
         return seen
-
-
-# What the gateway says of 401 and 403: shared/adapters/graph/errors.py.
-_NO_RIGHTS: Final = re.compile(r"\b(401|403)\b")
 
 
 def judge(what: str, reset: Reset | None) -> Line:

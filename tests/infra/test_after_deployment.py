@@ -348,9 +348,9 @@ async def test_the_timer_is_waited_for_and_an_old_heartbeat_is_none() -> None:
 @pytest.mark.parametrize(
     ("detail", "verdict"),
     [
-        ("rejected by Graph: 403 Forbidden: the permission is missing", Verdict.MISSING),
-        ("rejected by Graph: 401 UnknownError", Verdict.MISSING),
-        ("rejected by Graph: 404 Request_ResourceNotFound", Verdict.WRONG),
+        ("Microsoft Graph answered 403 Forbidden; the permission is missing", Verdict.MISSING),
+        ("Microsoft Graph answered 401 UnknownError", Verdict.MISSING),
+        ("Microsoft Graph answered 404 Request_ResourceNotFound", Verdict.WRONG),
     ],
 )
 def test_a_refusal_for_want_of_a_permission_is_yellow(detail: str, verdict: Verdict) -> None:

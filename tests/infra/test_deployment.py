@@ -270,7 +270,7 @@ async def test_the_dry_run_goes_all_the_way_and_sees_a_lost_permission() -> None
     assert "previewed" in good.says
     assert health.verdict is Verdict.GOOD
     assert gone.verdict is Verdict.WRONG
-    assert refused.verdict is Verdict.WRONG
+    assert refused.verdict is Verdict.MISSING
     assert "Synchronization.ReadWrite.All" in refused.says
 
 

@@ -1,20 +1,19 @@
 """The queries: right for Kusto, true to what the app logs, and right in what they let through."""
 
-import asyncio
 import json
 import logging
 import re
 import subprocess
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kiota_abstractions.api_error import APIError
 
 from local.bicep import INFRA, ROOT
-from shared.adapters.graph.errors import translated
+from shared.adapters.graph.answers import Answer
+from shared.adapters.graph.errors import fault
 from shared.config import Settings
 from shared.domain.errors import GraphError, NotSent
 from shared.domain.reset import Reset
@@ -122,17 +121,13 @@ RESET = Reset(
 )
 
 
-async def _made_of(status: int) -> GraphError:
-    try:
-        async with translated(timedelta(seconds=5)):
-            raise APIError("", status, {"retry-after": "7", "date": ""})
-    except GraphError as error:
-        return error
+def _made_of(status: int) -> GraphError:
+    return fault(Answer(status=status, headers={"retry-after": "7", "date": ""}))
 
 
 def refused_by_graph(status: int) -> None:
     """What the gateway makes of this answer, logged as the engine does."""
-    log_failure(RESET, "restart", asyncio.run(_made_of(status)))
+    log_failure(RESET, "restart", _made_of(status))
 
 
 def without_token() -> None:
@@ -287,7 +282,7 @@ def test_no_token_again_and_again_is_a_permission_that_is_gone() -> None:
     ("status", "times", "alert"), [(403, 1, "graph-permission-lost"), (429, 6, "graph-throttled")]
 )
 def test_what_graph_refuses_the_timer_counts_too(status: int, times: int, alert: str) -> None:
-    workspace, error = Workspace(), asyncio.run(_made_of(status))
+    workspace, error = Workspace(), _made_of(status)
     with written() as lines:
         several(times, say("remediate.failed", target="aws", why=error.reason))()
     workspace.take(lines)
