@@ -6,7 +6,8 @@ functions. One thing is not followed blindly. A request builder imports the buil
 segments when they are asked for (`client.users` imports the users'), and the root has all of
 Graph's. A method of a builder can run only where somebody mentions its name. So it counts as
 reached if its name is mentioned: by the app, by the libraries that know builders, or by a method
-of the same module that is reached. Names are matched with no regard to types. That takes in more
+of the same module that is reached. The root itself counts only where the app names it. Names are
+matched with no regard to types. That takes in more
 than is called, and never less.
 
 An *idle* import is one inside a function that never uses the name: it loads a module and nothing
@@ -25,6 +26,11 @@ from local.package.sources import Function, Import, Source
 SDK: Final = "msgraph"
 GENERATED: Final = "msgraph.generated."
 _ROOT_BUILDER: Final = "BaseRequestBuilder"
+_CLIENT: Final = "GraphServiceClient"
+_CLIENT_MODULES: Final = frozenset(
+    {"msgraph.graph_service_client", "msgraph.generated.base_graph_service_client"}
+)
+"""Imported with the SDK itself; their methods run only where the app makes such a client."""
 
 
 class Library:
@@ -93,6 +99,7 @@ class Reach:
         """Methods of builders, by name, that nobody has mentioned so far."""
         self._mentioned: set[str] = set()
         texts = [text for path, text in app.items() if path.endswith(".py")]
+        self._has_client = any(_CLIENT in sources.mentions(text) for text in texts)
         for text in (*texts, *self._knowers()):
             self._mention(sources.mentions(text))
         for text in texts:
@@ -143,6 +150,8 @@ class Reach:
         awake = []
         for function in source.functions:
             dunder = function.name.startswith("__")
+            if module in _CLIENT_MODULES and not self._has_client and not dunder:
+                continue
             if function.owner not in self._builders or dunder or function.name in self._mentioned:
                 awake.append(function)
             else:
