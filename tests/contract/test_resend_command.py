@@ -1,4 +1,4 @@
-"""`python -m local.resend` against Azurite: what was given up is in the outbox and on the queue."""
+"""`python -m local resend` against Azurite: what was given up is in the outbox and on the queue."""
 
 import asyncio
 import json
@@ -32,13 +32,15 @@ GIVEN_UP = Notification(
 )
 
 
-async def run(storage: str, **environ: str) -> tuple[int | None, str]:
+async def run(storage: str, *options: str) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "local.resend",
+        "local",
+        "resend",
+        *options,
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "ResetStorage": storage, **environ},
+        env={"PATH": os.environ["PATH"], "ResetStorage": storage},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -62,7 +64,7 @@ async def test_what_was_given_up_is_put_back_and_shown(azurite: str) -> None:
         await store.keep_undelivered(GIVEN_UP, why="410", at=NOW)
 
         first = await run(azurite)
-        again = await run(azurite, JSON="1")
+        again = await run(azurite, "--json")
 
         put_back = await store.read_notification("sales", "r1", 2)
         sent = [m async for m in queues.get_queue_client(NOTIFICATIONS_QUEUE).receive_messages()]
