@@ -45,6 +45,7 @@ from shared.use_cases.job_calls import JobCalls
 from shared.use_cases.lookup import Lookup
 from shared.use_cases.notify import Notify
 from shared.use_cases.receive_webhook import ReceiveWebhook
+from shared.use_cases.refusals import RefusalLog
 from shared.use_cases.remediate import Remediation
 from shared.use_cases.run_reset import RunReset
 from shared.use_cases.stand_in import StandIn, SweepWatch
@@ -271,8 +272,13 @@ def assemble(
         api=Api(
             settings=settings,
             submission=submission,
-            webhooks=ReceiveWebhook(submission=submission, settings=settings, clock=clock),
-            decisions=DecideReset(store=store, engine=engine),
+            webhooks=ReceiveWebhook(
+                submission=submission,
+                settings=settings,
+                clock=clock,
+                refusals=RefusalLog(clock=clock),
+            ),
+            decisions=DecideReset(store=store, engine=engine, clock=clock),
             lookup=Lookup(resets=store),
             reporter=Health(
                 vitals=store, queues=queues, settings=settings, clock=clock, watch=watch

@@ -192,10 +192,10 @@ def _duration(
         found = msgspec.convert(value, timedelta, strict=True)
     except msgspec.ValidationError as error:
         raise SettingsError(
-            f"{name}: {value[:64]!r} is not an ISO 8601 duration; give one like PT5M or P3D"
+            f"{name}: is not an ISO 8601 duration; give one like PT5M or P3D"
         ) from error
     if found < least:
-        raise SettingsError(f"{name}: {value[:64]!r} is too short; the least is {least}")
+        raise SettingsError(f"{name}: is too short; the least is {least}")
     return found
 
 
@@ -204,24 +204,22 @@ def _number(environ: Mapping[str, str], name: str, default: int, *, most: int) -
     if not value:
         return default
     if not value.isascii() or not value.isdigit() or int(value) > most:
-        raise SettingsError(f"{name}: {value[:64]!r} is not a number from 0 to {most}")
+        raise SettingsError(f"{name}: is not a number; give one from 0 to {most}")
     return int(value)
 
 
 def _schedule(environ: Mapping[str, str], name: str, default: str) -> str:
     """A schedule that the host refuses would keep all functions of the app from starting."""
     value = _text(environ, name, default)
-    shown, example = value[:64], f"give one like {default!r} (seconds first)"
+    example = f"give one like {default!r} (seconds first)"
     if len([field for field in value.split(" ") if field]) != 6:
-        raise SettingsError(f"{name}: {shown!r} is not a six-field NCRONTAB schedule; {example}")
+        raise SettingsError(f"{name}: is not a six-field NCRONTAB schedule; {example}")
     try:
         gap = parse_cron(value).longest_gap
     except ValueError as error:
-        raise SettingsError(
-            f"{name}: {shown!r} is not an NCRONTAB schedule: {error}; {example}"
-        ) from error
+        raise SettingsError(f"{name}: is not an NCRONTAB schedule: {error}; {example}") from error
     if gap is None or gap > _A_YEAR:
-        raise SettingsError(f"{name}: {shown!r} does not fire within a year; {example}")
+        raise SettingsError(f"{name}: does not fire within a year; {example}")
     return value
 
 
@@ -284,12 +282,12 @@ def _graph_endpoint(environ: Mapping[str, str]) -> str:
     try:
         port = parts.port
     except ValueError as error:
-        raise SettingsError(f"GRAPH_ENDPOINT: {value[:100]!r} has no valid port") from error
+        raise SettingsError("GRAPH_ENDPOINT: has no valid port; correct it") from error
     real = parts.scheme == "https" and parts.hostname in GRAPH_HOSTS and port in {None, 443}
     local = parts.scheme == "http" and parts.hostname in LOOPBACK
     if not plain or not (real or local):
         raise SettingsError(
-            f"GRAPH_ENDPOINT: {value[:100]!r} is not allowed; give the https address of a "
+            "GRAPH_ENDPOINT: that address is not allowed; give the https address of a "
             "Microsoft Graph cloud without version, or http on loopback for the emulator"
         )
     return value
@@ -312,7 +310,7 @@ def _content(name: str, value: str, app_dir: Path) -> str:
         return (app_dir / value[1:]).read_text(encoding="utf-8")
     except (OSError, UnicodeError) as error:
         raise SettingsError(
-            f"{name}: file {value[1:]!r} cannot be read beside host.json; deploy it"
+            f"{name}: the file that it names cannot be read beside host.json; deploy it"
         ) from error
 
 
@@ -331,6 +329,7 @@ def _senders(environ: Mapping[str, str], app_dir: Path) -> Senders:
         _content("WEBHOOK_SENDERS", _text(environ, "WEBHOOK_SENDERS"), app_dir),
         _text(environ, "WEBHOOK_SECRETS"),
         signed_in_front=_sign_in(environ),
+        local=urlsplit(environ.get("GRAPH_ENDPOINT", "")).hostname in LOOPBACK,
     )
 
 

@@ -44,6 +44,8 @@ EVENTS: Final[dict[str, int]] = {
     "answer.unheard": logging.WARNING,
     "graph.failed": logging.WARNING,
     "links.failed": logging.WARNING,
+    "decision.refused": logging.WARNING,
+    "request.failed": logging.ERROR,
     "settings.bad": logging.ERROR,
     "sweep.done": logging.INFO,
     "sweep.failed": logging.ERROR,

@@ -6,12 +6,13 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Final
 
-import msgspec
 from msgspec import Meta, Struct
 
 from shared.domain.errors import SettingsError
 from shared.domain.quarantine import RESTART_HELPS
-from shared.domain.requests import ALIAS, RESERVED
+from shared.domain.requests import RESERVED
+from shared.domain.setting_json import decode_entries
+from shared.domain.wording import nearest
 
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 LONGEST: Final = timedelta(days=400)
@@ -58,14 +59,8 @@ Catalogue = Mapping[str, Target]
 
 def parse_catalogue(text: str) -> Catalogue:
     """Raise SettingsError naming the entry and the remedy; an empty catalogue allows nothing."""
-    try:
-        found = msgspec.json.decode(text, type=dict[str, Target])
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"RESET_TARGETS: {error}; correct that entry") from error
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise SettingsError(
-            'RESET_TARGETS: not valid JSON; give {"alias": {"servicePrincipalId": "…"}}'
-        ) from error
+    example = '{"alias": {"servicePrincipalId": "…"}}'
+    found = decode_entries("RESET_TARGETS", text, Target, example=example)
     for alias, target in found.items():
         _check(alias, target)
     _refuse_twins(found)
@@ -73,10 +68,10 @@ def parse_catalogue(text: str) -> Catalogue:
 
 
 def _check(alias: str, target: Target) -> None:
-    if not ALIAS.fullmatch(alias) or alias in RESERVED:
+    if alias in RESERVED:
         raise SettingsError(
-            f"RESET_TARGETS: alias {alias[:64]!r} is not allowed; use 1 to 63 of a-z 0-9 -, "
-            f"and none of {', '.join(sorted(RESERVED))}"
+            f"RESET_TARGETS: alias {alias!r} is not allowed; choose another one than "
+            f"{', '.join(sorted(RESERVED))}"
         )
     if not _GUID.fullmatch(target.service_principal_id):
         raise SettingsError(
@@ -104,7 +99,7 @@ def _check_remediate(alias: str, remediate: Remediate) -> None:
     for reason in remediate.reasons:
         if reason not in RESTART_HELPS:
             raise SettingsError(
-                f"RESET_TARGETS: {alias}.remediate.reasons: {reason[:64]!r} is nothing that a "
+                f"RESET_TARGETS: {alias}.remediate.reasons: one of them is nothing that a "
                 f"timer may clear; use any of {', '.join(sorted(RESTART_HELPS))}"
             )
 
@@ -124,5 +119,7 @@ def _refuse_twins(found: Catalogue) -> None:
 
 def unknown_target(alias: str, catalogue: Catalogue) -> str:
     """The complaint about an alias that is not listed, with those that are."""
+    near = nearest(alias, catalogue)
+    guess = f"; did you mean {near!r}?" if near else ""
     known = ", ".join(sorted(catalogue)[:50]) or "none (the catalogue is empty)"
-    return f"target: {alias!r} is not in the catalogue; known targets: {known}"
+    return f"target: {alias!r} is not in the catalogue; known targets: {known}{guess}"

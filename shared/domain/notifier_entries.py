@@ -16,8 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct
 
-from shared.domain.errors import InvalidRequest, SettingsError
-from shared.domain.json_object import decode_object
+from shared.domain.errors import SettingsError
 from shared.domain.notifications import USUAL_MOMENTS, Listener
 from shared.domain.notifier_kinds import (
     KINDS,
@@ -30,6 +29,7 @@ from shared.domain.notifier_kinds import (
 )
 from shared.domain.pace import Terms
 from shared.domain.reset import NotificationKind
+from shared.domain.setting_json import decode_entries
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 WHSEC: Final = "whsec_"
@@ -117,8 +117,8 @@ Notifiers = Mapping[str, ConfiguredNotifier]
 
 def parse_notifiers(entries: str, secrets: str) -> Notifiers:
     """Raise SettingsError naming the entry, the field and the remedy, never a secret."""
-    found = _decoded("NOTIFIERS", entries, dict[str, NotifierEntry], _ENTRY)
-    known = _decoded("NOTIFIER_SECRETS", secrets, dict[str, NotifierSecrets], _SECRETS)
+    found = _entries("NOTIFIERS", entries, NotifierEntry, _ENTRY)
+    known = _entries("NOTIFIER_SECRETS", secrets, NotifierSecrets, _SECRETS)
     if set(known) - set(found):
         # Not by name: where name and secret are swapped, the name is the secret.
         raise SettingsError(
@@ -137,25 +137,12 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}", re.ASCII)
 
 
-def _decoded[T](setting: str, text: str, kind: type[dict[str, T]], shape: str) -> dict[str, T]:
-    if not text:
-        return {}
-    try:
-        decode_object(text.encode(), name=setting)
-        return msgspec.json.decode(text, type=kind)
-    except InvalidRequest as error:
-        raise SettingsError(f"{error}; like {shape}") from error
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        # Not in msgspec's words for secrets: where a name and a secret are swapped, they hold it.
-        why = error if setting == "NOTIFIERS" else f"an entry may hold {_named(_OF_SECRETS)} only"
-        raise SettingsError(f"{setting}: {why}; give {shape}") from error
+def _entries[T](setting: str, text: str, kind: type[T], example: str) -> dict[str, T]:
+    secret = kind is NotifierSecrets
+    return decode_entries(setting, text, kind, example=example, secret=secret) if text else {}
 
 
 def _configured(name: str, entry: NotifierEntry, secrets: NotifierSecrets) -> ConfiguredNotifier:
-    if not _NAME.fullmatch(name):
-        raise SettingsError(
-            f"NOTIFIERS: name {name[:64]!r} is not allowed; use 1 to 63 of a-z 0-9 -"
-        )
     needs = KINDS[entry.kind]
     for each in needs.always:
         if not getattr(entry, each) and not (each == "url" and needs.url):

@@ -1,14 +1,16 @@
 """Apply a person's decision to a reset: approve, reject, cancel, confirm, resend."""
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Final
 
 from shared.domain.characters import hidden_in
-from shared.domain.errors import InvalidRequest, NotAllowed, NotFound, NotPossible
+from shared.domain.errors import Conflict, InvalidRequest, NotAllowed, NotFound, NotPossible
 from shared.domain.events import Decided, Event
-from shared.domain.ports import Store
+from shared.domain.ports import Clock, Store
 from shared.domain.requests import LONGEST_NAME, OWN_NAMES, RESET_ID
-from shared.domain.reset import Reset, State
+from shared.domain.reset import Claim, HistoryEntry, Reset, State
+from shared.telemetry import emit
 from shared.use_cases.advance import Engine
 
 DECISIONS: Final = ("approve", "reject", "cancel", "confirm", "resend")
@@ -21,6 +23,7 @@ class DecideReset:
 
     store: Store
     engine: Engine
+    clock: Clock
 
     async def decide(
         self, reset_id: str, decision: str, *, by: str, signed_in: bool = False
@@ -55,10 +58,31 @@ class DecideReset:
                 return self.engine.confirmed(reset, by=by, signed_in=signed_in)
             return Decided(decision=decision, by=by, signed_in=signed_in)
 
-        decided = await self.engine.put(claim, event)
+        try:
+            decided = await self.engine.put(claim, event)
+        except NotAllowed as error:
+            await self._record_refusal(claim, decision, by, str(error))
+            raise
         if decided is None:
             raise NotPossible(f"the reset does not allow {decision} in its present state")
         return decided
+
+    async def _record_refusal(self, claim: Claim, decision: str, by: str, why: str) -> None:
+        """Append it to the history; where another process wrote first, the log alone has it."""
+        emit("decision.refused", id=claim.id, target=claim.target, decision=decision, by=by)
+        stored = await self.store.read_reset(claim)
+        if stored is None:
+            return
+        row = replace(stored.row, sequence=stored.row.sequence + 1)
+        entry = HistoryEntry(
+            sequence=row.sequence,
+            at=self.clock(),
+            state=row.state,
+            by=by,
+            detail=f"refused to {decision}: {why}",
+        )
+        with suppress(Conflict):
+            await self.store.commit(stored, row, event=entry)
 
 
 def _same_person(one: str, other: str) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -30,6 +31,14 @@ class Report:
     body: dict[str, Any]
 
 
+_ANY_TEXT: Final = ("utf-8", "surrogatepass")
+
+
+def _names(problems: Sequence[str]) -> list[str]:
+    """Each setting once, without what is said about it: this is for anybody."""
+    return list(dict.fromkeys(problem.partition(":")[0] for problem in problems))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Health:
     """The use case `health`; both ports are None where storage is not configured."""
@@ -42,16 +51,18 @@ class Health:
 
     async def report(self, key: str, *, signed_in: bool = False) -> Report:
         """Name bad settings, storage that does not answer, a silent sweep: then it is 503."""
-        problems = list(self.settings.problems)
+        settings = list(self.settings.problems)
         if self.settings.catalogue is not None and not self.settings.catalogue:
-            problems.append(EMPTY_CATALOGUE)
+            settings.append(EMPTY_CATALOGUE)
         in_detail = signed_in or self._is_key(key)
+        others: list[str] = []
         seen: dict[str, Any] = {}
         try:
             seen = await self._seen(in_detail)
-            problems += await self._silent_sweep()
+            others = await self._silent_sweep()
         except StorageUnavailable as error:
-            problems.append(f"storage: {error}")
+            others = [f"storage: {error}" if in_detail else "storage: does not answer"]
+        problems = [*(settings if in_detail else _names(settings)), *others]
         body: dict[str, Any] = {"status": "unhealthy" if problems else "ok", "problems": problems}
         if in_detail:
             body |= self._configured() | seen
@@ -67,7 +78,7 @@ class Health:
 
     def _is_key(self, key: str) -> bool:
         wanted = self.settings.health_key
-        return bool(wanted) and hmac.compare_digest(wanted.encode(), key.encode())
+        return bool(wanted) and hmac.compare_digest(wanted.encode(), key.encode(*_ANY_TEXT))
 
     async def _seen(self, in_detail: bool) -> dict[str, Any]:
         """The detail is a few reads."""

@@ -9,7 +9,6 @@ from shared.domain.errors import (
     BadSignature,
     IdReused,
     InvalidRequest,
-    NotFound,
     NotJson,
     NotReachable,
     RelinkError,
@@ -28,11 +27,12 @@ from shared.domain.requests import (
 )
 from shared.telemetry import emit
 from shared.use_cases.accept import Accepted
+from shared.use_cases.refusals import RefusalLog
 from shared.use_cases.submit import Submission
 from shared.webhooks.formats import read_payload
 from shared.webhooks.parsed import AsksNothing
 from shared.webhooks.senders import FormatName, Sender
-from shared.webhooks.signatures import delivery_key, verify
+from shared.webhooks.signatures import DOES_NOT_FIT, delivery_key, verify
 
 LONGEST_WEBHOOK: Final = 512 * 1024
 """Bytes of a body. Azure Monitor sends up to 256 KB; a request of any sender up to 48 KiB."""
@@ -45,6 +45,7 @@ class ReceiveWebhook:
     submission: Submission
     settings: Settings
     clock: Clock
+    refusals: RefusalLog
 
     async def receive(
         self, name: str, headers: Mapping[str, str], raw: bytes
@@ -52,22 +53,22 @@ class ReceiveWebhook:
         """
         Return the reset that the webhook asks for; a repeated delivery gets the first one.
 
-        *headers* in any letter case. Raise SettingsError while a setting is wrong, NotFound for
-        an unknown sender, TooLarge, BadSignature, NotJson, InvalidRequest, IdReused,
+        *headers* in any letter case. Raise TooLarge, SettingsError while a setting is wrong,
+        BadSignature for an unknown sender too, NotJson, InvalidRequest, IdReused,
         NotReachable, and StorageUnavailable where it should be sent again.
         """
-        if self.settings.problems:
-            # By name only: anybody may ask.
-            setting = self.settings.problems[0].partition(":")[0]
-            raise SettingsError(f"{setting}: must be put right; GET /api/health says how")
         sender = self.settings.senders.get(name)
-        if sender is None:
-            emit("webhook.refused", why="sender")
-            raise NotFound("there is no such sender; it must be listed in WEBHOOK_SENDERS")
         try:
-            found = await self._taken_in(sender, headers, raw)
+            if len(raw) > LONGEST_WEBHOOK:
+                raise TooLarge(_too_large(raw, LONGEST_WEBHOOK))
+            if self.settings.problems:
+                raise named_only(self.settings.problems[0])
+            if sender is None:
+                # In the words for a wrong secret: a stranger is not told which senders there are.
+                raise BadSignature(DOES_NOT_FIT, why="sender")
+            found = await self._accepted(sender, headers, raw)
         except tuple(_WHY) as error:
-            emit("webhook.refused", sender=sender.name, why=_why(error))
+            self.refusals.refused(sender=sender.name if sender else "", why=_why(error))
             raise
         if isinstance(found, AsksNothing):
             emit("webhook.ignored", sender=sender.name, why=found.reason)
@@ -82,15 +83,15 @@ class ReceiveWebhook:
             )
         return found
 
-    async def _taken_in(
+    async def _accepted(
         self, sender: Sender, headers: Mapping[str, str], raw: bytes
     ) -> Accepted | AsksNothing:
         now, entry = self.clock(), sender.entry
         lower = {key.lower(): value for key, value in headers.items()}
         longest = LONGEST_REQUEST if entry.format is FormatName.RELINK else LONGEST_WEBHOOK
-        if len(raw) > longest:
-            raise TooLarge(f"body: {len(raw):,} bytes, at most {longest:,} are taken; shorten it")
         verify(entry.scheme, sender.secrets, lower, raw, header=entry.header, now=now)
+        if len(raw) > longest:
+            raise TooLarge(_too_large(raw, longest))
         _check_type(lower.get("content-type", ""))
         parsed = read_payload(sender, raw, self.settings.catalogue)
         if isinstance(parsed, AsksNothing):
@@ -113,6 +114,16 @@ class ReceiveWebhook:
         raise InvalidRequest(f"target: unknown; sender {sender.name} may reach: {known}")
 
 
+def named_only(problem: str) -> SettingsError:
+    """Name the setting of a problem and no more: anybody may ask."""
+    setting = problem.partition(":")[0]
+    return SettingsError(f"{setting}: must be put right; GET /api/health says how")
+
+
+def _too_large(raw: bytes, longest: int) -> str:
+    return f"body: {len(raw):,} bytes, at most {longest:,} are taken; shorten it"
+
+
 def _id_of(request: ResetRequest, sender: Sender, key: tuple[str, ...]) -> str:
     """Under the sender's name, so that no sender can take the ids of another one."""
     if not request.request_id:
@@ -127,7 +138,10 @@ def _check_type(content_type: str) -> None:
     media = content_type.partition(";")[0].strip().lower()
     json = media in {"", "application/json"} or media.endswith("+json")
     if not json or media.endswith("-batch+json") or not is_utf8(content_type):
-        raise NotJson("Content-Type: only JSON is read; set it to application/json at the sender")
+        raise NotJson(
+            "Content-Type: only JSON is read; set it to application/json in the webhook's settings "
+            "at the sender"
+        )
 
 
 _WHY: Final[Mapping[type[RelinkError], str]] = {

@@ -108,4 +108,5 @@ def _log(step: Transition) -> None:
         number=reset.number,
         leader=reset.leader,
         graphRequestId=reset.graph_request_id,
+        by=step.event.by if step.event.by != RELINK else "",
     )

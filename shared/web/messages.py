@@ -80,6 +80,7 @@ TITLES: Final[Mapping[int, str]] = {
     415: "Unsupported Media Type",
     422: "Unprocessable Content",
     429: "Too Many Requests",
+    500: "Internal Server Error",
     503: "Service Unavailable",
 }
 

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from shared.config import Settings
+from shared.domain.errors import TooLarge
 from shared.use_cases.health import Health
+from shared.use_cases.receive_webhook import LONGEST_WEBHOOK, named_only
 from shared.web.health import health_response
 from shared.web.messages import AFTER_REPAIR, HttpRequest, HttpResponse, problem_response
 from shared.web.openapi import openapi_response
@@ -20,7 +22,12 @@ class NotConfiguredApi:
     async def _unavailable(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 -- an endpoint
         return problem_response(503, self.settings.problems[0], AFTER_REPAIR)
 
-    submit_reset = receive_webhook = get_reset = list_resets = decide_reset = _unavailable
+    submit_reset = get_reset = list_resets = decide_reset = _unavailable
+
+    async def receive_webhook(self, request: HttpRequest) -> HttpResponse:
+        if len(request.body) > LONGEST_WEBHOOK:
+            raise TooLarge("body: too long; shorten it")
+        raise named_only(self.settings.problems[0])
 
     async def show_reset(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 -- an endpoint
         return unavailable()

@@ -1,11 +1,13 @@
 """Render a reset as a page for people: read-only, without script. Pure."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from shared.domain.reset import OPEN, HistoryEntry, Reset, State, vouched
+from shared.domain.states import RELINK
 from shared.use_cases.lookup import Found
 from shared.web import views
 from shared.web.html import (
@@ -19,6 +21,8 @@ from shared.web.html import (
     table,
     user_text,
 )
+
+_HOST: Final = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*(?::[0-9]{1,5})?")
 
 RENEWED_EVERY: Final = 30
 """Seconds, while the reset is open."""
@@ -153,7 +157,8 @@ def _web_host(url: str) -> str:
         host = parts.hostname or ""
     except ValueError:
         return ""
-    plain = url.isprintable() and " " not in url and not parts.username
+    # Browsers read other characters as they like, a backslash as a slash: then it stays text.
+    plain = url.isascii() and url.isprintable() and _HOST.fullmatch(parts.netloc) is not None
     return host if parts.scheme in {"http", "https"} and plain else ""
 
 
@@ -212,7 +217,11 @@ def _history(found: Found) -> Markup:
 
 def _event(event: HistoryEntry) -> Markup:
     tone, words = WORDS[event.state]
-    by = "" if event.by == "relink" else joined((" by ", user_text(event.by)))
+    by = (
+        ""
+        if event.by == RELINK and event.state is not State.ACCEPTED
+        else joined((" by ", user_text(event.by)))
+    )
     head = joined((element("strong", words), element("span", _time(event.at), by, class_="quiet")))
     return element("li", head, element("p", user_text(_sentence(event.detail))), class_=tone)
 

@@ -1,6 +1,8 @@
 """Call an endpoint and turn what it raises into an RFC 9457 problem: no exception gets out."""
 
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 from shared.domain.errors import (
@@ -19,7 +21,8 @@ from shared.domain.errors import (
     TooLarge,
     TooManyOpen,
 )
-from shared.invocation import shielded
+from shared.invocation import InvocationCancelled, shielded
+from shared.telemetry import emit
 from shared.web.messages import LATER, HttpRequest, HttpResponse, problem_response
 
 Endpoint = Callable[[HttpRequest], Awaitable[HttpResponse]]
@@ -38,7 +41,7 @@ _STATUSES: Final[Mapping[type[RelinkError], int]] = {
 
 
 async def respond(endpoint: Endpoint, request: HttpRequest) -> HttpResponse:
-    """Call *endpoint*; a cancellation leaves as an exception that the worker survives."""
+    """Call *endpoint*; every exception becomes a problem, and so does a cancellation."""
     try:
         return await shielded(endpoint(request))
     except TooManyOpen as error:
@@ -54,3 +57,14 @@ async def respond(endpoint: Endpoint, request: HttpRequest) -> HttpResponse:
         return problem_response(
             503, "storage does not answer; nothing was changed for certain", LATER
         )
+    except InvocationCancelled:
+        return problem_response(503, "the app is being stopped; send it again", LATER)
+    except Exception as error:  # noqa: BLE001 -- the last handler: a caller gets no empty 500
+        emit("request.failed", kind=type(error).__name__, where=_place(error))
+        return problem_response(500, "the app failed on this request; its log says where")
+
+
+def _place(error: Exception) -> str:
+    """Where it was raised; its message is left out, since it may quote the request."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

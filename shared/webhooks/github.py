@@ -27,7 +27,7 @@ def read_issue_event(event: dict[str, Any], *, system: str) -> ParsedRequest | A
     issue = event.get("issue")
     if not isinstance(issue, dict) or "comment" in event or "pull_request" in issue:
         return AsksNothing(reason="only events of issues ask for anything")
-    member = issue.get("author_association") in MEMBERS
+    member = str(issue.get("author_association")) in MEMBERS
     action, form = event.get("action"), _form(issue.get("body"))
     if action == "labeled":
         opener = look_up(issue, "/user/login")

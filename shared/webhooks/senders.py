@@ -10,9 +10,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from shared.domain.errors import SettingsError
-from shared.domain.requests import ALIAS, Alias
+from shared.domain.requests import Alias
+from shared.domain.setting_json import decode_entries
 from shared.webhooks.json_pointer import check_pointer
-from shared.webhooks.signatures import SCHEMES, SchemeName, check_secret
+from shared.webhooks.signatures import SCHEMES, SchemeName, check_secret, is_public, secret_bytes
 
 PLATFORM_HEADERS: Final = "x-ms-client-principal"
 """Set by the platform's authentication, which also strips what a caller sends under the name."""
@@ -96,24 +97,27 @@ class Sender:
 Senders = Mapping[str, Sender]
 
 
-def parse_senders(entries: str, secrets: str, *, signed_in_front: bool) -> Senders:
+def parse_senders(
+    entries: str, secrets: str, *, signed_in_front: bool, local: bool = False
+) -> Senders:
     """
     Raise SettingsError naming the entry and the remedy, never a secret.
 
     *signed_in_front*: the platform's authentication is switched on, so that its headers can be
-    believed.
+    believed. *local*: Graph is the emulator, and the secrets of the examples may be used.
     """
-    found = _decoded("WEBHOOK_SENDERS", entries, dict[str, SenderEntry], _ENTRY)
-    known = _decoded("WEBHOOK_SECRETS", secrets, dict[str, tuple[str, ...]], _SECRETS)
+    found = _entries("WEBHOOK_SENDERS", entries, SenderEntry, _ENTRY)
+    known = _entries("WEBHOOK_SECRETS", secrets, tuple[str, ...], _SECRETS)
     for name, entry in found.items():
         _check_entry(name, entry, signed_in_front)
-        _check_secrets(name, entry.scheme, known.get(name, ()))
+        _check_secrets(name, entry.scheme, known.get(name, ()), local=local)
     if set(known) - set(found):
         # Not by name: where name and secret are swapped, the name is the secret.
         raise SettingsError(
             "WEBHOOK_SECRETS: has secrets of a sender that WEBHOOK_SENDERS does not list; its "
             f"senders are: {', '.join(sorted(found)) or 'none'}"
         )
+    _refuse_shared_secrets(known)
     return {
         name: Sender(name=name, entry=_lower(entry), secrets=known[name])
         for name, entry in found.items()
@@ -124,22 +128,12 @@ _ENTRY: Final = '{"name": {"scheme": "github", "format": "github", "targets": ["
 _SECRETS: Final = '{"name": ["secret"]}'
 
 
-def _decoded[T](setting: str, text: str, kind: type[dict[str, T]], shape: str) -> dict[str, T]:
-    if not text:
-        return {}
-    try:
-        return msgspec.json.decode(text, type=kind)
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"{setting}: {error}; correct that entry") from error
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise SettingsError(f"{setting}: not valid JSON; give {shape}") from error
+def _entries[T](setting: str, text: str, kind: type[T], example: str) -> dict[str, T]:
+    secret = setting == "WEBHOOK_SECRETS"
+    return decode_entries(setting, text, kind, example=example, secret=secret) if text else {}
 
 
 def _check_entry(name: str, entry: SenderEntry, signed_in_front: bool) -> None:
-    if not ALIAS.fullmatch(name):
-        raise SettingsError(
-            f"WEBHOOK_SENDERS: name {name[:64]!r} is not allowed; use 1 to 63 of a-z 0-9 -"
-        )
     free = entry.scheme in {SchemeName.HEADER, SchemeName.SERVICENOW_HMAC}
     if entry.header and not free:
         raise SettingsError(
@@ -149,7 +143,7 @@ def _check_entry(name: str, entry: SenderEntry, signed_in_front: bool) -> None:
     needed = entry.scheme is SchemeName.HEADER or entry.header
     if needed and not _HEADER_NAME.fullmatch(entry.header):
         raise SettingsError(
-            f"WEBHOOK_SENDERS: {name}.header: missing or no header's name; give the one that "
+            f"WEBHOOK_SENDERS: {name}.header: missing or not a header's name; give the one that "
             "carries the secret, like x-relink-secret"
         )
     header = entry.header.lower()
@@ -157,11 +151,11 @@ def _check_entry(name: str, entry: SenderEntry, signed_in_front: bool) -> None:
         header.startswith("x-ms-") and not header.startswith(PLATFORM_HEADERS)
     ):
         raise SettingsError(
-            f"WEBHOOK_SENDERS: {name}.header: {entry.header} means something else; choose another"
+            f"WEBHOOK_SENDERS: {name}.header: that header means something else; choose another"
         )
     if header.startswith(PLATFORM_HEADERS) and not signed_in_front:
         raise SettingsError(
-            f"WEBHOOK_SENDERS: {name}.header: {entry.header} can be believed only behind the "
+            f"WEBHOOK_SENDERS: {name}.header: {PLATFORM_HEADERS}… is believed only behind the "
             "platform's authentication (WEBSITE_AUTH_ENABLED); switch that on, or choose another"
         )
     if isinstance(entry.format, FieldMap):
@@ -172,12 +166,12 @@ def _check_map(name: str, fields: FieldMap, targets: tuple[str, ...]) -> None:
     for pointer in fields.when:
         if not pointer.startswith("/"):
             raise SettingsError(
-                f"WEBHOOK_SENDERS: {name}.format.when: {pointer[:64]!r} is no JSON Pointer; "
+                f"WEBHOOK_SENDERS: {name}.format.when: one of its names is not a JSON Pointer; "
                 "start it with /"
             )
     for value in (*fields.when, *fields.values()):
         if value.startswith("/") and (why := check_pointer(value)):
-            raise SettingsError(f"WEBHOOK_SENDERS: {name}.format: {value[:64]!r} {why}")
+            raise SettingsError(f"WEBHOOK_SENDERS: {name}.format: one of its pointers {why}")
     if isinstance(fields.dry_run, str) and not fields.dry_run.startswith("/"):
         raise SettingsError(
             f"WEBHOOK_SENDERS: {name}.format.dryRun: must be true, false or a JSON Pointer"
@@ -186,8 +180,8 @@ def _check_map(name: str, fields: FieldMap, targets: tuple[str, ...]) -> None:
         raise SettingsError(f"WEBHOOK_SENDERS: {name}.format.notBefore: must be a JSON Pointer")
     if fields.target and not fields.target.startswith("/") and fields.target not in targets:
         raise SettingsError(
-            f"WEBHOOK_SENDERS: {name}.format.target: {fields.target[:64]!r} is none of the "
-            "sender's targets; list it there"
+            f"WEBHOOK_SENDERS: {name}.format.target: is not among the sender's targets; list it "
+            "there"
         )
     if not fields.target:
         raise SettingsError(
@@ -195,7 +189,7 @@ def _check_map(name: str, fields: FieldMap, targets: tuple[str, ...]) -> None:
         )
 
 
-def _check_secrets(name: str, scheme: SchemeName, secrets: tuple[str, ...]) -> None:
+def _check_secrets(name: str, scheme: SchemeName, secrets: tuple[str, ...], *, local: bool) -> None:
     if not secrets:
         raise SettingsError(
             f'WEBHOOK_SECRETS: no secret for sender {name}; give {{{name!r}: ["…"]}}'.replace(
@@ -207,6 +201,23 @@ def _check_secrets(name: str, scheme: SchemeName, secrets: tuple[str, ...]) -> N
             check_secret(scheme, secret)
         except SettingsError as error:
             raise SettingsError(f"WEBHOOK_SECRETS: {name}: {error}") from error
+        if not local and is_public(secret):
+            raise SettingsError(
+                f"WEBHOOK_SECRETS: {name}: a secret from an example is published; make a new one"
+            )
+
+
+def _refuse_shared_secrets(secrets: Mapping[str, tuple[str, ...]]) -> None:
+    """With one secret for two senders, a delivery signed for one of them is good at the other."""
+    holders: dict[bytes, str] = {}
+    for name, values in secrets.items():
+        for value in {secret_bytes(each) for each in values}:
+            other = holders.setdefault(value, name)
+            if other != name:
+                raise SettingsError(
+                    f"WEBHOOK_SECRETS: {other} and {name} have a secret in common; give each "
+                    "sender secrets of its own"
+                )
 
 
 def _lower(entry: SenderEntry) -> SenderEntry:

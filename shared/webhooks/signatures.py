@@ -24,8 +24,17 @@ TOLERANCE: Final = timedelta(minutes=5)
 """How far a signed time may lie from ours, either way."""
 
 SHORTEST_SECRET: Final = 16
+FEWEST_DIFFERENT: Final = 6
+"""Characters of a secret: sixteen random hex digits have fewer once in ten thousand times."""
+
 WITHOUT_ID: Final = timedelta(minutes=10)
 """Where a sender names no delivery, the same body within such a slot is the same request."""
+
+DOES_NOT_FIT: Final = (
+    "the signature or secret does not fit the body and this sender's secrets, or there is no such "
+    "sender; compare WEBHOOK_SENDERS and WEBHOOK_SECRETS with what is set at the sender"
+)
+"""One text for all of these: a stranger is not told which senders there are."""
 
 DELIVERY: Final = "webhook-id"
 _WHSEC: Final = "whsec_"
@@ -73,7 +82,7 @@ class Scheme:
 
     `header` carries the signature after `prefix`; with a `separator` it may carry several, of
     which one must fit. `time` names the signed header with the time, `delivery` the one that names
-    the delivery.
+    the delivery, `hint` says more where the signature is missing.
     """
 
     header: str
@@ -86,6 +95,7 @@ class Scheme:
     time: str = ""
     read_time: Callable[[str], datetime] = _unix_time
     delivery: str = ""
+    hint: str = ""
 
 
 SCHEMES: Final[Mapping[SchemeName, Scheme]] = {
@@ -111,15 +121,24 @@ SCHEMES: Final[Mapping[SchemeName, Scheme]] = {
         read_time=_rfc3339_time,
         delivery="x-zendesk-webhook-invocation-id",
     ),
-    SchemeName.PAGERDUTY: Scheme(header="x-pagerduty-signature", prefix="v1=", separator=","),
+    SchemeName.PAGERDUTY: Scheme(
+        header="x-pagerduty-signature",
+        prefix="v1=",
+        separator=",",
+        hint=" (PagerDuty signs webhooks V3 alone: make the V2 extension a V3 subscription)",
+    ),
     # generateMac takes the key as base64 and decodes it: what is shared is the text before that.
     SchemeName.SERVICENOW_HMAC: Scheme(header="x-hmac-signature", encode=_base64),
 }
 """Every scheme that signs; `header` carries the secret itself."""
 
 
+SHORTEST_KEYS: Final[Mapping[SchemeName, int]] = {SchemeName.STANDARD_WEBHOOKS: 24}
+"""Bytes of a key, where the scheme asks for more: Standard Webhooks says 24 to 64."""
+
+
 def check_secret(name: SchemeName, secret: str) -> None:
-    """Raise SettingsError, which never holds the secret, where it cannot be one."""
+    """Raise SettingsError, which never holds the secret, where it cannot be a good one."""
     if secret.startswith("@Microsoft.KeyVault("):
         raise SettingsError(
             "a Key Vault reference inside JSON is never resolved; make the whole "
@@ -139,8 +158,40 @@ def check_secret(name: SchemeName, secret: str) -> None:
         raise SettingsError(
             f"a secret of {name} must be base64, after whsec_ if that is there"
         ) from error
-    if len(key) < SHORTEST_SECRET:
-        raise SettingsError(f"a secret must hold at least {SHORTEST_SECRET} bytes")
+    shortest = SHORTEST_KEYS.get(name, SHORTEST_SECRET)
+    if len(key) < shortest:
+        raise SettingsError(f"a secret of {name} must hold at least {shortest} bytes")
+    if min(len(set(secret)), len(set(key))) < FEWEST_DIFFERENT:
+        raise SettingsError("a secret must be random; it repeats a few characters")
+
+
+def secret_bytes(secret: str) -> bytes:
+    """What a secret is worth, whatever it is written as: base64 and `whsec_` may be left away."""
+    try:
+        return _standard_key(secret)
+    except (binascii.Error, ValueError):
+        return secret.encode()
+
+
+_PUBLIC: Final = frozenset(
+    {
+        "It's a Secret to Everybody",
+        "dGhpc19zZWNyZXRfaXNfZm9yX3Rlc3Rpbmdfb25seQ==",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+    }
+)
+_EXAMPLE: Final = b"local-secret-"
+
+
+def is_public(secret: str) -> bool:
+    """True for a secret that stands in documentation, this app's or a system's."""
+    value = secret_bytes(secret)
+    return (
+        _EXAMPLE in value
+        or secret.encode().startswith(_EXAMPLE)
+        or value in {secret_bytes(each) for each in _PUBLIC}
+    )
 
 
 def verify(
@@ -160,11 +211,11 @@ def verify(
     """
     scheme = SCHEMES.get(name)
     carrier = header or (scheme.header if scheme is not None else "")
-    given = _given(headers, carrier)
+    given = _given(headers, carrier, scheme.hint if scheme is not None else "")
     if scheme is None:
         found = [_same(secret, given) for secret in secrets]
         if not any(found):
-            raise BadSignature(f"{carrier}: is not the secret of this sender", why="signature")
+            raise BadSignature(DOES_NOT_FIT, why="signature")
         return
     parts = [_given(headers, each) for each in scheme.signs]
     content = b"".join(f"{part}{scheme.joiner}".encode(*_HEADERS) for part in parts) + raw
@@ -177,7 +228,7 @@ def verify(
     # All of them are compared, so that the time does not tell which fits.
     found = [_same(mine, theirs) for mine in expected for theirs in offered]
     if not any(found):
-        raise BadSignature(f"{carrier}: does not fit the body and the secret", why="signature")
+        raise BadSignature(DOES_NOT_FIT, why="signature")
     if scheme.time:
         _check_time(scheme, _given(headers, scheme.time), now)
 
@@ -210,10 +261,10 @@ def delivery_key(
 _HEADERS: Final = ("utf-8", "surrogatepass")
 
 
-def _given(headers: Mapping[str, str], name: str) -> str:
+def _given(headers: Mapping[str, str], name: str, hint: str = "") -> str:
     value = headers.get(name, "")
     if not value:
-        raise BadSignature(f"{name}: missing; this sender must send it", why="header")
+        raise BadSignature(f"{name}: missing; this sender must send it{hint}", why="header")
     return value
 
 

@@ -44,12 +44,18 @@ def test_good_settings_have_no_problem() -> None:
             {"GRAPH_ENDPOINT": "https://graph.microsoft.com/v1.0"},
             "GRAPH_ENDPOINT: .* without version",
         ),
-        ({"GRAPH_ENDPOINT": "https://x@graph.microsoft.com"}, "GRAPH_ENDPOINT: .* not allowed"),
+        (
+            {"GRAPH_ENDPOINT": "https://x@graph.microsoft.com"},
+            "GRAPH_ENDPOINT: that address is not allowed",
+        ),
         ({"GRAPH_ENDPOINT": "http://10.0.0.1:7072"}, "GRAPH_ENDPOINT: .* is not allowed"),
         ({"RESET_TARGETS": ""}, "RESET_TARGETS: missing; list what may be reset"),
         ({"RESET_TARGETS": "{"}, "RESET_TARGETS: not valid JSON"),
-        ({"RESET_TARGETS": "@absent.json"}, "RESET_TARGETS: file 'absent.json' cannot be read"),
-        ({"RESET_TARGETS": '{"A": {"servicePrincipalId": "x"}}'}, "RESET_TARGETS: alias 'A'"),
+        ({"RESET_TARGETS": "@absent.json"}, "RESET_TARGETS: the file that it names cannot be read"),
+        (
+            {"RESET_TARGETS": '{"A": {"servicePrincipalId": "x"}}'},
+            "RESET_TARGETS: the name of entry 1 is not allowed",
+        ),
         (
             {"RESET_TARGETS": json.dumps({"targets": {"servicePrincipalId": SP}})},
             "RESET_TARGETS: alias 'targets' is not allowed",
@@ -78,11 +84,11 @@ def test_good_settings_have_no_problem() -> None:
             {"RESET_TARGETS": json.dumps({"a": {"servicePrincipalId": SP, "cooldown": "P9999D"}})},
             "RESET_TARGETS: a.cooldown is over 400 days",
         ),
-        ({"RESET_DAILY_BUDGET": "ten"}, "RESET_DAILY_BUDGET: 'ten' is not a number"),
-        ({"RESET_MAX_AGE": "3 days"}, "RESET_MAX_AGE: '3 days' is not an ISO 8601 duration"),
-        ({"FOLLOW_UP_INTERVAL": "PT0S"}, "FOLLOW_UP_INTERVAL: 'PT0S' is too short"),
-        ({"SWEEP_SCHEDULE": "every minute"}, "SWEEP_SCHEDULE: 'every minute' is not a six-field"),
-        ({"REMEDIATION_SCHEDULE": "hourly"}, "REMEDIATION_SCHEDULE: 'hourly' is not a six-field"),
+        ({"RESET_DAILY_BUDGET": "ten"}, "RESET_DAILY_BUDGET: is not a number"),
+        ({"RESET_MAX_AGE": "3 days"}, "RESET_MAX_AGE: is not an ISO 8601 duration"),
+        ({"FOLLOW_UP_INTERVAL": "PT0S"}, "FOLLOW_UP_INTERVAL: is too short"),
+        ({"SWEEP_SCHEDULE": "every minute"}, "SWEEP_SCHEDULE: is not a six-field"),
+        ({"REMEDIATION_SCHEDULE": "hourly"}, "REMEDIATION_SCHEDULE: is not a six-field"),
         ({"PUBLIC_URL": "http://relink.example"}, "PUBLIC_URL: is not the https address"),
         ({"PUBLIC_URL": "https://relink.example/?code=x"}, "PUBLIC_URL: .* without query"),
         ({"SWEEP_SCHEDULE": "* * * * *"}, "SWEEP_SCHEDULE: .* is not a six-field"),
@@ -184,3 +190,76 @@ def test_sign_in_is_read_as_the_host_reads_it_whatever_its_case(value: str) -> N
 @pytest.mark.parametrize("value", ["", "False", "1", "yes", "truely"])
 def test_anything_else_is_no_sign_in(value: str) -> None:
     assert not Settings.from_environ({SIGN_IN: value}, app_dir=HERE).sign_in
+
+
+CANARY = "S3CRET-of-a-setting"
+ADDRESS = f"https://prod.westeurope.logic.azure.com/x?sig={CANARY}"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"NOTIFIERS": json.dumps({ADDRESS: {"kind": "webhook"}})}, id="as a name"),
+        pytest.param({"NOTIFIERS": json.dumps({"desk": {ADDRESS: "webhook"}})}, id="as a property"),
+        pytest.param({"NOTIFIERS": json.dumps({"desk": {"kind": ADDRESS}})}, id="as a kind"),
+        pytest.param({"NOTIFIERS": json.dumps({"desk": ADDRESS})}, id="as an entry"),
+        pytest.param({"NOTIFIERS": ADDRESS}, id="as the whole"),
+        pytest.param(
+            {"NOTIFIER_SECRETS": json.dumps({CANARY.lower(): {"url": ADDRESS}})}, id="swapped"
+        ),
+        pytest.param({"WEBHOOK_SECRETS": json.dumps({CANARY.lower(): ["x"]})}, id="of a sender"),
+        pytest.param({"WEBHOOK_SECRETS": json.dumps({CANARY.lower(): "x"})}, id="and no list"),
+        pytest.param({"WEBHOOK_SENDERS": json.dumps({CANARY: {}})}, id="as a sender"),
+        pytest.param(
+            {
+                "WEBHOOK_SENDERS": json.dumps(
+                    {"desk": {"scheme": "header", "header": CANARY + "\n"}}
+                )
+            },
+            id="as a header",
+        ),
+        pytest.param({"WEBHOOK_SENDERS": "@" + CANARY}, id="as a file"),
+        pytest.param({"GRAPH_ENDPOINT": f"https://user:{CANARY}@graph.microsoft.com"}, id="graph"),
+        pytest.param({"GRAPH_ENDPOINT": f"https://graph.microsoft.com:{CANARY}"}, id="port"),
+        pytest.param({"PUBLIC_URL": f"https://relink.example/?code={CANARY}"}, id="public url"),
+        pytest.param({"ResetStorage": f"AccountKey={CANARY}"}, id="storage"),
+        pytest.param({"RESET_MAX_AGE": CANARY}, id="duration"),
+        pytest.param({"RESET_DAILY_BUDGET": CANARY}, id="number"),
+        pytest.param({"SWEEP_SCHEDULE": CANARY}, id="schedule"),
+        pytest.param({"RESET_TARGETS": json.dumps({CANARY: {}})}, id="as an alias"),
+        pytest.param({"RESET_TARGETS": CANARY}, id="in place of the targets"),
+    ],
+)
+def test_no_message_holds_anything_of_a_value(changes: dict[str, str]) -> None:
+    problems = settings(**changes).problems
+
+    assert problems
+    assert not [p for p in problems if "s3cret" in p.lower() or "sig=" in p]
+
+
+TWICE = '{"a": %s, "a": %s}'
+OPEN_, SHUT = (
+    json.dumps({"servicePrincipalId": SP}),
+    json.dumps({"servicePrincipalId": SP, "approval": "always"}),
+)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"RESET_TARGETS": TWICE % (SHUT, OPEN_)},
+        {
+            "RESET_TARGETS": f'{{"a": {{"servicePrincipalId": "{SP}", "approval": "always", '
+            '"approval": "never"}}'
+        },
+        {"WEBHOOK_SENDERS": TWICE % ('{"scheme": "jira"}', '{"scheme": "header"}')},
+        {"WEBHOOK_SECRETS": TWICE % ("[]", "[]")},
+        {"NOTIFIERS": TWICE % ("{}", "{}")},
+        {"NOTIFIER_SECRETS": TWICE % ("{}", "{}")},
+    ],
+)
+def test_a_name_given_twice_in_a_setting_is_refused(changes: dict[str, str]) -> None:
+    (setting,) = changes
+    problems = settings(**changes).problems
+
+    assert [p for p in problems if p.startswith(f"{setting}: a name is given twice")]

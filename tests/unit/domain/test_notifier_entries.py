@@ -139,8 +139,8 @@ def test_a_mistake_is_named_with_its_remedy_and_no_secret(
         ('{"a": {}, "a": {}}', "", "NOTIFIERS: a name is given twice"),
         ("{}", '{"x": {}, "x": {}}', "NOTIFIER_SECRETS: a name is given twice"),
         ("{}", '{"hush": {}}', "NOTIFIER_SECRETS: has secrets of a notifier that NOTIFIERS does"),
-        ('{"Desk": {"kind": "slack"}}', "", "NOTIFIERS: name 'Desk' is not allowed"),
-        ('{"a/b": {"kind": "slack"}}', "", "NOTIFIERS: name 'a/b' is not allowed"),
+        ('{"Desk": {"kind": "slack"}}', "", "NOTIFIERS: the name of entry 1 is not allowed"),
+        ('{"a/b": {"kind": "slack"}}', "", "NOTIFIERS: the name of entry 1 is not allowed"),
     ],
 )
 def test_the_two_settings_as_a_whole(entries: str, secrets: str, complaint: str) -> None:

@@ -1,6 +1,7 @@
 """A person's word: who may say it, when it counts, and what it makes of the reset."""
 
 import json
+import logging
 from dataclasses import replace
 from datetime import timedelta
 
@@ -291,3 +292,41 @@ async def test_the_approval_expires_from_the_setting() -> None:
     waits = await world.ask()
 
     assert waits.due_at == START + timedelta(hours=2)
+
+
+async def test_a_refused_decision_stands_in_the_history_and_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "relink")
+    world = asking()
+    await world.ask(requested_by="ann@contoso.com")
+
+    assert await world.decide("approve", by="Ann@contoso.com") == 403
+
+    last = (await world.events())[-1]
+    assert (last.state, last.by) == (State.AWAITING_APPROVAL, "Ann@contoso.com")
+    assert last.detail.startswith("refused to approve: ")
+    lines = [r.getMessage() for r in caplog.records]
+    assert [line for line in lines if line.startswith('decision.refused {"id": "r1"')]
+    assert (await world.row()).state is State.AWAITING_APPROVAL
+
+
+async def test_the_log_line_of_a_decision_says_who_decided(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "relink")
+    world = asking()
+    await world.ask(requested_by="ann@contoso.com")
+
+    assert await world.decide("approve", by="boss@contoso.com") == 200
+
+    lines = [r.getMessage() for r in caplog.records if '"by": "boss@contoso.com"' in r.getMessage()]
+    assert lines
+
+
+@pytest.mark.parametrize("by", ["ann@contoso.com\u200b", "ann\x00", "\u202eann"])
+async def test_who_decides_has_a_name_that_can_be_seen(by: str) -> None:
+    world = asking()
+    await world.ask(requested_by="ann@contoso.com")
+
+    assert await world.decide("approve", by=by) == 400

@@ -212,6 +212,74 @@ async def test_the_apps_own_ids_are_nobodys_to_use_up() -> None:
     assert untouched(app)
 
 
+async def test_a_stranger_is_not_told_which_senders_there_are() -> None:
+    app = world()
+    wrong = {"X-Relink-Secret": "wrong-secret-0123456", "X-Hub-Signature-256": "sha256=00"}
+    answers = [await post(app, name, b"{}", wrong) for name in ("servicenow", "github", "nobody")]
+
+    assert {r.status for r in answers} == {401}
+    assert len({r.body for r in answers}) == 1
+
+
+@pytest.mark.parametrize("sender", ["servicenow", "github", "nobody"])
+async def test_a_body_that_is_too_long_is_the_same_to_everybody(sender: str) -> None:
+    app = world()
+    long, longest = b"x" * (LONGEST_WEBHOOK + 1), b"x" * LONGEST_WEBHOOK
+
+    assert (await post(app, sender, long, {})).status == 413
+    assert (await post(app, sender, longest, {})).status == 401
+
+
+async def test_refusals_are_a_line_a_minute_with_their_count(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = world()
+    caplog.set_level(logging.WARNING, "relink")
+
+    for _ in range(500):
+        await post(app, "github", b"{}", {})
+        await post(app, "nobody", b"{}", {})
+        await post(app, "somebody", b"{}", {})
+    app.clock.forward(seconds=61)
+    await post(app, "github", b"{}", {})
+    await post(app, "nobody", b"{}", {})
+
+    lines = [json.loads(r.getMessage().removeprefix("webhook.refused ")) for r in caplog.records]
+    assert lines == [
+        {"sender": "github", "why": "header"},
+        {"why": "sender"},
+        {"sender": "github", "why": "header", "count": 500},
+        {"why": "sender", "count": 1000},
+    ]
+
+
+@pytest.mark.parametrize("value", [{}, [], 1, None, True, {"a": []}])
+async def test_an_odd_type_in_a_signed_body_is_never_a_failure(value: Any) -> None:
+    app = world()
+    for field in ("author_association", "number", "title", "html_url", "body"):
+        event = {**EVENTS["github"], "issue": {**EVENTS["github"]["issue"], field: value}}
+        assert (await ask(app, "github", event)).status in {200, 202, 204, 400}
+
+
+async def test_an_unsigned_pagerduty_v2_webhook_is_told_that_v3_is_needed() -> None:
+    reply = await post(world(), "pagerduty", b'{"messages": []}', {})
+
+    assert reply.status == 401
+    assert "V3" in reply.body
+
+
+async def test_a_form_of_githubs_is_told_to_become_json() -> None:
+    app = world()
+    raw = b"payload=%7B%22action%22%3A%22labeled%22%7D"
+    headers = webhooks.signed("github", raw, app.clock())
+    reply = await post(
+        app, "github", raw, {**headers, "content-type": "application/x-www-form-urlencoded"}
+    )
+
+    assert reply.status == 415
+    assert "application/json" in reply.body
+
+
 async def test_no_sender_can_use_up_the_ids_of_another() -> None:
     app = world()
     given = {"target": TARGET, "requestId": "INC0099999-1"}
@@ -303,7 +371,7 @@ async def test_an_event_that_asks_for_nothing_is_204_and_says_why() -> None:
 
 
 REFUSED: dict[str, tuple[str, Any, dict[str, str] | None, int, str]] = {
-    "unknown sender": ("nobody", REQUEST, {}, 404, "there is no such sender"),
+    "unknown sender": ("nobody", REQUEST, {}, 401, "there is no such sender"),
     "no signature": ("github", EVENTS["github"], {}, 401, "x-hub-signature-256: missing"),
     "not reachable": (
         "github",
@@ -367,7 +435,7 @@ REFUSED: dict[str, tuple[str, Any, dict[str, str] | None, int, str]] = {
 }
 
 
-REFUSED_AS = {400: "body", 401: "header", 403: "target", 404: "sender", 415: "content-type"}
+REFUSED_AS = {400: "body", 401: "header", 403: "target", 415: "content-type"}
 
 
 @pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
@@ -389,8 +457,8 @@ async def test_what_is_refused_is_told_why_and_leaves_no_trace(
     (line,) = [r.getMessage() for r in caplog.records if r.name == "relink"]
     name, _, fields = line.partition(" ")
     assert name == "webhook.refused"
-    known = {} if status == 404 else {"sender": sender}
-    assert json.loads(fields) == {**known, "why": REFUSED_AS[status]}
+    known, why = ({}, "sender") if sender == "nobody" else ({"sender": sender}, REFUSED_AS[status])
+    assert json.loads(fields) == {**known, "why": why}
 
 
 @every
@@ -509,8 +577,7 @@ async def test_no_raw_bytes_without_a_signature_get_in(
     app = FUZZED
     reply = await post(app, sender, raw, headers)
 
-    # 404 for the same name in other letters, or one that is none.
-    assert reply.status == (401 if sender in EVENTS else 404)
+    assert reply.status == 401
     json.loads(reply.body)
     assert untouched(app)
 

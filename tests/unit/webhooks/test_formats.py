@@ -57,7 +57,7 @@ def nothing(sender: str | Sender, event: Any) -> str:
 def declared(**layout: Any) -> Sender:
     entry = {"scheme": "github", "format": layout, "targets": [TARGET]}
     senders = parse_senders(
-        json.dumps({"s": entry}), json.dumps({"s": ["x" * 16]}), signed_in_front=False
+        json.dumps({"s": entry}), json.dumps({"s": ["a-secret-of-length"]}), signed_in_front=False
     )
     return senders["s"]
 
@@ -466,7 +466,7 @@ def test_of_two_jobs_of_one_service_principal_the_alert_must_name_one() -> None:
         "targets": ["aws", "aws-groups", "servicenow"],
     }
     sender = parse_senders(
-        json.dumps({"s": entry}), json.dumps({"s": ["x" * 16]}), signed_in_front=False
+        json.dumps({"s": entry}), json.dumps({"s": ["a-secret-of-length"]}), signed_in_front=False
     )["s"]
 
     with pytest.raises(InvalidRequest, match="several targets; give JobId too"):

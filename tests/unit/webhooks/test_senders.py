@@ -1,5 +1,6 @@
 """WEBHOOK_SENDERS and WEBHOOK_SECRETS: what a bad one is told, never with a secret in it."""
 
+import base64
 import json
 from typing import Any
 
@@ -45,25 +46,25 @@ def test_none_is_needed_and_none_reaches_anything_unless_listed() -> None:
         ({**GOOD, "targets": ["Sales"]}, "targets"),
         ({**GOOD, "targets": "salesforce-prod"}, "targets"),
         ({**GOOD, "header": "x-own"}, r"has a header of its own \(x-hub-signature-256\)"),
-        ({"scheme": "servicenow-hmac", "header": "bad header"}, "no header's name"),
+        ({"scheme": "servicenow-hmac", "header": "bad header"}, "not a header's name"),
         ({"scheme": "header", "header": "Webhook-Id"}, "means something else"),
         ({"scheme": "header", "header": "x-ms-token-aad-id-token"}, "means something else"),
-        ({"scheme": "header"}, "header: missing or no header's name"),
-        ({"scheme": "header", "header": "x secret"}, "no header's name"),
+        ({"scheme": "header"}, "header: missing or not a header's name"),
+        ({"scheme": "header", "header": "x secret"}, "not a header's name"),
         (
             {"scheme": "header", "header": "x-MS-Client-Principal-Id"},
             "believed only behind the platform's authentication",
         ),
         ({"scheme": "jira", "format": {"target": ""}}, "format.target: empty"),
         ({"scheme": "jira", "format": {"target": "/a\nb"}}, "cannot be printed"),
-        ({"scheme": "jira", "format": {"target": "aws"}}, "none of the sender's targets"),
+        ({"scheme": "jira", "format": {"target": "aws"}}, "not among the sender's targets"),
         (
             {"scheme": "jira", "format": {"target": "/a", "notBefore": "never"}},
             "notBefore: must be a JSON Pointer",
         ),
         ({"scheme": "jira", "format": {"reason": "x"}}, "missing required field `target`"),
         ({"scheme": "jira", "format": {"target": "/a~x"}}, "neither ~0 .* nor ~1"),
-        ({"scheme": "jira", "format": {"target": "/a", "when": {"b": 1}}}, "no JSON Pointer"),
+        ({"scheme": "jira", "format": {"target": "/a", "when": {"b": 1}}}, "not a JSON Pointer"),
         ({"scheme": "jira", "format": {"target": "/a", "when": {"/b": {}}}}, "when"),
         ({"scheme": "jira", "format": {"target": "/a", "dryRun": "yes"}}, "dryRun: must be true"),
         ({"scheme": "jira", "format": {"target": "/a", "script": "x"}}, "unknown field `script`"),
@@ -80,8 +81,8 @@ def test_a_bad_entry_is_named(entry: dict[str, Any], complaint: str) -> None:
         ([], "WEBHOOK_SECRETS: no secret for sender desk"),
         (["short-secret"], "WEBHOOK_SECRETS: desk: a secret must have at least 16"),
         ([SECRET, ""], "WEBHOOK_SECRETS: desk: a secret must have at least 16"),
-        (SECRET, "WEBHOOK_SECRETS: Expected `array`"),
-        ([{"value": SECRET}], "WEBHOOK_SECRETS: Expected `str`"),
+        (SECRET, "WEBHOOK_SECRETS: Expected `array`, got .* in entry 1"),
+        ([{"value": SECRET}], "WEBHOOK_SECRETS: Expected `str`, got .* in entry 1"),
         (["@Microsoft.KeyVault(SecretUri=https://v)"], "inside JSON is never resolved"),
     ],
 )
@@ -101,8 +102,14 @@ def test_behind_the_platforms_authentication_its_headers_may_carry_the_secret() 
     ("changes", "complaint"),
     [
         ({"WEBHOOK_SENDERS": "{"}, "WEBHOOK_SENDERS: not valid JSON"),
-        ({"WEBHOOK_SENDERS": "@absent.json"}, "WEBHOOK_SENDERS: file 'absent.json' cannot be read"),
-        ({"WEBHOOK_SENDERS": '{"A b": {"scheme": "jira"}}'}, "WEBHOOK_SENDERS: name 'A b'"),
+        (
+            {"WEBHOOK_SENDERS": "@absent.json"},
+            "WEBHOOK_SENDERS: the file that it names cannot be read",
+        ),
+        (
+            {"WEBHOOK_SENDERS": '{"A b": {"scheme": "jira"}}'},
+            "WEBHOOK_SENDERS: the name of entry 1 is not allowed",
+        ),
         ({"WEBHOOK_SECRETS": "nonsense"}, "WEBHOOK_SECRETS: not valid JSON"),
         ({"WEBHOOK_SECRETS": '{"desk": []}'}, "WEBHOOK_SECRETS: has secrets of a sender that"),
         (
@@ -119,3 +126,45 @@ def test_a_bad_setting_is_a_problem_and_no_exception(
 
     assert found.senders == {}
     assert [p for p in found.problems if p.startswith(complaint)], found.problems
+
+
+def senders(secrets: dict[str, list[str]], *, scheme: str = "github", local: bool = False) -> Any:
+    entries = {name: {"scheme": scheme} for name in secrets}
+    return parse_senders(
+        json.dumps(entries), json.dumps(secrets), signed_in_front=False, local=local
+    )
+
+
+def test_two_senders_never_share_a_secret() -> None:
+    with pytest.raises(SettingsError, match="a and b have a secret in common") as caught:
+        senders({"a": [SECRET], "b": ["another-secret-of-length", SECRET]})
+    assert SECRET not in str(caught.value)
+    assert set(senders({"a": [SECRET, SECRET], "b": ["another-secret-of-length"]})) == {"a", "b"}
+
+
+def test_a_secret_is_the_same_with_and_without_its_prefix() -> None:
+    key = base64.b64encode(bytes(range(32))).decode()
+    with pytest.raises(SettingsError, match="in common"):
+        senders({"a": [key], "b": [f"whsec_{key}"]}, scheme="standard-webhooks")
+
+
+@pytest.mark.parametrize(
+    ("secret", "complaint"),
+    [
+        ("whsec_" + base64.b64encode(b"x" * 24).decode(), "must be random"),
+        ("whsec_" + base64.b64encode(bytes(range(18))).decode(), "at least 24 bytes"),
+        ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "published"),
+        ("whsec_" + base64.b64encode(b"local-secret-for-services").decode(), "published"),
+    ],
+)
+def test_a_secret_that_can_be_guessed_is_refused(secret: str, complaint: str) -> None:
+    with pytest.raises(SettingsError, match=complaint) as caught:
+        senders({"desk": [secret]}, scheme="standard-webhooks")
+    assert secret not in str(caught.value)
+
+
+@pytest.mark.parametrize("secret", ["local-secret-of-github", "It's a Secret to Everybody"])
+def test_the_secrets_of_the_examples_are_good_beside_the_emulator_only(secret: str) -> None:
+    assert senders({"desk": [secret]}, local=True)
+    with pytest.raises(SettingsError, match="published"):
+        senders({"desk": [secret]})
