@@ -79,17 +79,53 @@ def _unpack(body: bytes) -> bytes:
     bare = body.strip().removeprefix(codecs.BOM_UTF8)
     if bare.startswith(b"{"):
         return bare
-    try:
-        unpacked = base64.b64decode(b"".join(bare.split()), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidRequest(_NEITHER) from error
-    unpacked = unpacked.removeprefix(codecs.BOM_UTF8).strip()
-    if not unpacked.startswith(b"{"):
+    if mistake := _mistake(bare):
+        raise InvalidRequest(f"message: {mistake}")
+    unpacked = _from_base64(bare)
+    if unpacked is None:
         raise InvalidRequest(_NEITHER)
-    return unpacked
+    if mistake := _mistake(unpacked):
+        raise InvalidRequest(f"message: base64 of something else: {mistake}")
+    if unpacked.startswith(b"{"):
+        return unpacked
+    if (_from_base64(unpacked) or b"").startswith(b"{"):
+        raise InvalidRequest("message: base64 twice; the client encodes already, so send the JSON")
+    raise InvalidRequest(_NEITHER)
 
 
 _NEITHER: Final = "message: neither a JSON object nor base64 of one; send the request as JSON"
+
+
+def _from_base64(text: bytes) -> bytes | None:
+    try:
+        return (
+            base64.b64decode(b"".join(text.split()), validate=True)
+            .removeprefix(codecs.BOM_UTF8)
+            .strip()
+        )
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _mistake(text: bytes) -> str:
+    """Name what went wrong at the sender; "" where that is not known. Nothing is guessed right."""
+    if text.startswith((b"b'", b'b"')):
+        return "the text of Python bytes (b'…'); send raw.decode(), not str(raw)"
+    if text.startswith(b'"'):
+        return "JSON inside a JSON string, encoded twice; send the object itself"
+    if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\x00" in text[:4]:
+        return "UTF-16 (PowerShell's Unicode encoding); send UTF-8"
+    if text.startswith(b"["):
+        return "a list; send one message for each request"
+    if _URL_SAFE.search(text) and (_from_base64(text.translate(_TO_STANDARD)) or b"").startswith(
+        b"{"
+    ):
+        return "base64 in the alphabet for addresses (- and _); send the JSON, or standard base64"
+    return ""
+
+
+_URL_SAFE: Final = re.compile(rb"[-_]")
+_TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 
 
 def open_envelope(envelope: dict[str, Any]) -> tuple[ResetRequest, tuple[str, str]]:

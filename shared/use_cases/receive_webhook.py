@@ -99,7 +99,8 @@ class ReceiveWebhook:
         request = parsed.request
         self._check_reach(sender, request.target)
         key = delivery_key(entry.scheme, lower, raw, named=parsed.delivery, now=now)
-        received = Received(id=_id_of(request, sender, key), request=request)
+        origin = ("once", parsed.once) if parsed.once else key
+        received = Received(id=_id_of(request, sender, origin), request=request)
         return await self.submission.submit(received, via=f"webhook:{sender.name}")
 
     def _check_reach(self, sender: Sender, target: str) -> None:
@@ -124,10 +125,10 @@ def _too_large(raw: bytes, longest: int) -> str:
     return f"body: {len(raw):,} bytes, at most {longest:,} are taken; shorten it"
 
 
-def _id_of(request: ResetRequest, sender: Sender, key: tuple[str, ...]) -> str:
+def _id_of(request: ResetRequest, sender: Sender, origin: tuple[str, ...]) -> str:
     """Under the sender's name, so that no sender can take the ids of another one."""
     if not request.request_id:
-        return derived_id("webhook", sender.name, *key)
+        return derived_id("webhook", sender.name, *origin)
     if why := reserved_form(request.request_id, ()):
         raise InvalidRequest(f"requestId: {why}; choose another id")
     return f"{sender.name}.{request.request_id}"

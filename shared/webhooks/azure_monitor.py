@@ -25,13 +25,15 @@ def read_alert(event: dict[str, Any], *, system: str, reach: Reach) -> ParsedReq
     condition = essentials.get("monitorCondition")
     if condition != "Fired":
         return AsksNothing(reason="only an alert that has fired asks for anything")
+    if _SAMPLE in str(essentials.get("alertId", "")):
+        return AsksNothing(reason="the sample of an action group's test: it works")
     names = _alert_values(event)
     alert = str(essentials.get("originAlertId") or essentials.get("alertId") or "")
     fired = str(essentials.get("firedDateTime") or "")
     rule, words = essentials.get("alertRule"), essentials.get("description")
     request = as_request(
         {
-            "target": _alert_target(names, reach),
+            "target": _alert_target(names, reach, classic=_is_classic(event)),
             "reason": ": ".join(str(part) for part in ("alert", rule, words) if part),
             "requestedBy": "Azure Monitor",
             "ticket": {"system": system, "id": alert.rpartition("/")[2]},
@@ -39,6 +41,9 @@ def read_alert(event: dict[str, Any], *, system: str, reach: Reach) -> ParsedReq
     )
     return ParsedRequest(request=request, delivery=f"{alert}\n{fired}" if alert and fired else "")
 
+
+_SAMPLE: Final = "/subscriptions/11111111-1111-1111-1111-111111111111/"
+"""https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-payload-samples."""
 
 _ALERT_NAMES: Final = ("target", "serviceprincipalid", "jobid")
 
@@ -55,10 +60,9 @@ def _alert_values(event: dict[str, Any]) -> dict[str, str]:
         pairs += list(found.items()) if isinstance(found, dict) else []
     conditions = look_up(event, "/data/alertContext/condition/allOf")
     for condition in conditions if isinstance(conditions, list) else []:
-        found = condition.get("dimensions") if isinstance(condition, dict) else None
-        for each in found if isinstance(found, list) else []:
-            if isinstance(each, dict):
-                pairs.append((each.get("name"), each.get("value")))
+        pairs += _dimensions(condition.get("dimensions") if isinstance(condition, dict) else None)
+    # Classic log alerts keep them beside the query.
+    pairs += _dimensions(look_up(event, "/data/alertContext/Dimensions"))
     values: dict[str, str] = {}
     for name, value in pairs:
         key = name.lower() if isinstance(name, str) else ""
@@ -69,15 +73,26 @@ def _alert_values(event: dict[str, Any]) -> dict[str, str]:
     return values
 
 
-def _alert_target(values: Mapping[str, str], reach: Reach) -> str:
+def _is_classic(event: dict[str, Any]) -> bool:
+    return look_up(event, "/data/alertContext/SearchQuery") is not None
+
+
+def _dimensions(found: Any) -> list[tuple[Any, Any]]:
+    entries = found if isinstance(found, list) else []
+    return [(each.get("name"), each.get("value")) for each in entries if isinstance(each, dict)]
+
+
+def _alert_target(values: Mapping[str, str], reach: Reach, *, classic: bool) -> str:
     if alias := values.get("target"):
         return alias
     principal, job = values.get("serviceprincipalid", "").lower(), values.get("jobid", "")
     if not principal:
-        raise InvalidRequest(
-            "data.alertContext: neither target nor ServicePrincipalId; give the rule a dimension "
-            "or a custom property of that name"
+        remedy = (
+            "this is a classic log alert: make the rule a Log Alerts V2 rule that is split by it"
+            if classic
+            else "give the rule a dimension or a custom property of that name"
         )
+        raise InvalidRequest(f"data.alertContext: neither target nor ServicePrincipalId; {remedy}")
     fits = [
         alias
         for alias, (its_principal, its_job) in reach.items()

@@ -1,40 +1,58 @@
-"""A body read by the fields that its sender's entry declares: pointers and constants. Pure."""
+"""Read a body by the fields that its sender's entry declares: pointers and constants. Pure."""
 
-from typing import Any
+from typing import Any, Final
 
+from shared.domain.errors import InvalidRequest
+from shared.domain.json_object import kind_of
 from shared.webhooks.json_pointer import look_up
 from shared.webhooks.parsed import AsksNothing, ParsedRequest, as_request
 from shared.webhooks.senders import FieldMap, Words
 
+_PING: Final = "pagey.ping"
+_ACCOUNT: Final = "/accountId"
+
 
 def read_mapped(fields: FieldMap, event: dict[str, Any]) -> ParsedRequest | AsksNothing:
+    if look_up(event, "/event/event_type") == _PING:
+        return AsksNothing(reason="PagerDuty's test of a subscription: it works")
     for pointer, wanted in fields.when.items():
         allowed = wanted if isinstance(wanted, tuple) else (wanted,)
-        if not any(_equal(look_up(event, pointer), one) for one in allowed):
-            return AsksNothing(reason=f"{pointer} is not what this sender's `when` asks for")
-    target = _text(event, fields.target)
+        found = look_up(event, pointer)
+        if not any(_equal(found, one) for one in allowed):
+            return AsksNothing(reason=_not_wanted(pointer, found, allowed))
+    target = _text(event, fields.target, "target")
     if target is None:
         return AsksNothing(reason=f"there is no target at {fields.target}")
     ticket = fields.ticket
     request = as_request(
         {
             "target": target,
-            "requestId": _text(event, fields.request_id),
-            "reason": _text(event, fields.reason),
-            "requestedBy": _text(event, fields.requested_by),
+            "requestId": _text(event, fields.request_id, "requestId"),
+            "reason": _text(event, fields.reason, "reason"),
+            "requestedBy": _account(event, fields.requested_by),
             "ticket": {
-                "system": _text(event, ticket.system),
-                "id": _text(event, ticket.id),
-                "url": _text(event, ticket.url),
+                "system": _text(event, ticket.system, "ticket.system"),
+                "id": _text(event, ticket.id, "ticket.id"),
+                "url": _text(event, ticket.url, "ticket.url"),
             }
             if ticket is not None
             else {},
             "subjects": _subjects(event, fields.subjects),
-            "notBefore": _text(event, fields.not_before),
+            "notBefore": _text(event, fields.not_before, "notBefore"),
             "dryRun": _value(event, fields.dry_run),
         }
     )
     return ParsedRequest(request=request)
+
+
+def _not_wanted(pointer: str, found: Any, allowed: tuple[Words, ...]) -> str:
+    """Never the value itself: a reason is logged."""
+    alike = isinstance(found, str) and any(
+        isinstance(one, str) and one.casefold() == found.casefold() for one in allowed
+    )
+    if alike:
+        return f"{pointer} differs from this sender's `when` in capital letters only"
+    return f"{pointer} is not what this sender's `when` asks for"
 
 
 def _equal(found: Any, wanted: Words) -> bool:
@@ -48,14 +66,56 @@ def _value(event: dict[str, Any], declared: str | bool) -> Any:
     return declared
 
 
-def _text(event: dict[str, Any], declared: str) -> Any:
-    """A number becomes text, as in ids; anything else is for the validation to judge."""
-    found = _value(event, declared)
+def _text(event: dict[str, Any], declared: str, field: str) -> str | None:
+    """
+    Return the text, or None where there is none.
+
+    A number becomes text, as ids are numbers here and texts there. A field of choices is its one
+    `value`, whether the pointer ends there or before it.
+    """
+    found = _one(_value(event, declared), declared, field)
+    if found is None or found == "":
+        return None
+    if isinstance(found, str):
+        return found
+    if isinstance(found, float) and found.is_integer():
+        return str(int(found))
     if isinstance(found, int | float) and not isinstance(found, bool):
         return str(found)
-    return found if found != "" else None
+    raise InvalidRequest(
+        f"{field}: must be a string, and {declared} holds {kind_of(found)}; point to a text in it"
+    )
+
+
+def _one(found: Any, declared: str, field: str) -> Any:
+    """Open a list of one entry and a choice; refuse what could mean two things."""
+    if isinstance(found, list):
+        if len(found) > 1:
+            raise InvalidRequest(
+                f"{field}: must be a string, and {declared} holds a list of {len(found)}; point to "
+                f"one of them, like {declared}/0"
+            )
+        found = found[0] if found else None
+    if isinstance(found, dict) and isinstance(found.get("child"), dict):
+        raise InvalidRequest(
+            f"{field}: must be a string, and {declared} holds a cascading choice; point to "
+            f"{declared}/value or to {declared}/child/value"
+        )
+    if isinstance(found, dict) and isinstance(found.get("value"), str):
+        return found["value"]
+    return found
+
+
+def _account(event: dict[str, Any], declared: str) -> str | None:
+    """Jira's own server has no account ids, but names."""
+    found = _text(event, declared, "requestedBy")
+    if found is None and declared.startswith("/") and declared.endswith(_ACCOUNT):
+        return _text(event, f"{declared.removesuffix(_ACCOUNT)}/name", "requestedBy")
+    return found
 
 
 def _subjects(event: dict[str, Any], declared: str | tuple[str, ...]) -> Any:
-    found = list(declared) if isinstance(declared, tuple) else _text(event, declared)
-    return [found] if isinstance(found, str) else found
+    found = list(declared) if isinstance(declared, tuple) else _value(event, declared)
+    if isinstance(found, int | float) and not isinstance(found, bool):
+        found = str(found)
+    return [found] if isinstance(found, str) and found else found

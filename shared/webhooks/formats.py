@@ -5,7 +5,8 @@ The signature has been verified before. Whether the sender may reach the target 
 """
 
 import codecs
-from typing import Any
+import re
+from typing import Any, Final
 
 from shared.domain.catalogue import Catalogue
 from shared.domain.errors import InvalidRequest
@@ -24,7 +25,7 @@ def read_payload(
 ) -> ParsedRequest | AsksNothing:
     """Raise InvalidRequest where the body asks for something, and not as its format wants."""
     layout = sender.entry.format
-    payload = decode_object(raw.removeprefix(codecs.BOM_UTF8), name="body")
+    payload = _decoded(raw.removeprefix(codecs.BOM_UTF8))
     if layout is FormatName.RELINK:
         return _read_relink(payload)
     if layout is FormatName.CLOUD_EVENTS:
@@ -42,7 +43,47 @@ def _read_relink(payload: dict[str, Any]) -> ParsedRequest:
             "specversion: this sender's bodies are requests, not CloudEvents envelopes; its entry "
             'needs "format": "cloudevents" for those'
         )
-    return ParsedRequest(request=to_request(payload))
+    if "fields" in payload and "key" in payload:
+        raise InvalidRequest(
+            "body: this is Jira's `Issue data`; choose `Custom data` in the action `Send web "
+            "request`, with a request as its body"
+        )
+    if len(payload) == 1 and isinstance(next(iter(payload.values())), dict):
+        (wrapper,) = payload
+        raise InvalidRequest(
+            f"{wrapper[:64]}: the whole body stands inside; send the request itself (Freshservice: "
+            "content `Advanced`), or give the sender a map of fields with pointers into it"
+        )
+    return ParsedRequest(request=to_request(_with_text_ids(payload)))
+
+
+def _with_text_ids(payload: dict[str, Any]) -> dict[str, Any]:
+    """Templates write an id without quotation marks where it is a number."""
+    found = dict(payload)
+    found["requestId"] = _as_text(found.get("requestId"))
+    ticket = found.get("ticket")
+    if isinstance(ticket, dict):
+        found["ticket"] = {**ticket, "id": _as_text(ticket.get("id"))}
+    return found
+
+
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _decoded(raw: bytes) -> dict[str, Any]:
+    try:
+        return decode_object(raw, name="body")
+    except InvalidRequest as error:
+        if not _TWICE_QUOTED.search(raw):
+            raise
+        raise InvalidRequest(
+            f"{error}. A text stands between two pairs of quotation marks: Jira's asJsonString "
+            "brings its own, so leave out the outer ones"
+        ) from error
+
+
+_TWICE_QUOTED: Final = re.compile(rb':\s*""[^"\s,}\]]')
 
 
 def _read_cloud_event(payload: dict[str, Any]) -> ParsedRequest:

@@ -1,12 +1,16 @@
 """What an event of a GitHub issue asks for: a label, or an issue form. Pure."""
 
 import re
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from shared.domain.errors import InvalidRequest
 from shared.domain.requests import LONGEST_TICKET_ID
 from shared.webhooks.json_pointer import look_up
 from shared.webhooks.parsed import AsksNothing, ParsedRequest, as_request
+
+NEW: Final = timedelta(minutes=1)
+"""How long after its creation an issue's events tell of its creation."""
 
 LABEL: Final = "reset:"
 """A label `reset:salesforce-prod` asks for a reset of that target."""
@@ -24,6 +28,10 @@ def read_issue_event(event: dict[str, Any], *, system: str) -> ParsedRequest | A
 
     https://docs.github.com/webhooks/webhook-events-and-payloads#issues
     """
+    if "zen" in event and "hook_id" in event:
+        return AsksNothing(
+            reason="a ping: the webhook works; only events of issues ask for anything"
+        )
     issue = event.get("issue")
     if not isinstance(issue, dict) or "comment" in event or "pull_request" in issue:
         return AsksNothing(reason="only events of issues ask for anything")
@@ -67,7 +75,24 @@ def read_issue_event(event: dict[str, Any], *, system: str) -> ParsedRequest | A
             "dryRun": _ticked("Dry run", form.get("dry run", "")),
         }
     )
-    return ParsedRequest(request=request)
+    return ParsedRequest(request=request, once=_birth(issue, str(target)))
+
+
+def _birth(issue: dict[str, Any], target: str) -> str:
+    """
+    Name a new issue by its address and its time of creation.
+
+    An issue that is created with a label comes twice within a second, as `opened` and as `labeled`.
+    A label that is given later is a request of its own.
+    """
+    address, created = issue.get("url") or issue.get("html_url"), issue.get("created_at")
+    if not isinstance(address, str) or not isinstance(created, str):
+        return ""
+    try:
+        age = datetime.fromisoformat(str(issue.get("updated_at"))) - datetime.fromisoformat(created)
+    except (ValueError, TypeError):
+        return ""
+    return f"{address}\n{created}\n{target}" if age <= NEW else ""
 
 
 _BOX: Final = re.compile(r"- \[(x| )\].*", re.IGNORECASE)

@@ -10,10 +10,15 @@ from shared.domain.requests import LONGEST_REASON, ResetRequest, to_request
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ParsedRequest:
-    """A request; `delivery` identifies the delivery where the body itself does."""
+    """
+    A request; `delivery` identifies the delivery where the body itself does.
+
+    `once` identifies the request itself: two deliveries that tell of one thing are one request.
+    """
 
     request: ResetRequest
     delivery: str = ""
+    once: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -110,6 +110,10 @@ def test_plain_and_base64_messages_are_read_alike(wrap: Any) -> None:
     assert received.request.reason == "Fédération"
 
 
+def in_base64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
 def envelope(**changes: Any) -> str:
     event = {"specversion": "1.0", "id": "e-1", "source": "/sn", "type": "reset"}
     return json.dumps(event | {"data": {"target": "t"}} | changes)
@@ -153,7 +157,15 @@ def test_the_data_of_a_cloudevents_envelope_is_the_request() -> None:
         ("hello", "message: neither a JSON object nor base64"),
         ("dGVzdA==", "message: neither a JSON object nor base64"),
         ("gICA", "message: neither a JSON object nor base64"),
-        ("[1, 2]", "message: neither a JSON object nor base64"),
+        ("[1, 2]", "message: a list; send one message for each request"),
+        ("b'{}'", "message: the text of Python bytes"),
+        ("b'eyJ0YXJnZXQiOiAidCJ9'", "message: the text of Python bytes"),
+        (json.dumps('{"target": "t"}'), "message: JSON inside a JSON string"),
+        ("eyJ0YXJnZXQiOiAidCIsICJyZWFzb24iOiAi_-8ifQ==", "message: base64 in the alphabet for"),
+        (in_base64(in_base64(b'{"target": "t"}').encode()), "message: base64 twice"),
+        (in_base64('{"target": "t"}'.encode("utf-16")), "message: base64 of .*: UTF-16"),
+        (in_base64('{"target": "t"}'.encode("utf-16-le")), "message: base64 of .*: UTF-16"),
+        (in_base64(b"b'{}'"), "message: base64 of something else: the text of Python bytes"),
         ('{"a":' * 5000, "message: not valid JSON"),
         ('{"a":' * 50_000, "message: nested too deeply"),
     ],

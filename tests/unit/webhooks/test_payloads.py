@@ -1,0 +1,210 @@
+"""What each system really sends, and what becomes of it: one line a payload."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.domain.catalogue import parse_catalogue
+from shared.domain.errors import InvalidRequest
+from shared.webhooks.formats import read_payload
+from shared.webhooks.parsed import AsksNothing, ParsedRequest
+from shared.webhooks.senders import Sender, parse_senders
+from tests.support.world import SP
+
+PAYLOADS = Path(__file__).parents[2] / "data" / "webhooks"
+ALIASES = ("salesforce-prod", "value1", "a", "1", "23", "some-value", "44545556", "incident")
+CATALOGUE = parse_catalogue(
+    json.dumps(
+        {
+            alias: {"servicePrincipalId": SP if n == 0 else f"{n:08d}{SP[8:]}"}
+            for n, alias in enumerate(ALIASES)
+        }
+    )
+)
+FIELDS = "/issue/fields/"
+
+
+def sender(layout: Any, *, name: str = "desk") -> Sender:
+    entry = {"scheme": "jira", "format": layout, "targets": ALIASES}
+    found = parse_senders(
+        json.dumps({name: entry}), json.dumps({name: ["a-secret-of-length"]}), signed_in_front=False
+    )
+    return found[name]
+
+
+def payload(number: str) -> Any:
+    (path,) = PAYLOADS.glob(f"{number}-*.json")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read(layout: Any, body: Any) -> ParsedRequest | AsksNothing:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return read_payload(sender(layout), raw, CATALOGUE)
+
+
+def mapped(target: str, **more: Any) -> dict[str, Any]:
+    return {"target": target, **more}
+
+
+@pytest.mark.parametrize(
+    ("number", "layout", "reason"),
+    [
+        ("06", "github", "a ping"),
+        ("01", "github", "the label does not begin with reset:"),
+        ("03", "github", "no section `Target`"),
+        ("05", "github", "only `opened` and `labeled`"),
+        ("15", mapped("salesforce-prod"), "PagerDuty's test"),
+        ("13", mapped("a", when={"/event/event_type": "incident.triggered"}), "/event/event_type"),
+        ("14", mapped("a", when={"/event/event_type": "incident.triggered"}), "/event/event_type"),
+        ("16", "azure-monitor", "only an alert that has fired"),
+        ("11", mapped(f"{FIELDS}customfield_10100/value"), "there is no target at"),
+        ("12", mapped("a", when={"/webhookEvent": "jira:issue_created"}), "/webhookEvent"),
+        ("20", mapped("a", when={"/detail/status": "open"}), "capital letters only"),
+    ],
+)
+def test_it_asks_for_nothing_and_says_why(number: str, layout: Any, reason: str) -> None:
+    found = read(layout, payload(number))
+
+    assert isinstance(found, AsksNothing)
+    assert reason in found.reason
+
+
+@pytest.mark.parametrize(
+    ("number", "layout", "expected"),
+    [
+        ("07", mapped(f"{FIELDS}customfield_10073/value"), "1"),
+        ("07", mapped(f"{FIELDS}customfield_10073"), "1"),
+        ("07", mapped(f"{FIELDS}customfield_10071/0"), "value1"),
+        ("07", mapped(f"{FIELDS}customfield_10075/0/value"), "1"),
+        ("07", mapped(f"{FIELDS}customfield_10072"), "23"),
+        ("12", mapped(f"{FIELDS}customfield_10000"), "44545556"),
+    ],
+)
+def test_jiras_fields_name_a_target(number: str, layout: Any, expected: str) -> None:
+    found = read(layout, payload(number))
+
+    assert isinstance(found, ParsedRequest)
+    assert found.request.target == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (["a", "1"], "target: must be a string, and /f holds a list of 2; point to one of them"),
+        ({"value": "A", "child": {"value": "a"}}, "cascading choice; point to /f/value or to"),
+        ({"name": "a"}, "target: must be a string, and /f holds an object; point to a text in it"),
+        (True, "target: must be a string, and /f holds true or false"),
+        (1.5, "target: use an alias of the catalogue"),
+    ],
+)
+def test_a_field_that_could_mean_two_things_is_refused_by_its_pointer(
+    value: Any, words: str
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read(mapped("/f"), {"f": value})
+
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [23, 23.0, "23"])
+def test_a_number_is_the_same_id_in_each_spelling(value: Any) -> None:
+    ticket = {"system": "desk", "id": "/f"}
+    found = read(mapped("a", requestId="/f", ticket=ticket), {"f": value})
+
+    assert isinstance(found, ParsedRequest)
+    assert found.request.ticket is not None
+    assert (found.request.request_id, found.request.ticket.id) == ("23", "23")
+
+
+def test_a_name_stands_where_jiras_server_has_no_account_ids() -> None:
+    found = read(mapped("a", requestedBy="/user/accountId"), payload("12"))
+    cloud = read(mapped("a", requestedBy="/user/accountId"), payload("07"))
+
+    assert isinstance(found, ParsedRequest)
+    assert isinstance(cloud, ParsedRequest)
+    assert found.request.requested_by == "test"
+    assert cloud.request.requested_by == "5b10a2844c20165700ede21f"
+
+
+def test_freshdesks_wrapped_body_is_read_by_pointers() -> None:
+    ticket = {"system": "freshdesk", "id": "/freshdesk_webhook/ticket_id"}
+    found = read(mapped("a", ticket=ticket), payload("19"))
+
+    assert isinstance(found, ParsedRequest)
+    assert found.request.ticket is not None
+    assert found.request.ticket.id == "11"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (payload("21"), "`Issue data`; choose `Custom data`"),
+        (payload("19"), "freshdesk_webhook: the whole body stands inside"),
+        (b'{"target": ""salesforce-prod""}', "leave out the outer ones"),
+        (b'{"target": "a", "reason": "a "quoted" text"}', "not valid JSON"),
+        (payload("20"), "type: unknown property"),
+    ],
+)
+def test_a_body_of_the_wrong_kind_is_refused_in_words_to_act_on(body: Any, words: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read("relink", body)
+
+    assert words in str(caught.value)
+
+
+def test_an_id_without_quotation_marks_is_as_good() -> None:
+    ticket = {"system": "zendesk", "id": 35436}
+    found = read("relink", {"target": "a", "requestId": 7, "ticket": ticket})
+
+    assert isinstance(found, ParsedRequest)
+    assert found.request.ticket is not None
+    assert (found.request.request_id, found.request.ticket.id) == ("7", "35436")
+
+
+def classic(*dimensions: tuple[str, str]) -> dict[str, Any]:
+    """A classic log alert in the common schema."""
+    context = payload("18")["alertContext"]
+    context["Dimensions"] = [{"name": name, "value": value} for name, value in dimensions]
+    essentials = {**payload("16")["data"]["essentials"], "monitorCondition": "Fired"}
+    essentials["alertId"] = "/subscriptions/22222222-0000-0000-0000-000000000000/alerts/1"
+    data = {"essentials": essentials, "alertContext": context}
+    return {"schemaId": "azureMonitorCommonAlertSchema", "data": data}
+
+
+def test_a_classic_log_alert_is_understood_or_told_what_it_is() -> None:
+    found = read("azure-monitor", classic(("ServicePrincipalId", SP)))
+
+    assert isinstance(found, ParsedRequest)
+    assert found.request.target == "salesforce-prod"
+    with pytest.raises(InvalidRequest, match="classic log alert: make the rule a Log Alerts V2"):
+        read("azure-monitor", classic(("Computer", "INC-Gen2Alert")))
+
+
+def test_the_sample_of_an_action_groups_test_asks_for_nothing() -> None:
+    sample = payload("16")
+    sample["data"]["essentials"]["monitorCondition"] = "Fired"
+
+    assert isinstance(read("azure-monitor", sample), AsksNothing)
+
+
+def issue(action: str, **changes: Any) -> dict[str, Any]:
+    """An issue of a member, with a form, that was created with a label."""
+    event: dict[str, Any] = payload("01")
+    event["action"] = action
+    event["label"] = {"name": "reset:salesforce-prod"}
+    event["issue"] |= {"body": "### Target\n\nsalesforce-prod\n", **changes}
+    return event
+
+
+def test_opened_and_labeled_of_a_new_issue_are_one_request() -> None:
+    opened, labeled = read("github", issue("opened")), read("github", issue("labeled"))
+    later = read("github", issue("labeled", updated_at="2019-05-16T15:20:18Z"))
+
+    assert isinstance(opened, ParsedRequest)
+    assert isinstance(labeled, ParsedRequest)
+    assert isinstance(later, ParsedRequest)
+    assert opened.once == labeled.once != ""
+    assert opened.request == labeled.request
+    assert later.once == ""
