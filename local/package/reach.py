@@ -99,7 +99,7 @@ class Reach:
         """Methods of builders, by name, that nobody has mentioned so far."""
         self._mentioned: set[str] = set()
         texts = [text for path, text in app.items() if path.endswith(".py")]
-        self._has_client = any(_CLIENT in sources.mentions(text) for text in texts)
+        self._has_client = any(_CLIENT.encode() in text for text in texts)
         for text in (*texts, *self._knowers()):
             self._mention(sources.mentions(text))
         for text in texts:
