@@ -13,7 +13,7 @@ AZURITE_READY := local/node_modules/.ready
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup check test unit soak month demo up host azurite emulator request resend show list decide link mappings \
+.PHONY: help setup check test unit soak month storm demo up host azurite emulator request resend show list decide link mappings \
   targets plan docs \
   package lock audit doctor bench bicep clean
 
@@ -56,6 +56,9 @@ soak: $(READY) ## Run the seeded simulation for long (SEEDS, default 5000; FROM,
 month: $(READY) ## Simulate a month of fifty targets (TARGETS, DAYS, SEED)
 	@MONTH_TARGETS=$(or $(TARGETS),50) MONTH_DAYS=$(or $(DAYS),30) MONTH_SEED=$(or $(SEED),1) \
 	  $(RUN) -m pytest -q tests/month
+
+storm: setup ## Let many tickets ask for one job at once (TICKETS, default 2000; HOSTS, default 1; COOLDOWN)
+	@$(RUN) -m local.storm
 
 demo: setup ## Show the main job here: a request, a full restart, the rows in Table Storage
 	@$(RUN) -m local.demo

@@ -19,7 +19,7 @@ from shared.domain.moments import budget_day
 from shared.domain.policy import Go, History, Refuse, Rules, Ruling, Wait
 from shared.domain.ports import Clock, Graph, Limits, Resets
 from shared.domain.remediation import Candidate, Observation, Skipped, Submit
-from shared.domain.reset import Budget, Fleet, JobObservation, JobRow, Reset, Scope
+from shared.domain.reset import Budget, Fleet, JobObservation, JobRow, Reset, Scope, WaitingFor
 from shared.domain.sync_job import SyncJob
 from shared.names import CONNECTION
 
@@ -124,7 +124,7 @@ class Planner:
         if self._store is None:
             return next((p for p in self._settings.problems if p.startswith(CONNECTION)), "")
         try:
-            await self._store.budget(budget_day(now), "")
+            await self._store.budget(budget_day(now))
         except StorageUnavailable as error:
             return f"{CONNECTION}: storage does not answer: {error}"
         return ""
@@ -146,7 +146,7 @@ class Planner:
         seen = policy.fleet_of(look.watch for look in looks)
         if self._store is None:
             return _Day(now=now, budget=Budget(), noted=seen, seen=seen)
-        budget = await self._store.budget(budget_day(now), "")
+        budget = await self._store.budget(budget_day(now))
         return _Day(now=now, budget=budget, noted=await self._store.fleet(), seen=seen)
 
     async def _plan(self, look: _Look, day: _Day) -> TargetPlan:
@@ -237,7 +237,11 @@ def _unread(error: GraphError, now: datetime) -> Ruling:
     """What `advance` makes of a job that cannot be read."""
     if isinstance(error, Rejected):
         return Refuse(reason=error.reason)
-    return Wait(until=now + (error.retry_after or policy.SWITCHED_OFF_WAIT), reason=error.reason)
+    return Wait(
+        waiting_for=WaitingFor.GRAPH,
+        until=now + (error.retry_after or policy.SWITCHED_OFF_WAIT),
+        reason=error.reason,
+    )
 
 
 def _imagined(look: _Look, *, now: datetime) -> Reset:

@@ -47,6 +47,7 @@ from shared.use_cases.notify import Notify
 from shared.use_cases.receive_webhook import ReceiveWebhook
 from shared.use_cases.refusals import RefusalLog
 from shared.use_cases.remediate import Remediation
+from shared.use_cases.restart_budget import RestartBudget
 from shared.use_cases.run_reset import RunReset
 from shared.use_cases.stand_in import StandIn, SweepWatch
 from shared.use_cases.submit import Submission
@@ -221,15 +222,21 @@ def assemble(
             transition=machine,
         ),
         calls=JobCalls(graph=graph, settings=settings, clock=clock, jitter=jitter),
+        budget=RestartBudget(store=store, settings=settings, clock=clock),
         settings=settings,
         clock=clock,
         new_id=new_id,
     )
+<<<<<<< HEAD
     admission = Admission(
         census=store, outbox=store, settings=settings, listeners=listeners, clock=clock
     )
     acceptance = Acceptance(
         store=store, admission=admission, settings=settings, listeners=listeners, clock=clock
+=======
+    acceptance = Acceptance(
+        store=store, queues=queues, settings=settings, listeners=listeners, clock=clock
+>>>>>>> a07b110 (Count only what was sent; take the Head first; tell and lift waits; answers in order; make storm)
     )
     submission = Submission(acceptance=acceptance, queues=queues)
     sweeper = Sweep(schedule=store, heartbeats=store, queues=queues, clock=clock)
@@ -264,6 +271,7 @@ def assemble(
             paces=store,
             undelivered=store,
             resets=store,
+            queues=queues,
             notifiers=notifiers,
             terms={name: each.terms for name, each in (settings.notifiers or {}).items()},
             clock=clock,

@@ -9,7 +9,11 @@ from typing import Any, Final
 from shared.adapters import table_rows
 from shared.adapters.table_client import Table, etag_of
 from shared.domain.errors import Conflict, StorageUnavailable
+<<<<<<< HEAD
 from shared.domain.reset import Budget, Fleet, JobObservation, Refusals, Stored
+=======
+from shared.domain.reset import Budget, BudgetPlace, Fleet, JobObservation, Stored
+>>>>>>> a07b110 (Count only what was sent; take the Head first; tell and lift waits; answers in order; make storm)
 from shared.domain.sync_job import GraphObservation
 
 MAX_RACES: Final = 20
@@ -27,20 +31,37 @@ class TableLimits:
         self._resets = resets
         self._new_write_id = new_write_id
 
-    async def budget(self, day: str, reset_id: str) -> Budget:
-        taken = _spent(await self._resets.get("budget", day))
-        return Budget(spent=len(taken), mine=_short(reset_id) in taken)
+    async def budget(self, day: str) -> Budget:
+        return Budget(spent=len(_spent(await self._resets.get("budget", day))))
 
-    async def reserve(self, day: str, reset_id: str, *, limit: int) -> bool:
-        key = _short(reset_id)
+    async def reserve(self, place: BudgetPlace, *, limit: int | None) -> bool:
+        key = _place_key(place)
+
+        def take(taken: tuple[str, ...]) -> tuple[str, ...] | None:
+            if key in taken:
+                return taken
+            full = limit is not None and len(taken) >= limit
+            return None if full else (*taken, key)
+
+        return await self._change_budget(place.day, take)
+
+    async def give_back(self, place: BudgetPlace) -> None:
+        key = _place_key(place)
+        await self._change_budget(
+            place.day, lambda taken: tuple(each for each in taken if each != key)
+        )
+
+    async def _change_budget(
+        self, day: str, change: Callable[[tuple[str, ...]], tuple[str, ...] | None]
+    ) -> bool:
+        """Replace the day's places under the row's ETag; False where *change* says no."""
         for _ in range(MAX_RACES):
             entity = await self._resets.get("budget", day)
             taken = _spent(entity)
-            if key in taken:
-                return True
-            if len(taken) >= limit:
-                return False
-            row = {"PartitionKey": "budget", "RowKey": day, "Spent": "\n".join((*taken, key))}
+            changed = change(taken)
+            if changed is None or changed == taken:
+                return changed is not None
+            row = {"PartitionKey": "budget", "RowKey": day, "Spent": "\n".join(changed)}
             with contextlib.suppress(Conflict):
                 await self._write(row, entity)
                 return True
@@ -137,9 +158,11 @@ def _fleet(entity: Any) -> Fleet:
 
 
 def _spent(entity: Any | None) -> tuple[str, ...]:
-    return tuple(str(entity["Spent"]).split("\n")) if entity is not None else ()
+    spent = str(entity["Spent"]) if entity is not None else ""
+    return tuple(spent.split("\n")) if spent else ()
 
 
-def _short(reset_id: str) -> str:
+def _place_key(place: BudgetPlace) -> str:
     # Ids are up to 128 characters, a column holds 32,768: a digest lets a budget of 1,000 fit.
-    return hashlib.sha256(reset_id.encode()).hexdigest()[:16]
+    name = f"{place.reset_id}/{place.client_request_id}"
+    return hashlib.sha256(name.encode()).hexdigest()[:16]

@@ -147,6 +147,22 @@ class TableSchedule:
             return None
         return Stored(row=table_rows.answer_from(entity), etag=etag_of(entity))
 
+    async def numbers(self, notification: Notification) -> list[int]:
+        found = self._resets.rows(
+            "PartitionKey eq @target and RowKey ge @first and RowKey lt @last",
+            {
+                "target": notification.target,
+                "first": f"due:answer:{notification.id}:",
+                "last": f"due:answer:{notification.id};",
+            },
+        )
+        numbers = [
+            int(str(entity["RowKey"]).rpartition(":")[2])
+            async for entity in found
+            if entity["Notifier"] == notification.notifier
+        ]
+        return sorted(numbers)
+
     async def put_off(
         self, before: Stored[Notification], after: Notification
     ) -> Stored[Notification]:

@@ -1,11 +1,13 @@
 """
-What was found out about a reset: by reading Graph, by asking the policy, by a person.
+Name what can be found out about a reset: by reading Graph, by asking the policy, by a person.
 
 The rows named are those of the protocol (docs/design/states.md).
 """
 
 from dataclasses import dataclass
 from datetime import datetime
+
+from shared.domain.reset import WaitingFor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +37,14 @@ class LeaderEnded:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeadTaken:
-    """Row 4: another reset may act on this job."""
+    """Row 4: another reset may act on this job. `reason` names it and what it waits for."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeadFree:
+    """The reset takes the empty Head before it asks the policy, the budget and Graph."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +61,7 @@ class MustWait:
     show the job (`missing`).
     """
 
+    waiting_for: WaitingFor
     reason: str
     until: datetime
     failed: bool = False
@@ -82,6 +92,7 @@ class ReadyToSend:
     snapshot_at: datetime
     client_request_id: str
     expected_minutes: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +111,7 @@ class RestartAccepted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SendPrevented:
-    """Row 10: 429, no connection, no token, too late to begin."""
+    """Row 10: 429, 401, 403, 409, 423, no connection, no token, too late to begin."""
 
     number: int
     reason: str
@@ -174,7 +185,11 @@ class CycleRuns:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decided:
-    """A person's word: approve, reject, cancel, resend (confirm is RestartAnswered)."""
+    """
+    A person's decision: approve, reject, cancel or resend (`confirm` is RestartAccepted).
+
+    `signed_in` says whether the platform vouched for the name.
+    """
 
     decision: str
     by: str
@@ -187,6 +202,7 @@ Event = (
     | Previewed
     | LeaderEnded
     | HeadTaken
+    | HeadFree
     | TooOld
     | MustWait
     | MustAsk

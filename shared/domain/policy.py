@@ -1,9 +1,10 @@
 """
-May this reset go now? Go, wait until, ask a person, or refuse, with the reason in words. Pure.
+Rule whether a reset may go now: go, wait until, ask a person, or refuse, with the reason. Pure.
 
-Asked at execution time, in two halves: what needs no Graph, then what the job itself shows. The
-timer `remediate` and a dry run ask the same two. Two aliases may name one service principal (with
-a job each); each has its own job row and history.
+The engine asks at execution time, in two halves: what needs no Graph, then what the job itself
+shows. The timer `remediate` and a dry run ask the same two. All questions to a person are in the
+second half, so that a person is asked only what an approval can open, and everything at once. Two
+aliases may name one service principal (with a job each); each has its own job row and history.
 """
 
 from collections.abc import Iterable
@@ -14,9 +15,17 @@ from typing import Final
 from shared.domain import evidence, quarantine
 from shared.domain.catalogue import Approval, Catalogue, Remediate, Target, unknown_target
 from shared.domain.quarantine import Treatment
-from shared.domain.reset import Budget, Fleet, JobObservation, JobRow, Reset, Scope
+from shared.domain.reset import (
+    Budget,
+    Fleet,
+    JobObservation,
+    JobRow,
+    Reset,
+    Scope,
+    WaitingFor,
+    asked_by_timer,
+)
 from shared.domain.sync_job import SyncJob
-from shared.names import REMEDIATE
 
 SWITCHED_OFF_WAIT: Final = timedelta(minutes=5)
 NOT_RUN_WAIT: Final = timedelta(minutes=15)
@@ -34,18 +43,25 @@ QUARANTINE_PREFIX: Final = "quarantine-"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Go:
-    """Nothing stands against it."""
+    """No rule objects."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wait:
+    waiting_for: WaitingFor
     until: datetime
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ask:
-    reason: str
+    """Every reason for which a person must approve, in one question."""
+
+    reasons: tuple[str, ...]
+
+    @property
+    def reason(self) -> str:
+        return "; ".join(self.reasons)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +111,7 @@ def of_job(history: History, job_id: str) -> History:
 def decide(
     reset: Reset, snapshot: SyncJob, history: History, rules: Rules, *, now: datetime
 ) -> Ruling:
-    """Both halves at once, for who has the job at hand anyway."""
+    """Ask both halves at once, where the job has been read already."""
     first = before_reading(reset, history, rules, now=now)
     if not isinstance(first, Go):
         return first
@@ -106,30 +122,65 @@ def before_reading(reset: Reset, history: History, rules: Rules, *, now: datetim
     """Decide what needs no Graph; Go means: read the job and ask `after_reading`."""
     if rules.problem or rules.catalogue is None:
         why = rules.problem or "RESET_TARGETS cannot be read"
-        return Wait(until=now + SWITCHED_OFF_WAIT, reason=f"a setting must be put right: {why}")
+        return _switched_off(f"a setting must be put right: {why}", now)
     if (no := _not_in_catalogue(reset, rules.catalogue)) is not None:
         return no
-    if _automatic(reset) and not asked_for_by(reset.id, rules.catalogue[reset.target]):
-        return Refuse(reason="the catalogue does not ask for this any more")
+    target = rules.catalogue[reset.target]
+    if asked_by_timer(reset):
+        if not asked_for_by(reset.id, target):
+            return Refuse(reason="the catalogue does not ask for this any more")
+        if fleet_stopped(history.fleet):
+            return Refuse(reason=_fleet_words(history.fleet))
     if not rules.enabled:
-        return Wait(
-            until=now + SWITCHED_OFF_WAIT,
-            reason="resets are switched off (RESETS_ENABLED is not `true`)",
-        )
+        return _switched_off("resets are switched off (RESETS_ENABLED is not `true`)", now)
     if (shut := window_shut(reset, now=now)) is not None:
         return shut
     if history.job.head not in {"", reset.id}:
-        return Wait(until=now + IN_FLIGHT_WAIT, reason="another reset of this job is under way")
-    target = rules.catalogue[reset.target]
+        return Wait(
+            waiting_for=WaitingFor.OTHER,
+            until=now + IN_FLIGHT_WAIT,
+            reason=f"another reset of this job is under way: {history.job.head}",
+        )
     past = _past_known(history, target)
-    if past is not None and (cooling := _cooldown(past, target, now)):
-        return cooling
-    budget = history.budget
-    if not budget.mine and budget.spent >= rules.daily_budget:
-        return over_budget(rules.daily_budget, now=now)
-    if (stop := _fleet_stop(reset, history.fleet)) is not None:
-        return stop
-    return (_breaker(reset, past) if past is not None else None) or Go()
+    return (
+        (_cooldown(reset, past.job, target, now) if past is not None else None)
+        or _budget(reset, history.budget, rules, now)
+        or Go()
+    )
+
+
+def _switched_off(why: str, now: datetime) -> Wait:
+    return Wait(waiting_for=WaitingFor.SWITCH, until=now + SWITCHED_OFF_WAIT, reason=why)
+
+
+def _budget(reset: Reset, budget: Budget, rules: Rules, now: datetime) -> Wait | None:
+    if budget.spent < rules.daily_budget or budget_lifted(reset, now=now):
+        return None
+    return over_budget(rules.daily_budget, now=now)
+
+
+def budget_lifted(reset: Reset, *, now: datetime) -> bool:
+    """Whether a person let this reset go although the budget of the day is spent."""
+    return reset.budget_lifted_until is not None and now < reset.budget_lifted_until
+
+
+def _cooldown(reset: Reset, job: JobRow, target: Target, now: datetime) -> Wait | None:
+    """
+    Wait from our own last restart on; a timer also from the last one that Graph refused.
+
+    A person may have lifted exactly this wait.
+    """
+    words = [(job.last_restart_at, "the last restart was at")]
+    if asked_by_timer(reset):
+        words.append((job.last_refused_at, "Graph refused the last restart at"))
+    waits = [
+        (last + target.cooldown, f"{why} {_at(last)}") for last, why in words if last is not None
+    ]
+    free, why = max(waits, default=(now, ""))
+    lifted = reset.cooldown_lifted_until
+    if free <= now or (lifted is not None and free <= lifted):
+        return None
+    return _cooling(why, free)
 
 
 def asked_for_by(reset_id: str, target: Target) -> bool:
@@ -145,13 +196,19 @@ def window_shut(reset: Reset, *, now: datetime) -> Wait | None:
     if reset.not_before is None or reset.not_before <= now:
         return None
     return Wait(
-        until=reset.not_before, reason=f"the change window opens at {_at(reset.not_before)}"
+        waiting_for=WaitingFor.WINDOW,
+        until=reset.not_before,
+        reason=f"the change window opens at {_at(reset.not_before)}",
     )
 
 
 def over_budget(limit: int, *, now: datetime) -> Wait:
     midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-    return Wait(until=midnight, reason=f"today's budget of {limit} restarts is spent")
+    return Wait(
+        waiting_for=WaitingFor.BUDGET,
+        until=midnight,
+        reason=f"today's budget of {limit} restarts is spent (RESET_DAILY_BUDGET)",
+    )
 
 
 def fleet_of(watches: Iterable[JobObservation]) -> Fleet:
@@ -186,15 +243,12 @@ def relapsed(job: SyncJob, row: JobRow) -> datetime | None:
     return began if last < began <= last + RELAPSE_WITHIN else None
 
 
-def _cooldown(history: History, target: Target, now: datetime) -> Wait | None:
-    last = history.job.last_restart_at
-    if last is None or now >= last + target.cooldown:
-        return None
-    return _cooling(f"the last restart was at {_at(last)}", last + target.cooldown)
-
-
 def _cooling(why: str, free: datetime) -> Wait:
-    return Wait(until=free, reason=f"{why}; the cooldown ends at {_at(free)}")
+    return Wait(
+        waiting_for=WaitingFor.COOLDOWN,
+        until=free,
+        reason=f"{why}; the cooldown ends at {_at(free)}",
+    )
 
 
 def _at(moment: datetime) -> str:
@@ -213,37 +267,41 @@ def _not_in_catalogue(reset: Reset, catalogue: Catalogue) -> Refuse | None:
     return None
 
 
-def _fleet_stop(reset: Reset, fleet: Fleet) -> Ruling | None:
-    if not fleet_stopped(fleet):
-        return None
-    many = (
+def _fleet_words(fleet: Fleet) -> str:
+    return (
         f"{fleet.quarantined} of {fleet.seen} jobs are in quarantine at once: that is a fault of "
         "the platform or of a credential, which no restart cures"
     )
-    if _automatic(reset):
-        return Refuse(reason=many)
-    return None if reset.approved else Ask(reason=many)
 
 
-def _breaker(reset: Reset, history: History) -> Ask | None:
-    at, approved_at = history.watch.relapsed_at, history.job.last_approved_at
+def _fleet_stop(reset: Reset, fleet: Fleet) -> Ask | None:
+    if not fleet_stopped(fleet) or reset.approved:
+        return None
+    return _ask(_fleet_words(fleet))
+
+
+def _ask(reason: str) -> Ask:
+    return Ask(reasons=(reason,))
+
+
+def _breaker(reset: Reset, snapshot: SyncJob, history: History) -> Ask | None:
+    """The breaker is open: by what `remediate` saw, or by what the job shows before it does."""
+    seen = relapsed(snapshot, history.job)
+    at = max((each for each in (history.watch.relapsed_at, seen) if each), default=None)
+    approved_at = history.job.last_approved_at
     if at is None or _approved_since(reset, at) or (approved_at is not None and at <= approved_at):
         return None
-    return Ask(
-        reason=f"after the last reset the job went into quarantine again, at {_at(at)}: until a "
+    return _ask(
+        f"after the last reset the job went into quarantine again, at {_at(at)}: until a "
         "person approves one more, none is sent"
     )
 
 
 def _approved_since(reset: Reset, moment: datetime | None) -> bool:
-    """Whoever approved could know of what began by then, and of nothing later."""
+    """The approver could know of what had begun by then, and of nothing later."""
     if not reset.approved or reset.approved_at is None:
         return False
     return moment is None or moment <= reset.approved_at
-
-
-def _automatic(reset: Reset) -> bool:
-    return reset.via == REMEDIATE
 
 
 def after_reading(
@@ -254,15 +312,27 @@ def after_reading(
     asked_before = _past_known(history, target) is not None
     history = of_job(history, snapshot.id)
     reset = _approved_for(reset, snapshot)
-    return (
-        _job_state(reset, snapshot, target, now)
-        or (None if asked_before else _past(reset, history, target, now))
-        or _too_soon(reset, snapshot, history.watch, target, now)
-        or _restarted_elsewhere(snapshot, history.job, target, now)
-        or _relapse(reset, snapshot, history.job)
-        or _approval(reset, snapshot, target)
-        or Go()
+    found = (
+        _job_state(reset, snapshot, target, now),
+        _too_soon(reset, snapshot, history.watch, target, now),
+        None if asked_before else _cooldown(reset, history.job, target, now),
+        _held_back_by_others(reset, snapshot, history.job, target, now),
+        _fleet_stop(reset, history.fleet),
+        _breaker(reset, snapshot, history),
+        *_approvals(reset, snapshot, target),
     )
+    return _strictest(found)
+
+
+def _strictest(found: Iterable[Ruling | None]) -> Ruling:
+    """A refusal comes first, then a wait; what is left to ask is one question."""
+    rulings = [ruling for ruling in found if ruling is not None]
+    for kind in (Refuse, Wait):
+        for ruling in rulings:
+            if isinstance(ruling, kind):
+                return ruling
+    reasons = [reason for each in rulings if isinstance(each, Ask) for reason in each.reasons]
+    return Ask(reasons=tuple(dict.fromkeys(reasons))) if reasons else Go()
 
 
 def _approved_for(reset: Reset, snapshot: SyncJob) -> Reset:
@@ -283,11 +353,6 @@ def _past_known(history: History, target: Target) -> History | None:
     return None if named else history
 
 
-def _past(reset: Reset, history: History, target: Target, now: datetime) -> Ruling | None:
-    """What `before_reading` could not ask, not knowing which job it is."""
-    return _cooldown(history, target, now) or _breaker(reset, history)
-
-
 def _job_state(reset: Reset, job: SyncJob, target: Target, now: datetime) -> Ruling | None:
     if job.code == "NotConfigured":
         return Refuse(reason="the job is NotConfigured; set it up and start it in the portal first")
@@ -295,16 +360,20 @@ def _job_state(reset: Reset, job: SyncJob, target: Target, now: datetime) -> Rul
         return no
     clears = reset.id.startswith(QUARANTINE_PREFIX)
     if in_quarantine(job):
-        if _automatic(reset) and not clears:
+        if asked_by_timer(reset) and not clears:
             return Refuse(
-                reason="the job is in quarantine by now: until that is over, neither its schedule "
-                "nor its links are looked at"
+                reason="the job has gone into quarantine: until that is over, neither its "
+                "schedule nor its links are looked at"
             )
         return _quarantine(reset, job, target.remediate)
-    if clears and _automatic(reset):
-        return Refuse(reason="the job is in quarantine no more; there is nothing to clear")
+    if clears and asked_by_timer(reset):
+        return Refuse(reason="the job has left quarantine; there is nothing to clear")
     if job.code == "NotRun":
-        return Wait(until=now + NOT_RUN_WAIT, reason="the job's initial cycle has not ended yet")
+        return Wait(
+            waiting_for=WaitingFor.GRAPH,
+            until=now + NOT_RUN_WAIT,
+            reason="the job's initial cycle has not ended yet",
+        )
     return _unknown_state(reset, job)
 
 
@@ -318,12 +387,12 @@ def _stopped(job: SyncJob) -> str:
 
 def _ask_about_stopped(reset: Reset, job: SyncJob, stopped: str) -> Ruling | None:
     also = f"; {quarantine.told(job.quarantine)}" if in_quarantine(job) else ""
-    if _automatic(reset):
+    if asked_by_timer(reset):
         return Refuse(reason=f"{stopped}: a timer starts no job that somebody stopped{also}")
     if reset.approved:
         return None
-    return Ask(
-        reason=f"{stopped}: a restart sets it going; starting it first would run a cycle with the "
+    return _ask(
+        f"{stopped}: a restart sets it going; starting it first would run a cycle with the "
         f"old links{also}"
     )
 
@@ -332,11 +401,15 @@ def _too_soon(
     reset: Reset, job: SyncJob, watch: JobObservation, target: Target, now: datetime
 ) -> Wait | None:
     """The grace period once more: between asking and sending the quarantine may be a new one."""
-    if not (_automatic(reset) and in_quarantine(job)) or target.remediate is None:
+    if not (asked_by_timer(reset) and in_quarantine(job)) or target.remediate is None:
         return None
     if watch.since is None or now >= (free := watch.since + target.remediate.after):
         return None
-    return Wait(until=free, reason=f"this quarantine is given time to pass until {_at(free)}")
+    return Wait(
+        waiting_for=WaitingFor.GRAPH,
+        until=free,
+        reason=f"this quarantine is given time to pass until {_at(free)}",
+    )
 
 
 def in_quarantine(job: SyncJob) -> bool:
@@ -352,19 +425,19 @@ def _unknown_state(reset: Reset, job: SyncJob) -> Ask | None:
     ):
         if word not in known:
             shown = f"“{word}”" if word else "nothing that can be read"
-            return Ask(
-                reason=f"Graph shows a state of the job that this version does not know: its "
+            return _ask(
+                f"Graph shows a state of the job that this version does not know: its "
                 f"{what} is {shown}"
             )
     if not job.knows("quarantine"):
-        return Ask(reason="Graph does not show whether the job is in quarantine")
+        return _ask("Graph does not show whether the job is in quarantine")
     return None
 
 
 def _quarantine(reset: Reset, job: SyncJob, remediate: Remediate | None) -> Ruling | None:
     reason = job.quarantine.reason if job.quarantine is not None else ""
     line, words = quarantine.line(reason), quarantine.told(job.quarantine)
-    if _automatic(reset):
+    if asked_by_timer(reset):
         if line.automatic is not Treatment.GO:
             return Refuse(reason=words)
         if remediate is None or not quarantine.named_in(reason, remediate.reasons):
@@ -379,67 +452,92 @@ def _quarantine(reset: Reset, job: SyncJob, remediate: Remediate | None) -> Ruli
         case Treatment.REFUSE:
             return Refuse(reason=words)
         case Treatment.ASK_SIGNED_IN if not (known and reset.approver_signed_in):
-            return Ask(reason=words)
+            return _ask(words)
         case Treatment.ASK if not known:
-            return Ask(reason=words)
+            return _ask(words)
         case _:
             return _unknown_state(reset, job)
 
 
-def _restarted_elsewhere(
-    snapshot: SyncJob, job: JobRow, target: Target, now: datetime
+def _held_back_by_others(
+    reset: Reset, snapshot: SyncJob, job: JobRow, target: Target, now: datetime
 ) -> Wait | None:
     """
-    A restart made in the portal, or by whoever else, counts for the cooldown.
+    A restart made elsewhere holds back what timers ask for, and nothing that a person asks for.
+
+    The portal's button is what people try first, and it breaks no link.
+    """
+    first = restarted_elsewhere(snapshot, job)
+    if first is None or not asked_by_timer(reset):
+        return None
+    # Both by Graph's clock, which need not be ours.
+    left = first + target.cooldown - snapshot.read_at
+    if left <= timedelta(0):
+        return None
+    return Wait(
+        waiting_for=WaitingFor.COOLDOWN,
+        until=now + left,
+        reason=f"{_elsewhere_words(first)}; the cooldown ends at {_at(first + target.cooldown)}",
+    )
+
+
+def restarted_elsewhere(snapshot: SyncJob, job: JobRow) -> datetime | None:
+    """
+    Return when the initial cycle of a restart ended that is not ours; None where there was none.
 
     It is seen by its initial cycle: while that runs the job is NotRun; once it has ended, the job
-    shows a first steady state that is not the one of our own last restart's cycle. That restart
-    was earlier, nobody knows how much: the cooldown is counted from the end of its cycle, or from
-    the beginning of the quarantine that it ended in.
+    shows a first steady state that is not the one of our own last restart's cycle. The restart
+    was earlier by an unknown time: what counts is the end of its cycle, or the beginning of the
+    quarantine that it ended in.
     """
     first = snapshot.steady_state_first
     if first is None and snapshot.quarantine is not None and job.last_steady_at is not None:
         # Ours had reached a steady state that is gone now: of a job that never reached one, nobody
         # knows of a restart. Not `began`, which moves with each retry: the wait would have no end.
         first = snapshot.quarantine.series_began
-    # Both by Graph's clock, which need not be ours.
-    left = timedelta(0) if first is None else first + target.cooldown - snapshot.read_at
-    if first is None or left <= timedelta(0) or first == job.last_steady_at:
+    if first is None or first == job.last_steady_at:
         return None
     if job.last_restart_at is not None and first <= job.last_restart_at:
         return None
-    return Wait(
-        until=now + left,
-        reason=f"an initial cycle that is not ours ended at {_at(first)}: somebody restarted the "
-        f"job outside this tool; the cooldown ends at {_at(first + target.cooldown)}",
+    return first
+
+
+def warnings(reset: Reset, snapshot: SyncJob, job: JobRow, target: Target) -> tuple[str, ...]:
+    """Say what the record should hold about the job, although it stops nothing."""
+    first = restarted_elsewhere(snapshot, job)
+    if first is None or asked_by_timer(reset) or first + target.cooldown <= snapshot.read_at:
+        return ()
+    words = (
+        f"{_elsewhere_words(first)} (the portal's button breaks no link; a full restart sent by "
+        "hand cannot be told from it)"
+    )
+    return (words,)
+
+
+def _elsewhere_words(first: datetime) -> str:
+    return (
+        f"an initial cycle that is not ours ended at {_at(first)}: somebody restarted the job "
+        "outside this tool"
     )
 
 
-def _relapse(reset: Reset, snapshot: SyncJob, job: JobRow) -> Ask | None:
-    """The breaker, where `remediate` has not seen yet what the job shows now."""
-    began = relapsed(snapshot, job)
-    if began is None:
-        return None
-    seen = JobObservation(target=reset.target, relapsed_at=began)
-    return _breaker(reset, History(job=job, budget=Budget(), fleet=Fleet(), watch=seen))
-
-
-def _approval(reset: Reset, snapshot: SyncJob, target: Target) -> Ask | None:
+def _approvals(reset: Reset, snapshot: SyncJob, target: Target) -> Iterable[Ask]:
     if reset.approved:
-        return None
+        return
     if target.approval is Approval.ALWAYS:
-        return Ask(reason="this target always needs an approval")
-    if target.approval is Approval.AUTOMATIC and _automatic(reset):
-        return Ask(reason="what timers ask for needs an approval on this target")
+        yield _ask("this target always needs an approval")
+    if target.approval is Approval.AUTOMATIC and asked_by_timer(reset):
+        yield _ask("what timers ask for needs an approval on this target")
     if target.approve_above is not None:
         if snapshot.size is None:
-            return Ask(reason="Graph gives no count of the entries; the size cannot be judged")
-        if snapshot.size > target.approve_above:
-            return Ask(
-                reason=f"{snapshot.size:,} entries are managed; above "
+            yield _ask("Graph gives no count of the entries; the size cannot be judged")
+        elif snapshot.size > target.approve_above:
+            yield _ask(
+                f"{snapshot.size:,} entries are managed; above "
                 f"{target.approve_above:,} needs an approval"
             )
-    return _leavers(snapshot) if reset.scope is Scope.FULL else None
+    if reset.scope is Scope.FULL and (leavers := _leavers(snapshot)) is not None:
+        yield leavers
 
 
 def _leavers(job: SyncJob) -> Ask | None:
@@ -453,8 +551,8 @@ def _leavers(job: SyncJob) -> Ask | None:
     # While its first cycle of all runs an execution has no end; the steady state has one then.
     ends = [end for end in (last.ended, job.steady_state_last) if end is not None]
     if not ends or job.interval is None:
-        return Ask(
-            reason="Graph does not show when the last cycle ended, or how often one runs; removals "
+        return _ask(
+            "Graph does not show when the last cycle ended, or how often one runs; removals "
             "not yet exported would be lost"
         )
     if job.interval > timedelta(days=30):
@@ -463,7 +561,7 @@ def _leavers(job: SyncJob) -> Ask | None:
     late = max(STALE_AFTER_INTERVALS * max(job.interval, took), LATE_AT_LEAST)
     if job.read_at - max(ends) <= late:
         return None
-    return Ask(
-        reason=f"the last cycle ended at {_at(max(ends))}, over {STALE_AFTER_INTERVALS} intervals "
+    return _ask(
+        f"the last cycle ended at {_at(max(ends))}, over {STALE_AFTER_INTERVALS} intervals "
         "ago; removals not yet exported would be lost"
     )

@@ -21,6 +21,7 @@ from shared.domain.pace import Pace
 from shared.domain.requests import Received
 from shared.domain.reset import (
     Budget,
+    BudgetPlace,
     Claim,
     DueRow,
     Fleet,
@@ -66,12 +67,19 @@ class Resets(Protocol):
         """Return the target's job row; one that is not there yet has no ETag."""
 
     async def insert(
-        self, reset: Reset, event: HistoryEntry, answers: Sequence[Notification]
+        self,
+        reset: Reset,
+        event: HistoryEntry,
+        answers: Sequence[Notification],
+        *,
+        job: tuple[Stored[JobRow], JobRow] | None = None,
     ) -> Stored[Reset]:
         """
-        Write a reset with its first event and its due row, in one transaction.
+        Write a reset with its first event, its due row and, where given, the job row, in one
+        transaction.
 
-        Where it is there already, that one is returned.
+        Where the reset is there already, that one is returned. Raise Conflict where the job row
+        has changed since it was read.
         """
 
     async def commit(
@@ -181,8 +189,13 @@ class Outbox(Protocol):
     ) -> Stored[Notification]:
         """Replace the notification's row; raise Conflict where it has changed or is gone."""
 
+<<<<<<< HEAD
     async def tell(self, notifications: Sequence[Notification]) -> None:
         """Put notifications of no reset into the outbox; those that are there stay as they are."""
+=======
+    async def numbers(self, notification: Notification) -> list[int]:
+        """Return, in order, which numbers of its reset are still there for its notifier."""
+>>>>>>> a07b110 (Count only what was sent; take the Head first; tell and lift waits; answers in order; make storm)
 
     async def take_out(self, notification: Stored[Notification]) -> None:
         """Delete the notification's row; one that has changed or is gone is left alone."""
@@ -227,11 +240,18 @@ class Census(Protocol):
 class Limits(Protocol):
     """What the policy is told beside the job row."""
 
-    async def budget(self, day: str, reset_id: str) -> Budget:
-        """Return what is spent of this UTC date's budget, and whether this reset has a place."""
+    async def budget(self, day: str) -> Budget:
+        """Return what is spent of this UTC date's budget."""
 
-    async def reserve(self, day: str, reset_id: str, *, limit: int) -> bool:
-        """Take a place in the day's budget; True where the id has one, however often asked."""
+    async def reserve(self, place: BudgetPlace, *, limit: int | None) -> bool:
+        """
+        Take the place; True where it is taken already, False where the day's budget is spent.
+
+        Without a limit it is taken in any case.
+        """
+
+    async def give_back(self, place: BudgetPlace) -> None:
+        """Free exactly this place; one that is not taken is left alone."""
 
     async def fleet(self) -> Fleet:
         """Return the sum of what was last seen of all targets; nothing seen where never noted."""

@@ -6,12 +6,19 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+<<<<<<< HEAD
 ROW_VERSION: Final = 2
 """
 Of the rows' layout. Code leaves rows of a higher version alone (rolling deployment).
 
 Version 2 has an index by time and one by Behind. In version 1 the row `due:reset:` held both.
 """
+=======
+from shared.names import REMEDIATE
+
+ROW_VERSION: Final = 1
+"""Of the rows' layout. Code leaves rows of a higher version alone (rolling deployment)."""
+>>>>>>> a07b110 (Count only what was sent; take the Head first; tell and lift waits; answers in order; make storm)
 
 
 class Scope(StrEnum):
@@ -49,6 +56,19 @@ class State(StrEnum):
 BEFORE_SENDING: Final = frozenset({State.ACCEPTED, State.WAITING, State.AWAITING_APPROVAL})
 """Before any intent was written: nothing has been sent."""
 
+
+class WaitingFor(StrEnum):
+    """What an open reset waits for."""
+
+    COOLDOWN = "cooldown"
+    OTHER = "other"
+    WINDOW = "window"
+    BUDGET = "budget"
+    SWITCH = "switch"
+    GRAPH = "graph"
+    PERSON = "person"
+
+
 OPEN: Final = BEFORE_SENDING | {State.SENDING, State.UNKNOWN, State.RESTARTED}
 ENDED: Final = frozenset(State) - OPEN
 
@@ -68,7 +88,9 @@ class Reset:
     """
     One reset, flat, a field a column.
 
-    Columns are in CamelCase; `id` is RequestId there, `operator_asked` is Asked.
+    Columns are in CamelCase; `id` is RequestId there, `operator_asked` is Asked. `told` is until
+    when the ticket was told that the reset waits; empty where it was not told of this wait. A
+    person may have lifted the cooldown, or the budget, that ends at `…_lifted_until`.
     """
 
     id: str
@@ -102,6 +124,11 @@ class Reset:
     leader: str = ""
     due_at: datetime | None = None
     behind: str = ""
+    waiting_for: WaitingFor | None = None
+    waiting_since: datetime | None = None
+    told: datetime | None = None
+    cooldown_lifted_until: datetime | None = None
+    budget_lifted_until: datetime | None = None
     deadline: datetime | None = None
     tries: int = 0
     operator_asked: bool = False
@@ -136,9 +163,10 @@ class JobRow:
     The lock, the number and the fence of one target's job.
 
     `last_job_id` is the id of the job that was last restarted, as Graph had it: times and
-    approvals speak of that job only (see `history.of_job`).
+    approvals speak of that job only (see `policy.of_job`).
     `last_steady_at`: when, by Graph's clock, the cycle of our last restart reached its steady
     state. A job that shows another moment was restarted by somebody else since.
+    `last_refused_at`: when Graph last refused a restart for good.
     """
 
     target: str
@@ -147,6 +175,7 @@ class JobRow:
     last_full: LastFull | None = None
     last_job_id: str = ""
     last_restart_at: datetime | None = None
+    last_refused_at: datetime | None = None
     last_approved_at: datetime | None = None
     last_steady_at: datetime | None = None
     version: int = ROW_VERSION
@@ -276,10 +305,18 @@ class Refusals:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Budget:
-    """What is spent of one UTC day's restarts, and whether this reset has its place in it."""
+    """What is spent of one UTC day's restarts."""
 
     spent: int = 0
-    mine: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BudgetPlace:
+    """One restart's place in the budget of a UTC day: one intent of one reset."""
+
+    day: str
+    reset_id: str
+    client_request_id: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -315,6 +352,21 @@ class Fleet:
     quarantined: int = 0
 
 
+def asked_by_timer(reset: Reset) -> bool:
+    """Whether a timer asked for it."""
+    return reset.via == REMEDIATE
+
+
 def vouched(signed_in: bool) -> str:
     """How the audit says whose word a name is."""
     return "signed in" if signed_in else "name as claimed"
+
+
+def blocked_words(head: str, there: Reset | None) -> str:
+    """Name the reset that may act on the job, and what that one waits for, where it is known."""
+    if there is None or there.state in ENDED:
+        return f"waits behind {head}, another reset of this job; one restart will do for both"
+    state = there.state.value.replace("_", " ")
+    if there.waiting_for is not None and there.due_at is not None:
+        state += f" until {there.due_at:%Y-%m-%d %H:%M} UTC, for: {there.waiting_for}"
+    return f"waits behind {head} ({state}); one restart will do for both"

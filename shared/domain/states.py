@@ -26,6 +26,9 @@ from shared.domain.reset import (
     Reset,
     Scope,
     State,
+    WaitingFor,
+    asked_by_timer,
+    blocked_words,
     vouched,
 )
 
@@ -42,6 +45,12 @@ LOOK_AGAIN: Final = timedelta(hours=1)
 GONE_AFTER: Final = timedelta(minutes=30)
 GONE_READS: Final = 3
 """A job that Graph has not shown for so long, at so many reads, is gone."""
+
+TELL_AFTER: Final = timedelta(minutes=15)
+"""A longer wait is told to the ticket."""
+
+TOLD_SLACK: Final = timedelta(minutes=1)
+"""A wait whose end moves by less is not told again."""
 
 RELINK: Final = "relink"
 """Who did it, in the history, where no person did."""
@@ -74,7 +83,8 @@ def transition(reset: Reset, job: JobRow, event: Event, *, now: datetime) -> Tra
     """
     Return what *event* makes of *reset*, or None where it does not fit (protocol rows 1 to 17).
 
-    Behind is emptied by every transition but the one that sets it.
+    Behind is emptied by every transition but the one that sets it; what a reset waits for, by
+    every one that leads to a state that waits for nothing.
     """
     freed = replace(reset, behind="")
     if reset.state in BEFORE_SENDING:
@@ -90,19 +100,42 @@ def transition(reset: Reset, job: JobRow, event: Event, *, now: datetime) -> Tra
             return None
 
 
+def first_place(reset: Reset, job: JobRow, *, now: datetime) -> Transition:
+    """
+    Return how an accepted reset is inserted: as Head, behind the Head, or without a place.
+
+    Under a storm one asks, and the others wait at once. A dry run and a change window that is
+    still to come stand in nobody's way, and what a timer asks for takes no lock to wait with.
+    """
+    if reset.dry_run or reset.seen_number is None:
+        return Transition(reset=reset)
+    if job.head == "":
+        head = None if asked_by_timer(reset) else replace(job, head=reset.id)
+        return Transition(reset=reset, job=head)
+    if job.head == reset.id:
+        return Transition(reset=reset)
+    behind = replace(
+        reset,
+        state=State.WAITING,
+        waiting_for=WaitingFor.OTHER,
+        waiting_since=now,
+        behind=job.head,
+        due_at=now + TELL_AFTER,
+        detail=blocked_words(job.head, None),
+    )
+    return Transition(reset=behind)
+
+
 def _before_sending(reset: Reset, job: JobRow, event: Event, now: datetime) -> Transition | None:
     match event:
         case events.WindowShut() if reset.not_before is not None:
             opens = f"the change window opens at {reset.not_before:%Y-%m-%d %H:%M} UTC"
-            return _move(
-                reset,
-                replace(reset, state=State.WAITING, due_at=reset.not_before, detail=opens),
-                now,
-            )
+            return _wait(reset, WaitingFor.WINDOW, reset.not_before, opens, now)
         case events.WindowOpened():
             came_now = replace(
                 reset,
                 state=State.WAITING,
+                waiting_for=None,
                 due_at=now,
                 seen_number=job.number,
                 detail="the change window is open",
@@ -113,14 +146,11 @@ def _before_sending(reset: Reset, job: JobRow, event: Event, now: datetime) -> T
         case events.LeaderEnded() if job.last_full is not None:
             return _joined(reset, job, job.last_full, now)
         case events.HeadTaken() if job.head not in {"", reset.id}:
-            blocked = replace(
-                reset,
-                state=State.WAITING,
-                due_at=now + BACKSTOP,
-                behind=job.head,
-                detail="another reset of this job is under way",
-            )
-            return _move(reset, blocked, now)
+            return _blocked(reset, job, event, now)
+        case events.HeadFree() if job.head == "" and not reset.dry_run:
+            unblocked = None if reset.waiting_for is WaitingFor.OTHER else reset.waiting_for
+            first = replace(reset, waiting_for=unblocked, due_at=now)
+            return Transition(reset=first, job=replace(job, head=reset.id))
         case events.Decided():
             return _decided(reset, job, event, now)
         case (
@@ -183,35 +213,71 @@ def _ruled(
             refused = replace(reset, state=State.REFUSED, outcome="refused", detail=event.reason)
             return _end(reset, refused, lock, now)
         case events.MustWait():
-            return _wait(reset, lock, event, now)
+            return _must_wait(reset, lock, event, now)
         case events.MustAsk():
             return None if lock is None else _ask(reset, lock, event, now)
         case events.ReadyToSend():
             return None if lock is None else _intent(reset, lock, event, now)
 
 
-def _wait(
+def _must_wait(
     reset: Reset, lock: JobRow | None, event: events.MustWait, now: datetime
 ) -> Transition | None:
     failed = event.failed or reset.dry_run
     counted = _read_counted(reset, now, failed=failed, missing=event.missing)
-    waiting = replace(
-        counted,
-        state=State.WAITING,
-        due_at=event.until,
-        detail=event.reason,
-        tries=counted.tries if failed else reset.tries,
-    )
-    moved = _move(reset, waiting, now)
+    tried = replace(counted, tries=counted.tries if failed else reset.tries)
+    moved = _wait(tried, event.waiting_for, event.until, event.reason, now)
     if lock is None:
         return moved
+    if asked_by_timer(reset) and lock.head in {"", reset.id}:
+        # Tickets pass what a timer asked for: it waits without the lock.
+        return replace(moved, job=replace(lock, head="") if lock.head else None)
     return _as_head(moved, lock)
+
+
+def _wait(
+    reset: Reset, waiting_for: WaitingFor, until: datetime, why: str, now: datetime
+) -> Transition:
+    """Wait until then; tell the ticket once a wait is long, and again where its end moves."""
+    same = reset.state is State.WAITING and reset.waiting_for is waiting_for
+    since = (reset.waiting_since if same else None) or now
+    told = reset.told if same else None
+    first = told is None and until - since > TELL_AFTER
+    # Short steps, such as looking again every five minutes, say nothing about the end.
+    moved = (
+        told is not None
+        and waiting_for is not WaitingFor.OTHER
+        and until - now > TELL_AFTER
+        and abs(until - told) > TOLD_SLACK
+    )
+    waiting = replace(
+        reset,
+        state=State.WAITING,
+        waiting_for=waiting_for,
+        waiting_since=since,
+        told=until if first or moved else told,
+        due_at=until,
+        detail=why,
+    )
+    step = _move(reset, waiting, now)
+    return replace(step, answer=NotificationKind.WAITING) if first or moved else step
+
+
+def _blocked(reset: Reset, job: JobRow, event: events.HeadTaken, now: datetime) -> Transition:
+    """Wait behind the Head; look again when that is due to be told, later as a backstop alone."""
+    same = reset.state is State.WAITING and reset.waiting_for is WaitingFor.OTHER
+    since = (reset.waiting_since if same else None) or now
+    tell_at = since + TELL_AFTER
+    until = tell_at if tell_at > now else now + BACKSTOP
+    behind = replace(reset, behind=job.head)
+    return _wait(behind, WaitingFor.OTHER, until, event.reason, now)
 
 
 def _ask(reset: Reset, lock: JobRow, event: events.MustAsk, now: datetime) -> Transition | None:
     asking = replace(
         reset,
         state=State.AWAITING_APPROVAL,
+        waiting_for=WaitingFor.PERSON,
         due_at=event.expires,
         detail=event.reason,
         before=event.before or reset.before,
@@ -237,7 +303,10 @@ def _intent(
         missing_since=None,
         client_request_id=event.client_request_id,
         expected_minutes=event.expected_minutes,
-        detail=f"intent {number} written; the restart is sent at once",
+        warnings=event.warnings,
+        detail="; ".join(
+            (f"intent {number} written; the restart is sent at once", *event.warnings)
+        ),
     )
     return _as_head(_move(reset, sending, now), replace(lock, number=number))
 
@@ -264,6 +333,8 @@ def _decided(reset: Reset, job: JobRow, event: events.Decided, now: datetime) ->
                 detail=f"approved ({how})",
             )
             return _move(reset, approved, now, by=event.by)
+        case "approve":
+            return _lifted(reset, event, now)
         case "reject":
             rejected = replace(
                 reset, state=State.REJECTED, outcome="rejected", detail=f"rejected ({how})"
@@ -278,20 +349,35 @@ def _decided(reset: Reset, job: JobRow, event: events.Decided, now: datetime) ->
             return None
 
 
+def _lifted(reset: Reset, event: events.Decided, now: datetime) -> Transition | None:
+    """End a wait for the cooldown or the budget; no approval of anything else."""
+    if reset.state is not State.WAITING:
+        return None
+    match reset.waiting_for:
+        case WaitingFor.COOLDOWN:
+            lifted = replace(reset, cooldown_lifted_until=reset.due_at)
+        case WaitingFor.BUDGET:
+            lifted = replace(reset, budget_lifted_until=reset.due_at)
+        case _:
+            return None
+    let_go = replace(
+        lifted,
+        state=State.ACCEPTED,
+        due_at=now,
+        detail=f"the wait for the {reset.waiting_for} was ended by a person "
+        f"({vouched(event.signed_in)})",
+    )
+    return _move(reset, let_go, now, by=event.by)
+
+
 def _sending(reset: Reset, job: JobRow, event: Event, now: datetime) -> Transition | None:
     """Rows 9 to 13: the sender's word about its own intent, or that the sender died."""
     match event:
         case events.RestartAccepted(number=number) if number == reset.number:
             return _start_monitoring(reset, event, now)
         case events.SendPrevented(number=number) if number == reset.number:
-            waiting = replace(
-                reset,
-                state=State.WAITING,
-                due_at=event.until,
-                detail=event.reason,
-                tries=reset.tries + 1,
-            )
-            return _move(reset, waiting, now)
+            tried = replace(reset, tries=reset.tries + 1)
+            return _wait(tried, WaitingFor.GRAPH, event.until, event.reason, now)
         case events.RestartRejected(number=number) if number == reset.number:
             rejected = replace(
                 reset,
@@ -300,7 +386,8 @@ def _sending(reset: Reset, job: JobRow, event: Event, now: datetime) -> Transiti
                 detail=event.reason,
                 graph_request_id=event.graph_request_id,
             )
-            return _end_sent(reset, rejected, _row_of_found(reset, job), now)
+            refused = replace(_row_of_found(reset, job), last_refused_at=now)
+            return _end_sent(reset, rejected, refused, now)
         case events.ResponseLost(number=number) if number == reset.number:
             lost = replace(reset, state=State.UNKNOWN, due_at=event.look_at, detail=event.reason)
             return _move(reset, lost, now)
@@ -324,14 +411,23 @@ def _unknown(reset: Reset, job: JobRow, event: Event, now: datetime) -> Transiti
         case events.RestartAccepted(number=number) if number == reset.number:
             return _start_monitoring(resolved, event, now)
         case events.ShownNotSent() if _since_sent(reset, now) >= SHOWN_NOT_BEFORE:
-            again = replace(resolved, state=State.WAITING, due_at=now, detail=event.reason)
+            again = replace(
+                resolved,
+                state=State.WAITING,
+                waiting_for=None,
+                due_at=now,
+                detail=event.reason,
+            )
             return _move(reset, again, now)
+        case events.FateStillUnknown() if reset.operator_asked:
+            return _still_asked(reset, job, event, now)
         case events.FateStillUnknown():
-            return _still_unknown(reset, job, event, now)
+            return _still_unknown(reset, event, now)
         case events.Decided(decision="resend") if reset.operator_asked:
             again = replace(
                 resolved,
                 state=State.WAITING,
+                waiting_for=None,
                 due_at=now,
                 detail="a person says that the restart did not happen: it may be sent again "
                 f"({vouched(event.signed_in)})",
@@ -344,12 +440,8 @@ def _unknown(reset: Reset, job: JobRow, event: Event, now: datetime) -> Transiti
             return None
 
 
-def _still_unknown(
-    reset: Reset, job: JobRow, event: events.FateStillUnknown, now: datetime
-) -> Transition:
-    """Rows 14 to 16: a person is asked after half an hour, and evidence still looked for."""
-    if reset.operator_asked:
-        return _still_asked(reset, job, event, now)
+def _still_unknown(reset: Reset, event: events.FateStillUnknown, now: datetime) -> Transition:
+    """Rows 14 and 15: a person is asked after half an hour."""
     if _since_sent(reset, now) < ASK_AFTER:
         unknown = replace(
             reset,
@@ -361,6 +453,7 @@ def _still_unknown(
     told = f"; {event.reason}" if event.reason else ""
     asked = replace(
         reset,
+        waiting_for=WaitingFor.PERSON,
         due_at=min(now + LOOK_AGAIN, event.expires),
         deadline=event.expires,
         operator_asked=True,
@@ -441,7 +534,8 @@ def _start_monitoring(reset: Reset, event: events.RestartAccepted, now: datetime
         missing_since=None,
         tries=0,
     )
-    return _move(reset, monitored, now, by=event.by or RELINK)
+    step = _move(reset, monitored, now, by=event.by or RELINK)
+    return replace(step, answer=NotificationKind.RESTARTED)
 
 
 def _with_warning(warnings: tuple[str, ...], warning: str) -> tuple[str, ...]:
@@ -499,6 +593,8 @@ def _since_sent(reset: Reset, now: datetime) -> timedelta:
 
 def _move(before: Reset, after: Reset, now: datetime, *, by: str = RELINK) -> Transition:
     """Add a history entry where the state or its reason changes."""
+    if after.waiting_for is None or after.state not in MAY_WAIT:
+        after = replace(after, waiting_for=None, waiting_since=None, told=None)
     if (after.state, after.detail, after.number) == (before.state, before.detail, before.number):
         return Transition(reset=after)
     moved = replace(after, sequence=before.sequence + 1)
@@ -539,8 +635,13 @@ def _end_sent(
     return replace(ended, job=freed)
 
 
-_AFTER_ACCEPTED: Final = frozenset(
+MAY_WAIT: Final = frozenset({State.WAITING, State.AWAITING_APPROVAL, State.UNKNOWN})
+"""The states in which `waiting_for` may say something."""
+
+
+_WHILE_NOTHING_IS_SENT: Final = frozenset(
     {
+        State.ACCEPTED,
         State.WAITING,
         State.AWAITING_APPROVAL,
         State.SENDING,
@@ -554,9 +655,7 @@ _AFTER_ACCEPTED: Final = frozenset(
 )
 
 ALLOWED: Final[Mapping[State, frozenset[State]]] = {
-    State.ACCEPTED: _AFTER_ACCEPTED,
-    State.WAITING: _AFTER_ACCEPTED,
-    State.AWAITING_APPROVAL: _AFTER_ACCEPTED | {State.ACCEPTED},
+    **dict.fromkeys(BEFORE_SENDING, _WHILE_NOTHING_IS_SENT),
     State.SENDING: frozenset({State.RESTARTED, State.WAITING, State.FAILED, State.UNKNOWN}),
     State.UNKNOWN: frozenset({State.RESTARTED, State.WAITING, State.UNKNOWN, State.FAILED}),
     State.RESTARTED: frozenset({State.RESTARTED, State.COMPLETED, State.FAILED}),

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from shared.domain import evidence
 from shared.domain.reset import Link, NotificationKind, Reset, Scope, State
+from shared.domain.waits import waits_until
 
 QUOTED_AT_MOST: Final = 200
 _SUBJECTS_AT_MOST: Final = 5
@@ -158,7 +159,8 @@ def take_facts(
         sent_at=reset.sent_at,
         restarted_at=reset.restarted_at,
         finished_at=reset.finished_at,
-        until=_until(reset) if kind in _UNTIL else None,
+        waiting_for=str(reset.waiting_for or ""),
+        until=waits_until(reset) if kind in _UNTIL else None,
         behind=reset.behind,
         outcome=reset.outcome,
         detail=quote(reset.detail, _DETAIL_AT_MOST),

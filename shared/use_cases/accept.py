@@ -2,18 +2,31 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from shared.config import Settings
 from shared.domain import notifications
 from shared.domain.catalogue import unknown_target
+<<<<<<< HEAD
 from shared.domain.errors import IdReused, InvalidRequest, TooManyOpen
+=======
+from shared.domain.errors import Conflict, IdReused, InvalidRequest, StorageUnavailable
+>>>>>>> a07b110 (Count only what was sent; take the Head first; tell and lift waits; answers in order; make storm)
 from shared.domain.keys import to_milliseconds
 from shared.domain.notifications import Listeners
-from shared.domain.ports import Clock, Store
-from shared.domain.requests import HORIZON, Received, content_hash, is_automatic, reserved_form
+from shared.domain.ports import Clock, Queues, Store
+from shared.domain.requests import (
+    HORIZON,
+    Received,
+    ResetRequest,
+    content_hash,
+    is_automatic,
+    reserved_form,
+)
 from shared.domain.reset import (
     Claim,
     HistoryEntry,
+    JobRow,
     NotificationKind,
     Reset,
     Scope,
@@ -21,9 +34,17 @@ from shared.domain.reset import (
     Stored,
     vouched,
 )
+from shared.domain.states import first_place
 from shared.names import REMEDIATE
 from shared.telemetry import emit
+<<<<<<< HEAD
 from shared.use_cases.admission import Admission
+=======
+from shared.use_cases.write_transition import nudge_answer
+
+MAX_RACES: Final = 20
+"""How often an insert is tried again after another request took or left the empty Head."""
+>>>>>>> a07b110 (Count only what was sent; take the Head first; tell and lift waits; answers in order; make storm)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +61,11 @@ class Acceptance:
     """The use case `accept`. It is idempotent: the same request again changes nothing."""
 
     store: Store
+<<<<<<< HEAD
     admission: Admission
+=======
+    queues: Queues
+>>>>>>> a07b110 (Count only what was sent; take the Head first; tell and lift waits; answers in order; make storm)
     settings: Settings
     listeners: Listeners
     clock: Clock
@@ -116,12 +141,45 @@ class Acceptance:
     async def _insert(
         self, received: Received, claim: Claim, *, via: str, how: str, now: datetime
     ) -> Accepted:
-        request, catalogue = received.request, self.settings.catalogue
-        target = (catalogue or {}).get(request.target)
-        job = await self.store.read_job(request.target)
+        for _ in range(MAX_RACES):
+            job = await self.store.read_job(claim.target)
+            reset = self._reset(received.request, claim, job.row, via=via, how=how, now=now)
+            event = HistoryEntry(
+                sequence=1,
+                at=now,
+                state=State.ACCEPTED,
+                by=reset.requested_by or via,
+                detail=reset.detail,
+            )
+            answers = notifications.answers(
+                reset,
+                NotificationKind.ACCEPTED,
+                self.listeners,
+                self.settings.catalogue,
+                now=now,
+                public_url=self.settings.public_url,
+                sign_in=self.settings.sign_in,
+            )
+            first = first_place(reset, job.row, now=now)
+            becomes = (job, first.job) if first.job is not None else None
+            try:
+                stored = await self.store.insert(first.reset, event, answers, job=becomes)
+            except Conflict:
+                # Another request became Head meanwhile: this one is inserted behind it.
+                continue
+            for answer in answers:
+                await nudge_answer(self.queues, answer)
+            self._log(reset)
+            return Accepted(stored=stored, claim=claim, known=False)
+        raise StorageUnavailable(f"{claim.id}: too many concurrent writes of the job row")
+
+    def _reset(
+        self, request: ResetRequest, claim: Claim, job: JobRow, *, via: str, how: str, now: datetime
+    ) -> Reset:
+        target = (self.settings.catalogue or {}).get(request.target)
         shut = request.not_before is not None and request.not_before > now
         ticket = request.ticket
-        reset = Reset(
+        return Reset(
             id=claim.id,
             target=claim.target,
             requested_at=claim.requested_at,
@@ -138,35 +196,22 @@ class Acceptance:
             subjects=request.subjects,
             dry_run=request.dry_run,
             not_before=request.not_before,
-            seen_number=None if shut else job.row.number,
+            seen_number=None if shut else job.number,
             due_at=now,
-            detail=f"taken in ({via}{how})",
+            detail=f"received ({via}{how})",
             sequence=1,
         )
-        event = HistoryEntry(
-            sequence=1,
-            at=now,
-            state=State.ACCEPTED,
-            by=request.requested_by or via,
-            detail=reset.detail,
+
+    def _log(self, reset: Reset) -> None:
+        emit(
+            "reset.accepted",
+            id=reset.id,
+            target=reset.target,
+            via=reset.via,
+            scope=str(reset.scope),
         )
-        said = notifications.answers(
-            reset,
-            NotificationKind.ACCEPTED,
-            self.listeners,
-            catalogue,
-            now=now,
-            public_url=self.settings.public_url,
-            sign_in=self.settings.sign_in,
+        heard = self.listeners is None or (
+            reset.ticket_system in self.listeners and notifications.may_write(reset, self.listeners)
         )
-        stored = await self.store.insert(reset, event, said)
-        emit("reset.accepted", id=reset.id, target=reset.target, via=via, scope=str(reset.scope))
-        if (
-            ticket
-            and self.listeners is not None
-            and not (
-                ticket.system in self.listeners and notifications.may_write(reset, self.listeners)
-            )
-        ):
-            emit("answer.unheard", id=reset.id, target=reset.target, notifier=ticket.system)
-        return Accepted(stored=stored, claim=claim, known=False)
+        if reset.ticket_system and not heard:
+            emit("answer.unheard", id=reset.id, target=reset.target, notifier=reset.ticket_system)

@@ -15,12 +15,24 @@ from shared.config import Settings
 from shared.domain import cycle, events, evidence, policy
 from shared.domain.errors import Conflict, StorageUnavailable
 from shared.domain.events import Event
+from shared.domain.moments import budget_day
 from shared.domain.ports import Clock, Store
 from shared.domain.preview import previewed
-from shared.domain.reset import BEFORE_SENDING, OPEN, Claim, JobRow, Reset, Scope, State, Stored
+from shared.domain.reset import (
+    BEFORE_SENDING,
+    OPEN,
+    Claim,
+    JobRow,
+    Reset,
+    Scope,
+    State,
+    Stored,
+    blocked_words,
+)
 from shared.domain.sync_job import SyncJob
 from shared.telemetry import emit
 from shared.use_cases.job_calls import JobCalls
+from shared.use_cases.restart_budget import RestartBudget
 from shared.use_cases.write_transition import TransitionWriter
 
 LOST_RACES: Final = 8
@@ -34,6 +46,7 @@ class Engine:
     store: Store
     writer: TransitionWriter
     calls: JobCalls
+    budget: RestartBudget
     settings: Settings
     clock: Clock
     new_id: Callable[[], str]
@@ -61,7 +74,7 @@ class Engine:
         if state is State.SENDING:
             return await self._write(reset, job, events.SenderDied())
         if state is State.UNKNOWN:
-            return await self._write(reset, job, await self.calls.find_evidence(reset.row))
+            return await self._resolve(reset, job, await self.calls.find_evidence(reset.row))
         return await self._write(reset, job, await self.calls.poll_cycle(reset.row))
 
     # Before the intent
@@ -79,13 +92,28 @@ class Engine:
             if self.stands_for(job.row, row):
                 return await self._write(reset, job, events.LeaderEnded())
             if job.row.head not in {"", row.id}:
-                return await self._write(reset, job, events.HeadTaken())
+                blocked = await self._blocked_by(row, job.row.head)
+                return await self._write(reset, job, blocked)
         if (old := self._too_old(row, now)) is not None:
             return await self._write(reset, job, old)
-        event = await self._ask_policy(row, job.row)
+        if not row.dry_run and job.row.head != row.id:
+            # First the Head, then the questions: who loses this race asks nothing of Graph and
+            # reserves nothing. No nudge: the step goes on at once.
+            reset, job = await self.writer.take_head(reset, job)
+        return await self._rule(claim, reset, job)
+
+    async def _rule(self, claim: Claim, reset: Stored[Reset], job: Stored[JobRow]) -> Reset:
+        """Ask the policy and Graph, and send the restart where nothing stands against it."""
+        event = await self._ask_policy(reset.row, job.row)
         if not isinstance(event, events.ReadyToSend):
             return await self._write(reset, job, event)
         return await self._send(claim, reset, job, event)
+
+    async def _blocked_by(self, reset: Reset, head: str) -> events.HeadTaken:
+        """Name the reset that may act, and what that one waits for."""
+        claim = await self.store.find(head) if reset.waiting_since is not None else None
+        stored = await self.store.read_reset(claim) if claim is not None else None
+        return events.HeadTaken(reason=blocked_words(head, stored.row if stored else None))
 
     def _with_ids(self, reset: Stored[Reset]) -> Stored[Reset]:
         """Give a reset that was accepted under an unreadable catalogue the ids as of now."""
@@ -126,7 +154,7 @@ class Engine:
         now = self.clock()
         history = policy.History(
             job=job,
-            budget=await self.store.budget(_day(now), reset.id),
+            budget=await self.store.budget(budget_day(now)),
             fleet=await self.store.fleet(),
             watch=(await self.store.read_observation(reset.target)).row,
         )
@@ -134,14 +162,14 @@ class Engine:
             return await self._preview(reset, history, now)
         ruling = policy.before_reading(reset, history, self.settings.rules, now=now)
         if not isinstance(ruling, policy.Go):
-            return await self._as_event(reset, ruling, None)
+            return await self._as_event(reset, ruling, history)
         snapshot = await self.calls.read_job(reset)
         if not isinstance(snapshot, SyncJob):
             return snapshot
         ruling = restarted_meanwhile(reset, snapshot) or policy.after_reading(
             reset, snapshot, history, self.settings.rules, now=now
         )
-        return await self._as_event(reset, ruling, snapshot)
+        return await self._as_event(reset, ruling, history, snapshot)
 
     async def _preview(
         self, reset: Reset, history: policy.History, now: datetime
@@ -160,11 +188,15 @@ class Engine:
         return previewed(reset, ruling, snapshot, enabled=enabled)
 
     async def _as_event(
-        self, reset: Reset, ruling: policy.Ruling, snapshot: SyncJob | None
+        self,
+        reset: Reset,
+        ruling: policy.Ruling,
+        history: policy.History,
+        snapshot: SyncJob | None = None,
     ) -> events.MustWait | events.MustAsk | events.Refused | events.ReadyToSend:
         match ruling:
             case policy.Wait():
-                return events.MustWait(reason=ruling.reason, until=ruling.until)
+                return _must_wait(ruling)
             case policy.Ask():
                 expires = self.clock() + self.settings.approval_expiry
                 shown = evidence.dump(snapshot) if snapshot is not None else ""
@@ -172,25 +204,27 @@ class Engine:
             case policy.Refuse():
                 return events.Refused(reason=ruling.reason)
             case policy.Go():
-                return await self._prepare(reset, snapshot)
+                if snapshot is None:
+                    raise AssertionError("the policy said go without having seen the job")
+                return await self._prepare(reset, snapshot, history.job)
 
     async def _prepare(
-        self, reset: Reset, snapshot: SyncJob | None
+        self, reset: Reset, snapshot: SyncJob, job: JobRow
     ) -> events.MustWait | events.ReadyToSend:
         """Reserve the budget and have a token, so that the intent is followed by the POST alone."""
-        if snapshot is None:
-            raise AssertionError("the policy said go without having seen the job")
-        now, limit = self.clock(), self.settings.daily_budget
-        if not await self.store.reserve(_day(now), reset.id, limit=limit):
-            spent = policy.over_budget(limit, now=now)
-            return events.MustWait(reason=spent.reason, until=spent.until)
+        client_request_id = self.new_id()
+        if not await self.budget.reserve(reset, client_request_id):
+            return _must_wait(policy.over_budget(self.settings.daily_budget, now=self.clock()))
         if (no_token := await self.calls.fetch_token(reset)) is not None:
+            await self.budget.give_back(reset, client_request_id)
             return no_token
+        target = (self.settings.catalogue or {})[reset.target]
         return events.ReadyToSend(
             before=evidence.dump(snapshot),
             snapshot_at=snapshot.read_at,
-            client_request_id=self.new_id(),
+            client_request_id=client_request_id,
             expected_minutes=cycle.expected_minutes(snapshot.size),
+            warnings=policy.warnings(reset, snapshot, job, target),
         )
 
     # The intent, the POST, and the sender's word about it
@@ -202,8 +236,16 @@ class Engine:
         job: Stored[JobRow],
         ready: events.ReadyToSend,
     ) -> Reset:
-        intent = await self.writer.write(reset, job, ready)
+        try:
+            intent = await self.writer.write(reset, job, ready)
+        except Conflict:
+            await self.budget.give_back(reset.row, ready.client_request_id)
+            raise
         event = await self.calls.restart(intent.row)
+        if isinstance(event, events.SendPrevented | events.RestartRejected):
+            # Before the result is written: after a crash in between, the fate is unknown, is
+            # shown not to have happened, and nothing is left to give back.
+            await self.budget.give_back_sent(intent.row)
         return await self._report(claim, intent, event)
 
     async def _report(self, claim: Claim, intent: Stored[Reset], event: Event) -> Reset:
@@ -252,7 +294,7 @@ class Engine:
             if not self.writer.fits(reset.row, job.row, found):
                 return None
             try:
-                return await self._write(reset, job, found)
+                return await self._resolve(reset, job, found)
             except Conflict:
                 continue
         raise StorageUnavailable(f"{claim.id} is changed by too many processes at once")
@@ -260,6 +302,18 @@ class Engine:
     def confirmed(self, reset: Reset, *, by: str, signed_in: bool) -> events.RestartAccepted:
         """A person says that the restart of the last intent happened."""
         return self.calls.confirmed(reset, by=by, signed_in=signed_in)
+
+    async def _resolve(self, reset: Stored[Reset], job: Stored[JobRow], event: Event) -> Reset:
+        """Write it; where a restart turns out not to have been sent, its place is free again."""
+        not_sent = isinstance(event, events.ShownNotSent) or (
+            isinstance(event, events.Decided) and event.decision == "resend"
+        )
+        written = await self.writer.write(reset, job, event, nudge=not not_sent)
+        if not_sent:
+            # After the write, which a late 204 may win; before the nudge, which reserves again.
+            await self.budget.give_back_sent(reset.row)
+            await self.writer.nudge(written.row)
+        return written.row
 
     async def _write(self, reset: Stored[Reset], job: Stored[JobRow], event: Event) -> Reset:
         return (await self.writer.write(reset, job, event)).row
@@ -278,10 +332,11 @@ def restarted_meanwhile(reset: Reset, snapshot: SyncJob) -> policy.Ask | None:
     sign = evidence.restarted_since(snapshot, before)
     if not sign:
         return None
-    return policy.Ask(
-        reason=f"Graph did not take the restart of intent {reset.number}, but the job was "
+    why = (
+        f"Graph did not take the restart of intent {reset.number}, but the job was "
         f"restarted since: {sign} ({evidence.PORTAL_OR_FULL}); approve to send another"
     )
+    return policy.Ask(reasons=(why,))
 
 
 def is_due(reset: Reset, job: JobRow, *, now: datetime) -> bool:
@@ -291,5 +346,5 @@ def is_due(reset: Reset, job: JobRow, *, now: datetime) -> bool:
     return reset.due_at <= now or bool(reset.behind and reset.behind != job.head)
 
 
-def _day(now: datetime) -> str:
-    return f"{now:%Y-%m-%d}"
+def _must_wait(ruling: policy.Wait) -> events.MustWait:
+    return events.MustWait(waiting_for=ruling.waiting_for, reason=ruling.reason, until=ruling.until)

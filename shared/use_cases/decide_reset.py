@@ -9,12 +9,15 @@ from shared.domain.errors import Conflict, InvalidRequest, NotAllowed, NotFound,
 from shared.domain.events import Decided, Event
 from shared.domain.ports import Clock, Store
 from shared.domain.requests import LONGEST_NAME, OWN_NAMES, RESET_ID
-from shared.domain.reset import Claim, HistoryEntry, Reset, State
+from shared.domain.reset import Claim, HistoryEntry, Reset, State, WaitingFor
 from shared.telemetry import emit
 from shared.use_cases.advance import Engine
 
 DECISIONS: Final = ("approve", "reject", "cancel", "confirm", "resend")
 NOT_BY_WHO_ASKED: Final = frozenset({"approve", "confirm", "resend"})
+
+LIFTED_BY_A_PERSON: Final = (WaitingFor.COOLDOWN, WaitingFor.BUDGET)
+"""What `approve` ends a wait for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,8 @@ class DecideReset:
                 if reset.state is not State.UNKNOWN or not reset.operator_asked:
                     raise NotPossible("there is no restart whose fate a person was asked for")
                 return self.engine.confirmed(reset, by=by, signed_in=signed_in)
+            if decision == "approve" and reset.state is State.WAITING:
+                self._check_lift(reset)
             return Decided(decision=decision, by=by, signed_in=signed_in)
 
         try:
@@ -83,6 +88,21 @@ class DecideReset:
         )
         with suppress(Conflict):
             await self.store.commit(stored, row, event=entry)
+
+    def _check_lift(self, reset: Reset) -> None:
+        """A person can end a wait for the cooldown or the budget, and no other one."""
+        if reset.behind:
+            raise NotPossible(f"it waits behind {reset.behind}; decide on that one")
+        if reset.waiting_for not in LIFTED_BY_A_PERSON:
+            raise NotPossible(
+                f"it waits for {reset.waiting_for or 'nothing'}; a person can end a wait for "
+                f"{' or '.join(LIFTED_BY_A_PERSON)} only"
+            )
+        if reset.waiting_for is WaitingFor.BUDGET and not self.engine.settings.sign_in:
+            raise NotPossible(
+                "the budget of the day can be lifted only where people sign in; set up sign-in, "
+                "or raise RESET_DAILY_BUDGET"
+            )
 
 
 def _same_person(one: str, other: str) -> bool:

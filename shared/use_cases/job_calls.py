@@ -9,7 +9,7 @@ from shared.config import Settings
 from shared.domain import cycle, events, evidence
 from shared.domain.errors import FateUnknown, GraphError, NotSent, RefusedForNow, Rejected
 from shared.domain.ports import Clock, Graph
-from shared.domain.reset import Reset, vouched
+from shared.domain.reset import Reset, WaitingFor, vouched
 from shared.domain.states import POST_BEGINS_WITHIN, found_job_id, is_gone
 from shared.domain.sync_job import AuditTrail, SyncJob
 from shared.telemetry import emit
@@ -50,7 +50,7 @@ class JobCalls:
                 return events.Refused(reason=f"the job is gone: {error.reason}")
             elif isinstance(error, Rejected) and not missing:
                 return events.Refused(reason=error.reason)
-            return events.MustWait(reason=error.reason, until=until, failed=True, missing=missing)
+            return _wait_for_graph(error, until, missing=missing)
 
     async def _job(self, reset: Reset, job_id: str) -> SyncJob:
         """Read it; raise Rejected, as where there is none, for another than *job_id*."""
@@ -70,7 +70,7 @@ class JobCalls:
         except NotSent as error:
             log_failure(reset, "fetch_token", error)
             until = self._back_off(reset, error, now)
-            return events.MustWait(reason=error.reason, until=until, failed=True)
+            return _wait_for_graph(error, until)
         return None
 
     async def restart(
@@ -266,6 +266,18 @@ class JobCalls:
 def is_missing(error: GraphError) -> bool:
     """Whether Graph did not show the job: 404, an empty list, or another one in its place."""
     return isinstance(error, Rejected) and error.status == _NOT_FOUND
+
+
+def _wait_for_graph(
+    error: GraphError, until: datetime, *, missing: bool = False
+) -> events.MustWait:
+    return events.MustWait(
+        waiting_for=WaitingFor.GRAPH,
+        reason=error.reason,
+        until=until,
+        failed=True,
+        missing=missing,
+    )
 
 
 def log_failure(reset: Reset, call: str, error: GraphError) -> None:

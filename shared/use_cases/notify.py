@@ -24,10 +24,11 @@ from shared.domain.pace import (
     has_turn,
     take_turn,
 )
-from shared.domain.ports import Clock, Notifier, Outbox, Paces, Resets, Undelivered
+from shared.domain.ports import Clock, Notifier, Outbox, Paces, Queues, Resets, Undelivered
 from shared.domain.reset import HistoryEntry, Notification, Stored
 from shared.names import NOTIFICATIONS_QUEUE
 from shared.telemetry import emit
+from shared.use_cases.write_transition import nudge_answer
 
 GIVE_UP_AFTER: Final = timedelta(days=3)
 """From the first try on: an answer that waits for its turn grows no older."""
@@ -47,6 +48,7 @@ class Notify:
     paces: Paces
     undelivered: Undelivered
     resets: Resets
+    queues: Queues
     notifiers: Mapping[str, Notifier]
     terms: Mapping[str, Terms]
     clock: Clock
@@ -67,6 +69,9 @@ class Notify:
         answer = stored.row
         if answer.tried_at is not None and now - answer.tried_at > GIVE_UP_AFTER:
             await self._give_up(stored, "three days have passed since the first try")
+            return
+        if (await self.outbox.numbers(answer))[:1] not in ([], [n]):
+            # Answer n + 1 goes out after n, which lets it go when it has gone.
             return
         turn = await self._turn_of(answer, now)
         if turn is None:
@@ -134,7 +139,13 @@ class Notify:
             return
         await self.outbox.take_out(claimed)
         emit("answer.delivered", id=answer.id, target=answer.target, notifier=answer.notifier)
+        await self._let_next_go(answer)
         await self._note(answer.notifier, after_success)
+
+    async def _let_next_go(self, gone: Notification) -> None:
+        """Send the message of the next answer of this reset and notifier, if there is one."""
+        for n in (await self.outbox.numbers(gone))[:1]:
+            await nudge_answer(self.queues, replace(gone, n=n))
 
     async def _put_off(self, claimed: Stored[Notification], error: NotDelivered) -> None:
         """Back-off is written already; a longer Retry-After is kept, for this and all others."""
@@ -191,6 +202,7 @@ class Notify:
             notifier=answer.notifier,
             why=why,
         )
+        await self._let_next_go(answer)
 
     def _back_off(self, attempts: int) -> timedelta:
         ceiling = min(MAX_BACK_OFF, MIN_BACK_OFF * (1 << min(attempts, 10)))

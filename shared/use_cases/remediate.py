@@ -229,7 +229,7 @@ class Remediation:
     async def _judge(
         self, run: Run, candidate: Candidate, observation: Observation, fleet: Fleet
     ) -> Submit | Skipped:
-        budget = await self.limits.budget(budget_day(run.now), "")
+        budget = await self.limits.budget(budget_day(run.now))
         # What this tick has submitted is spent soon.
         budget = replace(budget, spent=budget.spent + run.submitted)
         history = policy.History(

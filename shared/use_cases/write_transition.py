@@ -1,15 +1,14 @@
 """Write one transition of a reset: its rows, what its ticket hears, a nudge and a log line."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from shared.config import Settings
 from shared.domain import notifications
 from shared.domain.errors import Conflict, StorageUnavailable
-from shared.domain.events import Event
+from shared.domain.events import Event, HeadFree
 from shared.domain.notifications import Listeners
 from shared.domain.ports import Clock, Queues, Store
-from shared.domain.reset import OPEN, JobRow, NotificationKind, Reset, State, Stored
+from shared.domain.reset import OPEN, JobRow, Notification, NotificationKind, Reset, State, Stored
 from shared.domain.states import RELINK, StateMachine, Transition
 from shared.telemetry import emit
 
@@ -29,7 +28,9 @@ class TransitionWriter:
         """Whether the event still means something to the reset as it is."""
         return self.transition(reset, job, event, now=self.clock()) is not None
 
-    async def write(self, reset: Stored[Reset], job: Stored[JobRow], event: Event) -> Stored[Reset]:
+    async def write(
+        self, reset: Stored[Reset], job: Stored[JobRow], event: Event, *, nudge: bool = True
+    ) -> Stored[Reset]:
         """
         Return the reset as written.
 
@@ -58,8 +59,25 @@ class TransitionWriter:
             answers=answers,
         )
         _log(step)
-        await self._nudge(stored.row, now)
+        for answer in answers:
+            await nudge_answer(self.queues, answer)
+        if nudge:
+            await self.nudge(stored.row)
         return stored
+
+    async def take_head(
+        self, reset: Stored[Reset], job: Stored[JobRow]
+    ) -> tuple[Stored[Reset], Stored[JobRow]]:
+        """
+        Make the reset the Head of its job; return both rows as they are then.
+
+        Raise Conflict where another one was first.
+        """
+        step = self.transition(reset.row, job.row, HeadFree(), now=self.clock())
+        if step is None or step.job is None:
+            raise Conflict(f"{job.row.head} is Head")
+        stored = await self.store.commit(reset, step.reset, job=(job, step.job))
+        return stored, await self.store.read_job(reset.row.target)
 
     async def _audible(self, step: Transition) -> NotificationKind | None:
         """A joined request on its leader's ticket gets no comment of its own."""
@@ -80,15 +98,23 @@ class TransitionWriter:
         )
         return None if same else step.answer
 
-    async def _nudge(self, reset: Reset, now: datetime) -> None:
+    async def nudge(self, reset: Reset) -> None:
         """Send the next message at once where something is due at once."""
-        if reset.state not in OPEN or reset.due_at is None or reset.due_at > now:
+        if reset.state not in OPEN or reset.due_at is None or reset.due_at > self.clock():
             return
         try:
             await self.queues.follow_up(reset.id)
         except StorageUnavailable as error:
             # The due row stands: the sweep sends the message within a minute.
             emit("storage.failed", id=reset.id, target=reset.target, what="nudge", why=str(error))
+
+
+async def nudge_answer(queues: Queues, answer: Notification) -> None:
+    """Let an answer leave at once; the sweep is the safety net."""
+    try:
+        await queues.notification(answer.target, answer.id, answer.n)
+    except StorageUnavailable as error:
+        emit("storage.failed", id=answer.id, target=answer.target, what="nudge", why=str(error))
 
 
 def _log(step: Transition) -> None:

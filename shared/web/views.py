@@ -9,7 +9,8 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared.domain.requests import Ticket
-from shared.domain.reset import HistoryEntry, Link, Reset, Scope, State
+from shared.domain.reset import HistoryEntry, Link, Reset, Scope, State, WaitingFor
+from shared.domain.waits import Asks, asks, expected_end, waits_until
 from shared.use_cases.decide_reset import DECISIONS
 
 _Job = Annotated[
@@ -98,6 +99,21 @@ class ResetSummary(_View, frozen=True, kw_only=True):
     expected_minutes: Annotated[
         tuple[int, int] | None, Meta(description="Least and most minutes of the initial cycle.")
     ]
+    expected_end_at: Annotated[
+        _Time | None, Meta(description="When the initial cycle should have ended at the latest.")
+    ]
+    waiting_for: Annotated[WaitingFor | None, Meta(description="What an open reset waits for.")]
+    until: Annotated[
+        _Time | None,
+        Meta(
+            description="When the wait ends, or by when a person must decide; null where that "
+            "is not known."
+        ),
+    ]
+    behind: Annotated[
+        str | None, Meta(description="The other reset of this job that this one waits for.")
+    ]
+    asks: Annotated[Asks | None, Meta(description="What a person is asked to decide.")]
     restarted_at: _Time | None
     finished_at: _Time | None
     outcome: str | None
@@ -270,6 +286,11 @@ def _columns(reset: Reset) -> dict[str, Any]:
         "leader": reset.leader or None,
         "requested_at": reset.requested_at,
         "expected_minutes": minutes(reset.expected_minutes),
+        "expected_end_at": expected_end(reset),
+        "waiting_for": reset.waiting_for,
+        "until": waits_until(reset),
+        "behind": reset.behind or None,
+        "asks": asks(reset),
         "restarted_at": reset.restarted_at,
         "finished_at": reset.finished_at,
         "outcome": reset.outcome or None,

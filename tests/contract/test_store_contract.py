@@ -20,7 +20,11 @@ from shared.domain.keys import SearchKind, reset_key
 from shared.domain.pace import Pace
 from shared.domain.ports import Store
 from shared.domain.reset import (
+<<<<<<< HEAD
     ROW_VERSION,
+=======
+    BudgetPlace,
+>>>>>>> a07b110 (Count only what was sent; take the Head first; tell and lift waits; answers in order; make storm)
     Claim,
     DueRow,
     Fleet,
@@ -383,20 +387,46 @@ async def test_a_page_is_one_request_however_many_resets_there_are(
     assert (len(page), len(ids), transport.count) == (10, 10, 2)
 
 
-async def test_a_budget_counts_each_reset_once_and_stops_at_its_limit(store: Store) -> None:
-    taken = [await store.reserve("2026-11-24", i, limit=2) for i in ("a", "a", "b", "c", "b")]
+def place(intent: str, *, reset_id: str = "r1", day: str = "2026-11-24") -> BudgetPlace:
+    return BudgetPlace(day=day, reset_id=reset_id, client_request_id=intent)
+
+
+async def test_a_budget_counts_each_intent_once_and_stops_at_its_limit(store: Store) -> None:
+    taken = [await store.reserve(place(i), limit=2) for i in ("a", "a", "b", "c", "b")]
 
     assert taken == [True, True, True, False, True]
-    assert (await store.budget("2026-11-24", "b")).mine
-    assert not (await store.budget("2026-11-24", "c")).mine
-    assert (await store.budget("2026-11-24", "c")).spent == 2
-    assert (await store.budget("2026-11-25", "a")).spent == 0
+    assert (await store.budget("2026-11-24")).spent == 2
+    assert (await store.budget("2026-11-25")).spent == 0
+    assert await store.reserve(place("c"), limit=None)
+    assert (await store.budget("2026-11-24")).spent == 3
+
+
+async def test_exactly_the_place_given_back_is_free_again(store: Store) -> None:
+    for intent, reset_id in (("a", "r1"), ("b", "r1"), ("a", "r2")):
+        await store.reserve(place(intent, reset_id=reset_id), limit=3)
+
+    for other in (place("c"), place("a", day="2026-11-25"), place("a", reset_id="r3")):
+        await store.give_back(other)
+    assert (await store.budget("2026-11-24")).spent == 3
+    await store.give_back(place("a"))
+    await store.give_back(place("a"))
+
+    assert (await store.budget("2026-11-24")).spent == 2
+    taken = [
+        await store.reserve(each, limit=3)
+        for each in (place("b"), place("a", reset_id="r2"), place("d"), place("a"))
+    ]
+    assert taken == [True, True, True, False]
+    for each in (place("b"), place("a", reset_id="r2"), place("d")):
+        await store.give_back(each)
+    assert (await store.budget("2026-11-24")).spent == 0
+    assert await store.reserve(place("e"), limit=1)
 
 
 async def test_of_many_that_reserve_the_last_place_at_once_one_gets_it(store: Store) -> None:
-    await store.reserve("d", "first", limit=2)
+    await store.reserve(place("first"), limit=2)
 
-    taken = await asyncio.gather(*(store.reserve("d", f"r{n}", limit=2) for n in range(6)))
+    taken = await asyncio.gather(*(store.reserve(place(f"c{n}"), limit=2) for n in range(6)))
 
     assert sum(taken) == 1
 

@@ -9,19 +9,25 @@ from shared.domain.reset import ENDED, State
 from shared.domain.states import ALLOWED, POST_BEGINS_WITHIN
 from shared.names import REMEDIATE
 from tests.crash.scenarios import COOLDOWN
-from tests.support.host import resets, target_rows
+from tests.support.host import places, resets, target_rows, took_effect, unclear
 from tests.support.world import World
 
 SKEW = timedelta(minutes=1)
 """By which the clocks of two processes may differ."""
 
 
-async def check(world: World, requests: int) -> None:
-    """Raise AssertionError naming what does not hold."""
+async def check(world: World, requests: int, *, broken: int = 0) -> None:
+    """
+    Raise AssertionError naming what does not hold.
+
+    *broken* is how often something was broken: each time at most one place in the budget may be
+    spent on a restart that was not sent.
+    """
     found = resets(world)
     assert len(found) == requests, f"{len(found)} resets for {requests} requests"
     _nothing_is_left(world)
     _restarts_are_counted(world, requests)
+    _budget_counts_what_was_sent(world, broken)
     _ends_tell_the_truth(world)
     _no_intent_against_the_matrix(world)
     await _audit_is_whole(world)
@@ -47,6 +53,15 @@ def _restarts_are_counted(world: World, requests: int) -> None:
         if last_effective is not None:
             assert at - last_effective >= COOLDOWN - SKEW, "a POST after one that took effect"
         last_effective = at if effective else last_effective
+
+
+def _budget_counts_what_was_sent(world: World, broken: int) -> None:
+    spent, restarts = places(world), took_effect(world)
+    assert spent >= restarts, f"{restarts} restarts sent, and {spent} places spent"
+    most = restarts + unclear(world) + broken
+    assert spent <= most, f"{spent} places spent, at most {most} restarts were sent"
+    for at_crash, then in world.spent_at_crashes:
+        assert at_crash <= then + 1, f"{at_crash} places spent for {then} restarts at a crash"
 
 
 def _ends_tell_the_truth(world: World) -> None:

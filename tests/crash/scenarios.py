@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from shared.adapters.table_store import TableStore
 from shared.domain.reset import State
 from shared.domain.states import StateMachine, transition
 from shared.domain.sync_job import AuditTrail, StaleLink, StaleLinks
@@ -229,10 +230,17 @@ async def live(
     kind: str = "",
     engine_type: type[Engine] = Engine,
     machine: StateMachine = transition,
+    store_type: type[TableStore] = TableStore,
 ) -> Life:
     """Run a scenario with the I/O number *at* broken in the way of *kind*."""
     faults = Faults(at=at, kind=kind)
-    world = World(environ=dict(ENVIRON), faults=faults, engine_type=engine_type, machine=machine)
+    world = World(
+        environ=dict(ENVIRON),
+        faults=faults,
+        engine_type=engine_type,
+        machine=machine,
+        store_type=store_type,
+    )
     world.graph.cycle_takes = CYCLE
     world.graph.trail = AuditTrail(readable=True)
     host = Host(world)

@@ -76,6 +76,8 @@ class Simulation:
         self.processes = [self._process() for _ in range(PROCESSES)]
         self.asked: list[str] = []
         self.defects: list[Exception] = []
+        self.broken = 0
+        """How often a process was killed, or an I/O broken."""
         self._open_gates(self._pause)
 
     def _process(self) -> Process:
@@ -241,6 +243,7 @@ class Simulation:
         queue.messages[key] = Message(key, json.dumps(body), self.world.clock())
 
     def _kill(self) -> None:
+        self.broken += 1
         self._end(self.processes.pop(self.dice.randrange(len(self.processes))))
         self.processes.append(self._process())
 
@@ -265,6 +268,7 @@ class Simulation:
         queue.messages[again] = Message(again, message.content, self.world.clock())
 
     def _break(self) -> None:
+        self.broken += 1
         self.world.faults.at = self.world.faults.count + self.dice.randint(1, 6)
         self.world.faults.kind = self.dice.choice(BREAKS)
 

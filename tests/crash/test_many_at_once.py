@@ -27,7 +27,7 @@ async def simulate(
     """Raise AssertionError where the seed breaks a promise; return what came to pass."""
     simulation = Simulation(seed, engine_type=engine_type, store_type=store_type)
     requests = await simulation.run()
-    await check(simulation.world, requests)
+    await check(simulation.world, requests, broken=simulation.broken)
     counts = Counter(str(x.state) for x in resets(simulation.world))
     counts["by the timer"] = sum(x.via == REMEDIATE for x in resets(simulation.world))
     counts["restarts"] = len(simulation.world.graph.restarts)

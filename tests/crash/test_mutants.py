@@ -7,9 +7,9 @@ A harness that passes with a wrong engine shows nothing.
 import asyncio
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,14 +18,27 @@ from shared.adapters.table_store import TableStore
 from shared.domain import events, policy
 from shared.domain.errors import Conflict
 from shared.domain.events import Event
-from shared.domain.reset import Claim, HistoryEntry, JobRow, Notification, Reset, State, Stored
+from shared.domain.reset import (
+    Budget,
+    BudgetPlace,
+    Claim,
+    Fleet,
+    HistoryEntry,
+    JobObservation,
+    JobRow,
+    Notification,
+    Reset,
+    State,
+    Stored,
+    WaitingFor,
+)
 from shared.domain.states import StateMachine, Transition, transition
 from shared.domain.sync_job import AuditTrail, SyncJob
 from shared.use_cases.advance import Engine
 from tests.crash.invariants import check
 from tests.crash.scenarios import CYCLE, ENVIRON, live
 from tests.crash.test_many_at_once import simulate
-from tests.support.host import Host, NeverQuiet
+from tests.support.host import Host, NeverQuiet, places, resets
 from tests.support.world import TARGET, World
 
 SEEDS_TO_NOTICE = range(60)
@@ -114,13 +127,45 @@ class ForgetsWhatTheJobShows(Engine):
         snapshot = await self.calls.read_job(reset)
         if not isinstance(snapshot, SyncJob):
             return snapshot
-        return await self._as_event(reset, policy.Go(), snapshot)
+        history = policy.History(
+            job=job, budget=Budget(), fleet=Fleet(), watch=JobObservation(target=reset.target)
+        )
+        return await self._as_event(reset, policy.Go(), history, snapshot)
+
+
+class KeepsEveryPlace(TableStore):
+    """Gives no place in the budget back."""
+
+    async def give_back(self, place: BudgetPlace) -> None:
+        del place
+
+
+class GivesBackAfterA204(Engine):
+    async def _report(self, claim: Claim, intent: Stored[Reset], event: Event) -> Reset:
+        if isinstance(event, events.RestartAccepted):
+            await self.budget.give_back_sent(intent.row)
+        return await super()._report(claim, intent, event)
+
+
+class ReservesBeforeHead(Engine):
+    """Takes its place in the budget first; the Head comes with the intent, or goes to another."""
+
+    async def _before_sending(
+        self, claim: Claim, reset: Stored[Reset], job: Stored[JobRow]
+    ) -> Reset:
+        if job.row.head or reset.row.seen_number is None or self.stands_for(job.row, reset.row):
+            return await super()._before_sending(claim, reset, job)
+        event = await self._ask_policy(reset.row, job.row)
+        if not isinstance(event, events.ReadyToSend):
+            return await self._write(reset, job, event)
+        intent = await self.writer.write(reset, job, event)
+        return await self._report(claim, intent, await self.calls.restart(intent.row))
 
 
 async def noticed(scenario: str, engine_type: type[Engine] = Engine, **how: Any) -> bool:
     try:
         life = await live(scenario, engine_type=engine_type, **how)
-        await check(life.world, life.requests)
+        await check(life.world, life.requests, broken=1 if "kind" in how else 0)
     except (AssertionError, Conflict):
         return True
     return False
@@ -179,6 +224,80 @@ async def test_forgetting_what_the_job_shows_is_noticed() -> None:
     await asyncio.to_thread(asyncio.run, simulate(seed))
 
 
+@pytest.mark.parametrize("scenario", ["throttled", "lost_and_without_effect"])
+async def test_giving_no_place_in_the_budget_back_is_noticed(scenario: str) -> None:
+    assert await noticed(scenario, store_type=KeepsEveryPlace)
+    assert not await noticed(scenario)
+
+
+async def test_giving_a_place_back_after_a_204_is_noticed() -> None:
+    assert await noticed("single", GivesBackAfterA204)
+
+
+async def at_once(world: World, works: list[Coroutine[Any, Any, None]]) -> None:
+    """All at work at the same time: each I/O lets the others go first."""
+
+    async def others_first(what: str) -> None:
+        del what
+        await asyncio.sleep(0)
+
+    world.storage.interleave(others_first)
+    world.graph.pause = others_first
+    async with asyncio.TaskGroup() as tasks:
+        for work in works:
+            tasks.create_task(work)
+    world.storage.interleave(None)
+    world.graph.pause = None
+
+
+TICKETS = 20
+
+
+async def storm(engine_type: type[Engine] = Engine, *, opens_in: timedelta | None = None) -> World:
+    """Tickets for one job at the same time: as they come, or as their change window opens."""
+    world = World(environ={**ENVIRON, "RESET_DAILY_BUDGET": "1"}, engine_type=engine_type)
+    world.graph.cycle_takes = CYCLE
+    opens = {} if opens_in is None else {"notBefore": (world.clock() + opens_in).isoformat()}
+    texts = [
+        json.dumps({"requestId": f"r{n}", "target": TARGET, **opens}).encode()
+        for n in range(TICKETS)
+    ]
+    await at_once(
+        world,
+        [
+            world.app.run_reset(text, message_id=f"m{n}", came_at=world.clock())
+            for n, text in enumerate(texts)
+        ],
+    )
+    if opens_in is not None:
+        world.clock.now += opens_in
+        for _ in range(2):
+            await at_once(
+                world,
+                [
+                    world.app.follow_up_reset(json.dumps({"id": f"r{n}"}).encode(), message_id="m")
+                    for n in range(TICKETS)
+                ],
+            )
+    return world
+
+
+@pytest.mark.parametrize("opens_in", [None, timedelta(minutes=30)])
+async def test_of_a_storm_one_asks_graph_and_spends_one_place(opens_in: timedelta | None) -> None:
+    world = await storm(opens_in=opens_in)
+
+    assert (places(world), len(world.graph.restarts), world.graph.reads) == (1, 1, 1)
+    waits = {x.waiting_for for x in resets(world) if x.state is State.WAITING}
+    assert waits == {WaitingFor.OTHER}
+
+
+async def test_reserving_before_the_head_is_taken_is_noticed() -> None:
+    """The losers have asked Graph, and have had a place for nothing."""
+    world = await storm(ReservesBeforeHead, opens_in=timedelta(minutes=30))
+
+    assert world.graph.reads > 1
+
+
 async def late_429(machine: StateMachine) -> World:
     """
     A worker freezes with its 429 in hand. The next intent is on the wire when it wakes up.
@@ -215,8 +334,8 @@ async def late_429(machine: StateMachine) -> World:
     )
     await frozen.wait()
     # Long enough to be taken for dead, looked for, shown not to have happened and sent again.
-    for _ in range(4):
-        world.clock.forward(minutes=16)
+    for _ in range(8):
+        world.clock.forward(minutes=61)
         await world.app.follow_up_reset(b'{"id": "r1"}', message_id="m2")
         if (await world.row()).state is State.WAITING:
             break

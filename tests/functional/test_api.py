@@ -66,7 +66,7 @@ async def test_a_request_goes_in_by_http_and_its_whole_life_can_be_read() -> Non
         "restarted",
         "completed",
     ]
-    assert shown["events"][0]["detail"] == "taken in (api, name as claimed)"
+    assert shown["events"][0]["detail"] == "received (api, name as claimed)"
     assert (shown["before"]["code"], shown["after"]["code"]) == ("Active", "Active")
     assert [each["subject"] for each in shown["subjects"]] == ["adele@contoso.com"]
     assert (head.status_code, head.content) == (200, b"")
@@ -174,7 +174,7 @@ async def test_who_asked_and_who_decided_are_recorded_as_signed_in() -> None:
         e["detail"] for e in events if e["by"] == "boss@contoso.com"
     }
     assert shown["requestedBy"] == "boss@contoso.com"
-    assert shown["events"][0]["detail"] == "taken in (api, signed in)"
+    assert shown["events"][0]["detail"] == "received (api, signed in)"
     assert (page.status_code, missing.status_code) == (200, 404)
     assert page.headers["content-type"].startswith("text/html")
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page.text

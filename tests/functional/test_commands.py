@@ -18,6 +18,8 @@ from azure.data.tables.aio import TableServiceClient
 from local import processes
 from local.azurite import connection_string
 from shared.adapters.table_store import TableStore
+from shared.domain.moments import budget_day
+from shared.domain.reset import BudgetPlace
 from shared.names import IDS_TABLE, RESETS_TABLE
 from tests.azurite import start_emulator
 from tests.functional.stack import AWS, SALESFORCE, SERVICENOW
@@ -288,7 +290,9 @@ async def test_the_rows_are_looked_at_where_there_is_storage(graph: httpx.AsyncC
         store = TableStore(
             tables.get_table_client(RESETS_TABLE), tables.get_table_client(IDS_TABLE), new_id=str
         )
-        await store.reserve(f"{datetime.now(UTC):%Y-%m-%d}", "another", limit=1)
+        today = budget_day(datetime.now(UTC))
+        place = BudgetPlace(day=today, reset_id="another", client_request_id="c")
+        await store.reserve(place, limit=1)
         ran = await plan(graph, ResetStorage=storage, RESET_DAILY_BUDGET="1", JSON="1")
 
     found = json.loads(ran.out)

@@ -67,7 +67,7 @@ def page(x: Reset, *, said: str = "approved (signed in)") -> HttpResponse:
         HistoryEntry(sequence=n, at=START + timedelta(minutes=n), state=state, by=by, detail=detail)
         for n, (state, by, detail) in enumerate(
             [
-                (State.ACCEPTED, "ann@contoso.com", "taken in (webhook:servicenow)"),
+                (State.ACCEPTED, "ann@contoso.com", "received (webhook:servicenow)"),
                 (State.AWAITING_APPROVAL, "relink", "approval is always asked for this target"),
                 (State.ACCEPTED, "boss@contoso.com", said),
                 (x.state, "relink", x.detail),

@@ -119,6 +119,8 @@ class Host:
         return True
 
     def _crashed(self) -> None:
+        restarts = took_effect(self.world) + unclear(self.world)
+        self.world.spent_at_crashes.append((places(self.world), restarts))
         self.world.rebuild()
 
     def ready(self) -> bool:
@@ -167,3 +169,26 @@ def resets(world: World) -> list[Reset]:
 
 def target_rows(world: World, prefix: str) -> list[str]:
     return [key for key in world.keys(TARGET) if key.startswith(prefix)]
+
+
+def places(world: World) -> int:
+    """How many places of the budget are taken, over all days."""
+    cells = world.storage.resets.cells
+    rows = [cells[key][0] for key in cells if key[0] == "budget"]
+    return sum(len(str(row["Spent"]).split()) for row in rows)
+
+
+def took_effect(world: World) -> int:
+    """The restarts that took effect."""
+    return len({client_id for client_id, took in world.graph.posts if took})
+
+
+def unclear(world: World) -> int:
+    """The restarts without effect that the rows do not know to be without effect."""
+    effective = {client_id for client_id, took in world.graph.posts if took}
+    return sum(
+        (x.state in {State.SENDING, State.UNKNOWN} or x.outcome == "fate unknown")
+        and x.state is not State.JOINED
+        and x.client_request_id not in effective
+        for x in resets(world)
+    )

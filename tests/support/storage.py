@@ -384,7 +384,7 @@ class Storage:
         names = [*QUEUES, *(f"{name}-poison" for name in QUEUES)]
         self.queues = {name: MemoryQueue(name, self.faults, self.clock) for name in names}
 
-    def interleave(self, pause: Pause) -> None:
+    def interleave(self, pause: Pause | None) -> None:
         """Let others go on before each I/O."""
         self.resets.pause = self.ids.pause = pause
         for queue in self.queues.values():

@@ -126,6 +126,8 @@ class World:
         self.desk = RecordingNotifier(self.faults, clock=self.clock)
         self.other = RecordingNotifier(self.faults, clock=self.clock)
         self.numbers = itertools.count(1)
+        self.spent_at_crashes: list[tuple[int, int]] = []
+        """Places of the budget taken, and restarts sent, whenever a process died."""
         self.rebuild()
 
     def rebuild(self, **environ: str) -> None:

@@ -20,8 +20,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from shared.domain import policy
+from shared.domain.moments import budget_day
 from shared.domain.quarantine import QUARANTINE_RULES, RESTART_HELPS
-from shared.domain.reset import Reset, Scope, State
+from shared.domain.reset import Budget, Reset, Scope, State
 from shared.domain.sync_job import AuditTrail, StaleLink, StaleLinks
 from shared.names import REMEDIATE
 from shared.web.respond import respond
@@ -88,7 +89,7 @@ class Watched:
         store = world._spectator()
         history = policy.History(
             job=await world.job(x.target),
-            budget=await store.budget(f"{now:%Y-%m-%d}", x.id),
+            budget=Budget(spent=max(0, (await store.budget(budget_day(now))).spent - 1)),
             fleet=await store.fleet(),
             watch=await world.watch(x.target),
         )

@@ -91,6 +91,7 @@ def restarted(ago: timedelta, **changes: Any) -> JobRow:
 
 
 QUARTER, MANY = Fleet(seen=10, quarantined=4), Fleet(seen=10, quarantined=5)
+RELAPSED: dict[str, Any] = {"relapsed_at": START - DAY}
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,11 @@ QUARTER, MANY = Fleet(seen=10, quarantined=4), Fleet(seen=10, quarantined=5)
         ({"x": replace(X, not_before=START + SECOND)}, Wait, "window opens at 2026-11-24 09:00"),
         ({"x": replace(X, not_before=START)}, Go, ""),
         # one in flight
-        ({"job": replace(JOB, head="other")}, Wait, "another reset of this job is under way"),
+        (
+            {"job": replace(JOB, head="other")},
+            Wait,
+            "another reset of this job is under way: other",
+        ),
         ({"job": replace(JOB, head="r1")}, Go, ""),
         # the cooldown
         ({"job": restarted(DAY - SECOND)}, Wait, "the cooldown ends at 2026-11-24 09:00"),
@@ -114,38 +119,117 @@ QUARTER, MANY = Fleet(seen=10, quarantined=4), Fleet(seen=10, quarantined=5)
         # the budget
         ({"budget": Budget(spent=2)}, Wait, "budget of 2 restarts is spent"),
         ({"budget": Budget(spent=2), "x": SIGNED_IN}, Wait, "budget of 2 restarts is spent"),
-        ({"budget": Budget(spent=2, mine=True)}, Go, ""),
         ({"budget": Budget(spent=1)}, Go, ""),
-        # the fleet
-        ({"fleet": QUARTER}, Go, ""),
+        # the fleet stops a machine at once; the questions to a person come after the job was read
         ({"fleet": QUARTER, "x": TIMER}, Go, ""),
-        ({"fleet": MANY}, Ask, "5 of 10 jobs are in quarantine at once"),
-        ({"fleet": MANY, "x": APPROVED}, Go, ""),
         ({"fleet": MANY, "x": TIMER}, Refuse, "5 of 10 jobs are in quarantine at once"),
         ({"fleet": MANY, "x": replace(TIMER, approved=True)}, Refuse, "at once"),
-        # the breaker
-        ({"relapsed_at": START - DAY}, Ask, "went into quarantine again, at 2026-11-23 09:00"),
-        ({"relapsed_at": START - DAY, "x": TIMER}, Ask, "until a person approves"),
-        ({"relapsed_at": START - DAY, "x": APPROVED}, Go, ""),
-        (
-            {"relapsed_at": START - DAY, "job": replace(JOB, last_approved_at=START - DAY)},
-            Go,
-            "",
-        ),
-        (
-            {
-                "relapsed_at": START - DAY,
-                "job": replace(JOB, last_approved_at=START - DAY - SECOND),
-            },
-            Ask,
-            "went into quarantine again",
-        ),
+        ({"fleet": MANY}, Go, ""),
+        ({"relapsed_at": START - DAY}, Go, ""),
     ],
 )
 def test_what_needs_no_graph(given: Given, kind: type, words: str) -> None:
     decision = first(**given)
 
     assert is_like(decision, kind, words), decision
+
+
+@pytest.mark.parametrize(
+    ("known", "x", "kind", "words"),
+    [
+        ({"fleet": QUARTER}, X, Go, ""),
+        ({"fleet": MANY}, X, Ask, "5 of 10 jobs are in quarantine at once"),
+        ({"fleet": MANY}, APPROVED, Go, ""),
+        # the breaker
+        (RELAPSED, X, Ask, "went into quarantine again, at 2026-11-23 09:00"),
+        (RELAPSED, TIMER, Ask, "until a person approves"),
+        (RELAPSED, APPROVED, Go, ""),
+        ({**RELAPSED, "job": replace(JOB, last_approved_at=START - DAY)}, X, Go, ""),
+        (
+            {**RELAPSED, "job": replace(JOB, last_approved_at=START - DAY - SECOND)},
+            X,
+            Ask,
+            "went into quarantine again",
+        ),
+    ],
+)
+def test_what_the_rows_ask_a_person(
+    known: dict[str, Any], x: Reset, kind: type, words: str
+) -> None:
+    ruling = decide(x, healthy(START), history(**known), RULES, now=START)
+
+    assert is_like(ruling, kind, words), ruling
+
+
+def test_all_that_needs_an_approval_is_one_question() -> None:
+    large = job(last_execution=LATE)
+    target = replace_target(entry(approval=Approval.ALWAYS), approve_above=10)
+    rules = replace(RULES, catalogue={TARGET: target})
+    known = history(fleet=MANY, relapsed_at=START - DAY)
+
+    ruling = after_reading(X, large, known, rules, now=START)
+
+    assert isinstance(ruling, Ask)
+    asked = [
+        "at once",
+        "went into quarantine again",
+        "always needs an approval",
+        "above 10",
+        "removals not yet exported",
+    ]
+    assert len(ruling.reasons) == len(asked)
+    assert all(words in why for words, why in zip(asked, ruling.reasons, strict=True))
+
+
+@pytest.mark.parametrize(("code", "kind"), [("NotConfigured", Refuse), ("NotRun", Wait)])
+def test_nobody_is_asked_about_what_would_be_refused_or_has_to_wait(code: str, kind: type) -> None:
+    known = history(fleet=MANY, relapsed_at=START - DAY)
+
+    assert type(decide(X, job(code=code), known, RULES, now=START)) is kind
+
+
+def test_a_person_can_end_the_wait_for_the_cooldown_and_only_that_one() -> None:
+    row = restarted(HOURS)
+    lifted = replace(X, cooldown_lifted_until=START - HOURS + DAY)
+
+    assert is_like(first(job=row), Wait, "cooldown")
+    assert first(job=row, x=lifted) == Go()
+    # Another restart since: another cooldown.
+    assert is_like(first(job=restarted(HOURS - SECOND), x=lifted), Wait, "cooldown")
+    assert is_like(first(job=row, x=lifted, budget=Budget(spent=2)), Wait, "budget")
+
+
+def test_a_person_can_let_a_request_go_although_the_budget_of_the_day_is_spent() -> None:
+    spent, midnight = Budget(spent=2), START.replace(hour=0) + DAY
+
+    assert first(budget=spent, x=replace(X, budget_lifted_until=midnight)) == Go()
+    yesterdays = replace(X, budget_lifted_until=START)
+    assert is_like(first(budget=spent, x=yesterdays), Wait, "budget")
+
+
+def test_a_cooldown_holds_for_the_job_that_was_restarted() -> None:
+    named = replace_target(ENTRY, job_id="job-1")
+    other = restarted(HOURS, last_job_id="job-0")
+    same = restarted(HOURS, last_job_id="job-1")
+
+    def ruled(row: JobRow, target: Target) -> Ruling:
+        rules = replace(RULES, catalogue={TARGET: target})
+        x = replace(X, job_id=target.job_id)
+        return decide(x, healthy(START), history(job=row), rules, now=START)
+
+    assert ruled(other, named) == Go()
+    assert is_like(ruled(same, named), Wait, "cooldown")
+    # The catalogue names no job: the one that is found decides.
+    assert ruled(other, ENTRY) == Go()
+    assert is_like(ruled(same, ENTRY), Wait, "cooldown")
+
+
+def test_a_timer_also_waits_out_the_cooldown_of_what_graph_refused() -> None:
+    row = replace(JOB, last_refused_at=START - HOURS)
+
+    assert is_like(first(job=row, x=TIMER), Wait, "Graph refused the last restart at")
+    assert first(job=row) == Go()
+    assert first(job=replace(JOB, last_refused_at=START - DAY), x=TIMER) == Go()
 
 
 @pytest.mark.parametrize(
@@ -229,18 +313,15 @@ NOT_OURS = "somebody restarted the job outside this tool"
         # a cycle that runs is not an obstacle
         ({"snapshot": job(completed_units=3, total_units=50)}, Go, ""),
         # restarts made elsewhere
-        ({"snapshot": job(steady_state_first=START - DAY + SECOND)}, Wait, NOT_OURS),
-        (
-            {"snapshot": job(steady_state_first=START - DAY + SECOND), "x": SIGNED_IN},
-            Wait,
-            NOT_OURS,
-        ),
-        ({"snapshot": job(steady_state_first=START - DAY)}, Go, ""),
-        ({"snapshot": job(steady_state_first=None)}, Go, ""),
+        ({"snapshot": job(steady_state_first=START - DAY + SECOND), "x": TIMER}, Wait, NOT_OURS),
+        ({"snapshot": job(steady_state_first=START - DAY + SECOND)}, Go, ""),
+        ({"snapshot": job(steady_state_first=START - DAY), "x": TIMER}, Go, ""),
+        ({"snapshot": job(steady_state_first=None), "x": TIMER}, Go, ""),
         (
             {
                 "snapshot": job(steady_state_first=START - HOURS),
                 "job": restarted(DAY + HOURS, last_steady_at=START - HOURS),
+                "x": TIMER,
             },
             Go,
             "",
@@ -249,17 +330,26 @@ NOT_OURS = "somebody restarted the job outside this tool"
             {
                 "snapshot": job(steady_state_first=START - HOURS),
                 "job": restarted(DAY + HOURS, last_steady_at=START - DAY),
+                "x": TIMER,
             },
             Wait,
             NOT_OURS,
         ),
         (
-            {"snapshot": job(steady_state_first=START - HOURS), "job": restarted(DAY + HOURS)},
+            {
+                "snapshot": job(steady_state_first=START - HOURS),
+                "job": restarted(DAY + HOURS),
+                "x": TIMER,
+            },
             Wait,
             NOT_OURS,
         ),
         (
-            {"snapshot": job(steady_state_first=START - HOURS), "job": restarted(timedelta(0))},
+            {
+                "snapshot": job(steady_state_first=START - HOURS),
+                "job": restarted(timedelta(0)),
+                "x": TIMER,
+            },
             Go,
             "",
         ),
@@ -394,7 +484,7 @@ def test_what_was_asked_for_a_healthy_job_is_not_sent_to_one_in_quarantine(prefi
     asked = replace(TIMER, id=f"{prefix}1", scope=Scope.FULL)
     shown = quarantined("EncounteredEscrowProportionThreshold")
 
-    assert is_like(second(shown, x=asked, target=CLEARS), Refuse, "in quarantine by now")
+    assert is_like(second(shown, x=asked, target=CLEARS), Refuse, "has gone into quarantine")
 
 
 def test_a_quarantine_has_its_grace_also_when_it_comes_to_sending() -> None:
@@ -416,8 +506,9 @@ def test_an_approval_opens_nothing_that_began_after_it(reason: str) -> None:
 
     assert type(second(shown, x=SIGNED_IN)) is Go
     assert type(second(shown, x=before)) is Ask
-    assert type(first(relapsed_at=START, x=SIGNED_IN)) is Go
-    assert type(first(relapsed_at=START, x=before)) is Ask
+    relapse = history(relapsed_at=START)
+    assert type(decide(SIGNED_IN, healthy(START), relapse, RULES, now=START)) is Go
+    assert type(decide(before, healthy(START), relapse, RULES, now=START)) is Ask
     # A retry of the same quarantine is not a new one.
     again = Quarantine(reason=reason, began=START, series_began=START - DAY)
     assert type(second(job(quarantine=again, code="Quarantine"), x=before)) is Go
@@ -459,8 +550,8 @@ def test_what_the_catalogue_does_not_ask_for_any_more_is_refused() -> None:
 
 
 def test_a_quarantine_that_is_over_needs_no_clearing() -> None:
-    assert is_like(second(healthy(START), x=CLEARING), Refuse, "in quarantine no more")
-    assert is_like(second(job(code="NotRun"), x=CLEARING), Refuse, "in quarantine no more")
+    assert is_like(second(healthy(START), x=CLEARING), Refuse, "has left quarantine")
+    assert is_like(second(job(code="NotRun"), x=CLEARING), Refuse, "has left quarantine")
     # The same id from anybody else is a request like any other.
     assert second(healthy(START), x=replace(X, id="quarantine-1")) == Go()
 
@@ -550,7 +641,8 @@ def test_a_restart_made_elsewhere_is_judged_by_graphs_clock_and_waited_for_by_ou
     graphs_now = START + timedelta(hours=5)
     seen = replace(healthy(graphs_now), steady_state_first=graphs_now - ago)
 
-    decision = second(seen)
+    decision = second(seen, x=TIMER)
 
     assert type(decision) is kind
+    assert second(seen) == Go()
     assert not isinstance(decision, Wait) or decision.until == START + SECOND

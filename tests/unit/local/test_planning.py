@@ -192,8 +192,8 @@ async def test_one_target_that_cannot_be_read_hides_no_other() -> None:
 class Silent(TableStore):
     """Storage that does not answer."""
 
-    async def budget(self, day: str, reset_id: str) -> Budget:
-        del day, reset_id
+    async def budget(self, day: str) -> Budget:
+        del day
         raise StorageUnavailable("no route to host")
 
 

@@ -71,7 +71,7 @@ async def test_ten_thousand_tickets_are_two_restarts_and_one_more_costs_no_more(
     assert told == {"accepted": TICKETS, "end": TICKETS}
 
 
-async def test_a_joined_request_costs_one_insert_three_transactions_and_no_graph_call() -> None:
+async def test_a_joined_request_costs_one_insert_two_transactions_and_no_graph_call() -> None:
     world = World()
     world.graph.scripted = ["429"]
     await world.ask("r0")
@@ -89,4 +89,4 @@ async def test_a_joined_request_costs_one_insert_three_transactions_and_no_graph
 
     assert joined.state is State.JOINED
     writes = Counter(what for what in log if what != "table read")
-    assert writes == {"table insert": 1, "table transaction": 3}
+    assert writes == {"table insert": 1, "table transaction": 2}

@@ -104,6 +104,11 @@ async def test_a_reset_is_shown_with_its_whole_history() -> None:
         "leader": None,
         "requestedAt": "2026-11-24T09:00:00Z",
         "expectedMinutes": shown["expectedMinutes"],
+        "expectedEndAt": None,
+        "waitingFor": None,
+        "until": None,
+        "behind": None,
+        "asks": None,
         "restartedAt": "2026-11-24T09:00:00Z",
         "finishedAt": "2026-11-24T09:10:00Z",
         "outcome": "completed",
@@ -120,7 +125,7 @@ async def test_a_reset_is_shown_with_its_whole_history() -> None:
         "at": "2026-11-24T09:00:00Z",
         "state": "accepted",
         "by": "ann@contoso.com",
-        "detail": "taken in (queue)",
+        "detail": "received (queue)",
     }
     assert [e["state"] for e in shown["events"]] == await world.history()
 

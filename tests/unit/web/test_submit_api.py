@@ -104,7 +104,7 @@ async def test_who_is_signed_in_asks_in_their_own_name() -> None:
 
     (event,) = await world.events("r1")
     assert (await world.row("r1")).requested_by == "ann@contoso.com"
-    assert (event.by, event.detail) == ("ann@contoso.com", "taken in (api, signed in)")
+    assert (event.by, event.detail) == ("ann@contoso.com", "received (api, signed in)")
 
 
 async def test_a_name_that_nobody_vouches_for_is_recorded_as_claimed() -> None:
@@ -114,7 +114,7 @@ async def test_a_name_that_nobody_vouches_for_is_recorded_as_claimed() -> None:
     await submit(world, body, signed_in=principal("boss@contoso.com"))
 
     (event,) = await world.events("r1")
-    assert (event.by, event.detail) == ("ann", "taken in (api, name as claimed)")
+    assert (event.by, event.detail) == ("ann", "received (api, name as claimed)")
 
 
 @pytest.mark.parametrize(
