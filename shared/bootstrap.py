@@ -227,16 +227,16 @@ def assemble(
         clock=clock,
         new_id=new_id,
     )
-<<<<<<< HEAD
     admission = Admission(
         census=store, outbox=store, settings=settings, listeners=listeners, clock=clock
     )
     acceptance = Acceptance(
-        store=store, admission=admission, settings=settings, listeners=listeners, clock=clock
-=======
-    acceptance = Acceptance(
-        store=store, queues=queues, settings=settings, listeners=listeners, clock=clock
->>>>>>> a07b110 (Count only what was sent; take the Head first; tell and lift waits; answers in order; make storm)
+        store=store,
+        admission=admission,
+        queues=queues,
+        settings=settings,
+        listeners=listeners,
+        clock=clock,
     )
     submission = Submission(acceptance=acceptance, queues=queues)
     sweeper = Sweep(schedule=store, heartbeats=store, queues=queues, clock=clock)

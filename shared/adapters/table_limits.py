@@ -9,11 +9,7 @@ from typing import Any, Final
 from shared.adapters import table_rows
 from shared.adapters.table_client import Table, etag_of
 from shared.domain.errors import Conflict, StorageUnavailable
-<<<<<<< HEAD
-from shared.domain.reset import Budget, Fleet, JobObservation, Refusals, Stored
-=======
-from shared.domain.reset import Budget, BudgetPlace, Fleet, JobObservation, Stored
->>>>>>> a07b110 (Count only what was sent; take the Head first; tell and lift waits; answers in order; make storm)
+from shared.domain.reset import Budget, BudgetPlace, Fleet, JobObservation, Refusals, Stored
 from shared.domain.sync_job import GraphObservation
 
 MAX_RACES: Final = 20

@@ -74,28 +74,17 @@ class TableResets:
         job: tuple[Stored[JobRow], JobRow] | None = None,
     ) -> Stored[Reset]:
         written = replace(reset, write_id=self._new_id())
-<<<<<<< HEAD
         finds = [table_client.put(row) for row in table_rows.find_entities(written)]
         if more := finds[MAX_FINDS:]:
             # A transaction holds a hundred rows. Without their reset these rows find nothing.
             await self._resets.transact(more)
-        stored = await self._transact(
-            [
-                table_client.create(table_rows.reset_entity(written)),
-                table_client.put(table_rows.open_entity(written)),
-                *table_client.move({}, table_rows.reset_index(written)),
-                table_client.create(table_rows.event_entity(written, event)),
-                *finds[:MAX_FINDS],
-                *told(answers),
-            ],
-            written,
-        )
-=======
         operations = [
             table_client.create(table_rows.reset_entity(written)),
-            table_client.put(table_rows.due_entity(written)),
+            table_client.put(table_rows.open_entity(written)),
+            *table_client.move({}, table_rows.reset_index(written)),
             table_client.create(table_rows.event_entity(written, event)),
-            *(table_client.create(table_rows.answer_entity(answer)) for answer in answers),
+            *finds[:MAX_FINDS],
+            *told(answers),
         ]
         if job is not None:
             was, becomes = job
@@ -103,7 +92,6 @@ class TableResets:
         stored = await self._transact(operations, written)
         if stored is None and job is not None:
             raise Conflict(f"the job row of {reset.id} has changed")
->>>>>>> a07b110 (Count only what was sent; take the Head first; tell and lift waits; answers in order; make storm)
         if stored is None:
             # Neither ours nor another's: the write did not take place.
             raise StorageUnavailable(f"{reset.id} could not be inserted")

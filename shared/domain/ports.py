@@ -189,13 +189,11 @@ class Outbox(Protocol):
     ) -> Stored[Notification]:
         """Replace the notification's row; raise Conflict where it has changed or is gone."""
 
-<<<<<<< HEAD
     async def tell(self, notifications: Sequence[Notification]) -> None:
         """Put notifications of no reset into the outbox; those that are there stay as they are."""
-=======
+
     async def numbers(self, notification: Notification) -> list[int]:
         """Return, in order, which numbers of its reset are still there for its notifier."""
->>>>>>> a07b110 (Count only what was sent; take the Head first; tell and lift waits; answers in order; make storm)
 
     async def take_out(self, notification: Stored[Notification]) -> None:
         """Delete the notification's row; one that has changed or is gone is left alone."""

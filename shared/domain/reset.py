@@ -6,19 +6,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-<<<<<<< HEAD
+from shared.names import REMEDIATE
+
 ROW_VERSION: Final = 2
 """
 Of the rows' layout. Code leaves rows of a higher version alone (rolling deployment).
 
 Version 2 has an index by time and one by Behind. In version 1 the row `due:reset:` held both.
 """
-=======
-from shared.names import REMEDIATE
-
-ROW_VERSION: Final = 1
-"""Of the rows' layout. Code leaves rows of a higher version alone (rolling deployment)."""
->>>>>>> a07b110 (Count only what was sent; take the Head first; tell and lift waits; answers in order; make storm)
 
 
 class Scope(StrEnum):

@@ -7,11 +7,13 @@ from typing import Final
 from shared.config import Settings
 from shared.domain import notifications
 from shared.domain.catalogue import unknown_target
-<<<<<<< HEAD
-from shared.domain.errors import IdReused, InvalidRequest, TooManyOpen
-=======
-from shared.domain.errors import Conflict, IdReused, InvalidRequest, StorageUnavailable
->>>>>>> a07b110 (Count only what was sent; take the Head first; tell and lift waits; answers in order; make storm)
+from shared.domain.errors import (
+    Conflict,
+    IdReused,
+    InvalidRequest,
+    StorageUnavailable,
+    TooManyOpen,
+)
 from shared.domain.keys import to_milliseconds
 from shared.domain.notifications import Listeners
 from shared.domain.ports import Clock, Queues, Store
@@ -37,14 +39,11 @@ from shared.domain.reset import (
 from shared.domain.states import first_place
 from shared.names import REMEDIATE
 from shared.telemetry import emit
-<<<<<<< HEAD
 from shared.use_cases.admission import Admission
-=======
 from shared.use_cases.write_transition import nudge_answer
 
 MAX_RACES: Final = 20
 """How often an insert is tried again after another request took or left the empty Head."""
->>>>>>> a07b110 (Count only what was sent; take the Head first; tell and lift waits; answers in order; make storm)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,11 +60,8 @@ class Acceptance:
     """The use case `accept`. It is idempotent: the same request again changes nothing."""
 
     store: Store
-<<<<<<< HEAD
     admission: Admission
-=======
     queues: Queues
->>>>>>> a07b110 (Count only what was sent; take the Head first; tell and lift waits; answers in order; make storm)
     settings: Settings
     listeners: Listeners
     clock: Clock

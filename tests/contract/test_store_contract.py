@@ -20,11 +20,8 @@ from shared.domain.keys import SearchKind, reset_key
 from shared.domain.pace import Pace
 from shared.domain.ports import Store
 from shared.domain.reset import (
-<<<<<<< HEAD
     ROW_VERSION,
-=======
     BudgetPlace,
->>>>>>> a07b110 (Count only what was sent; take the Head first; tell and lift waits; answers in order; make storm)
     Claim,
     DueRow,
     Fleet,
