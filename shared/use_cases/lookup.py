@@ -16,6 +16,7 @@ from shared.domain.keys import SearchKind, is_reset_key, reset_key
 from shared.domain.ports import ResetReader
 from shared.domain.requests import ALIAS, RESERVED, RESET_ID
 from shared.domain.reset import OPEN, HistoryEntry, Link, OpenReset, Reset, State
+from shared.domain.wording import nearest
 
 MAX_PAGE: Final = 100
 DEFAULT_PAGE: Final = 50
@@ -32,6 +33,14 @@ class Found:
     links: Sequence[Link]
 
 
+_SEARCHED: Final = {
+    "ticket": SearchKind.TICKET,
+    "requestedBy": SearchKind.ASKER,
+    "subject": SearchKind.SUBJECT,
+}
+_PARAMETERS: Final = ("target", "state", "limit", "continuation", *_SEARCHED, "since")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListQuery:
     """What a list is asked for; `state` filters the page, so that one may be short or empty."""
@@ -40,10 +49,22 @@ class ListQuery:
     state: State | None = None
     limit: int = DEFAULT_PAGE
     continuation: str = ""
+    kind: SearchKind | None = None
+    value: str = ""
+    since: datetime | None = None
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> "ListQuery":
-        """Raise InvalidRequest naming the parameter; one that is not known is left alone."""
+        """Raise InvalidRequest naming the parameter, also for one that is not known."""
+        for name in query:
+            # The platform's key may stand in the address.
+            if name not in _PARAMETERS and name != "code":
+                near = nearest(name, _PARAMETERS)
+                guess = f"did you mean {near}?" if near else f"known are {', '.join(_PARAMETERS)}"
+                raise InvalidRequest(f"{name[:64]}: unknown parameter; {guess}")
+        searched = [name for name in _SEARCHED if query.get(name)]
+        if len(searched) > 1:
+            raise InvalidRequest(f"{searched[1]}: stands beside {searched[0]}; give one of them")
         state, limit = query.get("state", ""), query.get("limit", str(DEFAULT_PAGE))
         if state and state not in set(State):
             raise InvalidRequest(f"state: must be one of {', '.join(State)}")
@@ -54,6 +75,9 @@ class ListQuery:
             state=State(state) if state else None,
             limit=int(limit),
             continuation=query.get("continuation", ""),
+            kind=_SEARCHED[searched[0]] if searched else None,
+            value=query[searched[0]] if searched else "",
+            since=_moment(query.get("since", "")),
         )
 
 
@@ -85,11 +109,26 @@ class Lookup:
         target = question.target
         if target and (not ALIAS.fullmatch(target) or target in RESERVED):
             raise InvalidRequest("target: not an alias; give one of the catalogue")
-        page = await (self._of_target(question) if target else self._open(question))
-        if question.state is None:
-            return page
-        kept = [reset for reset in page.resets if reset.state is question.state]
+        page = await self._page(question)
+        kept = [
+            reset
+            for reset in page.resets
+            if (question.state is None or reset.state is question.state)
+            and (question.since is None or reset.requested_at >= question.since)
+        ]
         return ListPage(resets=kept, continuation=page.continuation)
+
+    async def _page(self, question: ListQuery) -> ListPage:
+        if question.kind is not None:
+            return await self.search(
+                question.kind,
+                question.value,
+                target=question.target,
+                since=question.since,
+                limit=question.limit,
+                continuation=question.continuation,
+            )
+        return await (self._of_target(question) if question.target else self._open(question))
 
     async def _of_target(self, question: ListQuery) -> ListPage:
         after = _position(question, is_reset_key)
@@ -173,6 +212,20 @@ def _is_place(position: str) -> bool:
     """True for the alias and the id of a row of the open list."""
     alias, _, reset_id = position.partition(" ")
     return bool(ALIAS.fullmatch(alias) and RESET_ID.fullmatch(reset_id))
+
+
+def _moment(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None or not 2000 <= found.year <= 9000:
+        raise InvalidRequest(
+            "since: must be a date and time with an offset, like 2026-12-01T20:00Z"
+        )
+    return found
 
 
 def _token(question: ListQuery, position: str) -> str:

@@ -10,7 +10,16 @@ from shared.config import Settings
 from shared.domain.errors import InvalidRequest, StorageUnavailable
 from shared.domain.messages import LONGEST_EVENT, read_cloud_event
 from shared.domain.people import Person
-from shared.domain.requests import LONGEST_REQUEST, Received, issued_id, parse_request
+from shared.domain.requests import (
+    LONGEST_ID,
+    LONGEST_REQUEST,
+    RESET_ID,
+    Received,
+    ResetRequest,
+    derived_id,
+    issued_id,
+    parse_request,
+)
 from shared.use_cases.accept import Accepted
 from shared.use_cases.decide_reset import DecideReset
 from shared.use_cases.health import Health
@@ -84,7 +93,9 @@ class Api:
     def _received(self, request: HttpRequest) -> Received:
         if request.media_type == CLOUD_EVENT:
             return read_cloud_event(request.body)
-        reset = parse_request(request.body)
+        reset = with_key(parse_request(request.body), request.headers.get("idempotency-key", ""))
+        if not reset.request_id and request.headers.get("ce-specversion"):
+            return from_headers(reset, request.headers)
         return Received(
             id=reset.request_id or issued_id(self.new_id()),
             own_id=bool(reset.request_id),
@@ -142,6 +153,28 @@ class Api:
 
     def _person(self, request: HttpRequest) -> Person | None:
         return signed_in(request, sign_in=self.settings.sign_in)
+
+
+def with_key(reset: ResetRequest, key: str) -> ResetRequest:
+    """`Idempotency-Key` names a request that brings no `requestId`; two names must be one."""
+    name = key.strip().removeprefix('"').removesuffix('"')
+    if not name:
+        return reset
+    if len(name) > LONGEST_ID or not RESET_ID.fullmatch(name):
+        raise InvalidRequest(
+            "Idempotency-Key: use 1 to 128 of A-Z a-z 0-9 . _ -, first a letter or digit"
+        )
+    if reset.request_id not in {"", name}:
+        raise InvalidRequest("Idempotency-Key: differs from requestId; send one of them")
+    return msgspec.structs.replace(reset, request_id=name)
+
+
+def from_headers(reset: ResetRequest, headers: Mapping[str, str]) -> Received:
+    """A CloudEvent in binary mode: its attributes are headers, the body is the request."""
+    source, event_id = headers.get("ce-source", ""), headers.get("ce-id", "")
+    if not source or not event_id:
+        raise InvalidRequest("ce-id: CloudEvents needs ce-id and ce-source; send both")
+    return Received(id=derived_id("cloudevents", source, event_id), request=reset)
 
 
 def _decision(body: bytes) -> DecisionBody:

@@ -147,6 +147,12 @@ def _list() -> _Part:
                 {"type": "string"},
                 "From the previous page; the other parameters must not change.",
             ),
+            _query("ticket", {"type": "string"}, "Resets of this ticket, newest first."),
+            _query(
+                "requestedBy", {"type": "string"}, "Resets that this person or system asked for."
+            ),
+            _query("subject", {"type": "string"}, "Resets with this user."),
+            _query("since", {"type": "string", "format": "date-time"}, "Asked for since then."),
         ],
         "responses": {"200": _json("A page.", ListPageView), **_problems(400, 503), **_NO_KEY},
     }

@@ -5,9 +5,10 @@ import re
 
 import pytest
 
+from shared.domain.requests import derived_id
 from shared.domain.reset import State
 from shared.names import RESETS_QUEUE
-from shared.web.messages import HttpResponse
+from shared.web.messages import HttpRequest, HttpResponse
 from shared.web.respond import respond
 from tests.support.calls import call, principal
 from tests.support.faults import KINDS
@@ -235,3 +236,39 @@ async def test_asked_again_after_a_503_under_the_id_given_it_is_one_reset(kind: 
         assert (await world.row(found["id"])).state is State.RESTARTED
         assert len(world.storage.ids.cells) == 1
         assert len(world.graph.posts) == 1
+
+
+async def test_an_idempotency_key_names_a_request() -> None:
+    world = World()
+    request = HttpRequest(
+        body=json.dumps(BARE).encode(),
+        headers={"content-type": "application/json", "idempotency-key": '"order-7"'},
+    )
+    first, again = [await respond(world.app.api.submit_reset, request) for _ in range(2)]
+
+    assert (first.status, again.status) == (202, 200)
+    assert json.loads(first.body)["id"] == "order-7"
+
+
+@pytest.mark.parametrize("key", ["a b", "x" * 129, "h-" + "a" * 32, "-a"])
+async def test_a_key_is_held_to_the_form_of_an_id(key: str) -> None:
+    headers = {"content-type": "application/json", "idempotency-key": key}
+    request = HttpRequest(body=json.dumps(BARE).encode(), headers=headers)
+
+    assert (await respond(World().app.api.submit_reset, request)).status == 400
+
+
+async def test_the_headers_of_an_event_name_a_request() -> None:
+    world = World()
+    headers = {
+        "content-type": "application/json",
+        "ce-specversion": "1.0",
+        "ce-id": "e-1",
+        "ce-source": "/hr",
+        "ce-type": "x",
+    }
+    request = HttpRequest(body=json.dumps(BARE).encode(), headers=headers)
+    first, again = [await respond(world.app.api.submit_reset, request) for _ in range(2)]
+
+    assert (first.status, again.status) == (202, 200)
+    assert json.loads(first.body)["id"] == derived_id("cloudevents", "/hr", "e-1")
