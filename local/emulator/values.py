@@ -235,13 +235,9 @@ class State(Value):
     clock: ClockState = field(default_factory=ClockState)
     #: "missing": the caller may not use the synchronization API.
     permission: Literal["granted", "missing"] = "granted"
-    #: Who calls: the requests carry no token that would tell.
+    #: Who calls: the requests carry no token that would tell, so that the ids are nobody's.
     caller: Initiator = field(
-        default_factory=lambda: Initiator(
-            id="3c5a1d9e-7b42-4f08-a6c1-9e0d2b8f4a57",
-            app_id="d41c7f60-2e8b-4b95-8f3a-6a5e0c9b1d23",
-            name="relink",
-        )
+        default_factory=lambda: Initiator(id="00000000-0000-0000-0000-000000000000", name="relink")
     )
     #: Whether User.Read.All is granted.
     users_readable: bool = True
