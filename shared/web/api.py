@@ -195,8 +195,11 @@ def accepted_response(accepted: Accepted, base: str) -> HttpResponse:
     """
     reset = accepted.stored.row
     where = location(base, reset.id)
+    body: dict[str, object] = {"id": reset.id, "state": str(reset.state), "location": where}
+    if reset.warnings:
+        body["warnings"] = list(reset.warnings)
     return ok(
-        {"id": reset.id, "state": str(reset.state), "location": where},
+        body,
         200 if accepted.known else 202,
         {"Location": where},
     )

@@ -51,6 +51,10 @@ class AcceptedView(_View, frozen=True, kw_only=True):
     id: str
     state: State
     location: Annotated[str, Meta(extra_json_schema={"format": "uri-reference"})]
+    warnings: Annotated[
+        list[str] | UnsetType,
+        Meta(description="What will not be done as the request says, where there is such a thing."),
+    ] = UNSET
 
 
 class DecidedView(_View, frozen=True, kw_only=True):
