@@ -115,7 +115,7 @@ async def test_what_fails_after_its_503_is_logged(
     with pytest.raises(StorageUnavailable):
         await taking.submit(REQUEST, via="webhook:desk")
 
-    world.storage.faults.at, world.storage.faults.kind = world.storage.faults.count + 1, "503"
+    world.storage.faults.at, world.storage.faults.kind = world.storage.faults.count + 1, "429"
     caplog.set_level("INFO")
     go_on.set()
     await asyncio.wait(taking.running)
