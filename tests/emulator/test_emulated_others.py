@@ -43,7 +43,7 @@ async def test_an_audit_row_names_the_caller_a_person_or_another_app() -> None:
 
     assert ours["initiatedBy"]["user"] is None
     assert (
-        ours["initiatedBy"]["app"]["servicePrincipalId"] == "3c5a1d9e-7b42-4f08-a6c1-9e0d2b8f4a57"
+        ours["initiatedBy"]["app"]["servicePrincipalId"] == "00000000-0000-0000-0000-000000000000"
     )
     assert person["initiatedBy"]["app"] is None
     assert person["initiatedBy"]["user"]["userPrincipalName"] == "ann.admin@contoso.com"
