@@ -235,7 +235,7 @@ async def test_a_ticket_system_that_is_down_repeats_no_reset_and_loses_no_answer
 async def given_up(world: World) -> None:
     world.desk.down_until = world.clock() + timedelta(days=9)
     await world.ask(ticket=ticket(), dry_run=True)
-    for _ in range(80):
+    for _ in range(170):
         world.clock.forward(hours=1)
         await world.quiesce()
 

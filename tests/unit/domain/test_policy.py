@@ -162,7 +162,7 @@ def test_what_the_rows_ask_a_person(
 
 
 def test_all_that_needs_an_approval_is_one_question() -> None:
-    large = job(last_execution=LATE)
+    large = LATE
     target = replace_target(entry(approval=Approval.ALWAYS), approve_above=10)
     rules = replace(RULES, catalogue={TARGET: target})
     known = history(fleet=MANY, relapsed_at=START - DAY)
