@@ -171,11 +171,12 @@ def _links(found: Found) -> Markup:
             user_text(each.verdict or "not looked up"),
             _id(each.before or ""),
             _id(each.after or ""),
-            _given(each.evidence or ""),
+            _given("; ".join(filter(None, (each.evidence, each.remedy, each.problem)))),
+            _given(", ".join(each.matching)),
         )
         for each in views.link_views(found.reset, found.links)
     ]
-    columns = ("User", "Verdict", "Linked to before", "Linked to after", "Evidence")
+    columns = ("User", "Verdict", "Linked to before", "Linked to after", "Evidence", "Matched by")
     return element("section", table("Users whose link must change", columns, rows))
 
 
