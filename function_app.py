@@ -105,6 +105,12 @@ async def show_reset(req: func.HttpRequest) -> func.HttpResponse:
     return _response(await respond(application().api.show_reset, _request(req)))
 
 
+@app.route(route="resets/{id}/page", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+async def decide_on_page(req: func.HttpRequest) -> func.HttpResponse:
+    """Take a signed-in person's decision from the form on the page."""
+    return _response(await respond(application().api.decide_on_page, _request(req)))
+
+
 @app.route(route="openapi.json", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 async def openapi(req: func.HttpRequest) -> func.HttpResponse:
     """Describe the HTTP API."""

@@ -24,7 +24,7 @@ from shared.app import App, NotConfigured
 from shared.config import Settings, Storage
 from shared.domain.errors import NotSent
 from shared.domain.notifications import Listeners
-from shared.domain.ports import Clock, Graph, LinkGraph, Notifier, Store
+from shared.domain.ports import Clock, Graph, Notifier, Store
 from shared.domain.states import StateMachine, transition
 from shared.names import (
     FOLLOW_UPS_QUEUE,
@@ -52,10 +52,10 @@ from shared.use_cases.run_reset import RunReset
 from shared.use_cases.stand_in import StandIn, SweepWatch
 from shared.use_cases.submit import Submission
 from shared.use_cases.sweep import Sweep
-from shared.use_cases.trace_links import TraceLinks
 from shared.use_cases.write_transition import TransitionWriter
 from shared.web.api import Api
 from shared.web.not_configured import NotConfiguredApi
+from shared.web.show_reset import ResetPages
 
 APP_DIR: Final = Path(__file__).resolve().parent.parent
 
@@ -109,12 +109,6 @@ class LazyGraph:
                 )
                 self._gateway = gateway
             return self._gateway
-
-    async def links(self) -> LinkGraph:
-        """What Graph tells of users' links, over the same gateway."""
-        gateway: Any = await self()
-        links: LinkGraph = gateway.links()
-        return links
 
     def _credential(self) -> Any:
         if self._settings.graph_is_local:
@@ -181,13 +175,11 @@ def build(environ: Mapping[str, str], *, app_dir: Path = APP_DIR) -> App | NotCo
     entries = settings.notifiers or {}
     notifiers = {name: make_notifier(entry, clock=utc_now) for name, entry in entries.items()}
     observer = GraphObserver(store=store, clock=utc_now)
-    graph = LazyGraph(settings, on_call=observer.saw)
     return assemble(
         settings,
         store=store,
         queues=queues,
-        graph=graph,
-        link_graph=graph.links,
+        graph=LazyGraph(settings, on_call=observer.saw),
         observer=observer,
         notifiers=notifiers,
         clock=utc_now,
@@ -203,7 +195,6 @@ def assemble(
     store: Store,
     queues: StorageQueues,
     graph: Callable[[], Awaitable[Graph]],
-    link_graph: Callable[[], Awaitable[LinkGraph]],
     observer: GraphObserver,
     notifiers: Mapping[str, Notifier],
     clock: Clock,
@@ -232,7 +223,6 @@ def assemble(
             transition=machine,
         ),
         calls=JobCalls(graph=graph, settings=settings, clock=clock, jitter=jitter),
-        links=TraceLinks(rows=store, graph=link_graph, settings=settings, clock=clock),
         budget=RestartBudget(store=store, settings=settings, clock=clock),
         settings=settings,
         clock=clock,
@@ -253,6 +243,7 @@ def assemble(
     sweeper = Sweep(schedule=store, heartbeats=store, queues=queues, clock=clock)
     watch = SweepWatch(heartbeats=store, late=late_after(settings.sweep_schedule), clock=clock)
     stand_in = StandIn(heartbeats=store, sweep=sweeper, watch=watch, clock=clock)
+    lookup, decisions = Lookup(resets=store), DecideReset(store=store, engine=engine, clock=clock)
     return App(
         settings=settings,
         runs=RunReset(store=store, acceptance=acceptance, engine=engine, clock=clock),
@@ -297,8 +288,9 @@ def assemble(
                 clock=clock,
                 refusals=RefusalLog(clock=clock),
             ),
-            decisions=DecideReset(store=store, engine=engine, clock=clock),
-            lookup=Lookup(resets=store),
+            decisions=decisions,
+            lookup=lookup,
+            pages=ResetPages(settings=settings, lookup=lookup, decisions=decisions, clock=clock),
             reporter=Health(
                 vitals=store, queues=queues, settings=settings, clock=clock, watch=watch
             ),

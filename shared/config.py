@@ -79,6 +79,7 @@ class Settings:
     max_open: int = 20_000
     max_age: timedelta = timedelta(days=3)
     approval_expiry: timedelta = timedelta(days=1)
+    approval_valid: timedelta = timedelta(hours=4)
     follow_up_interval: timedelta = timedelta(minutes=5)
     retention: timedelta = timedelta(days=400)
     sweep_schedule: str = DEFAULT_SWEEP
@@ -98,6 +99,8 @@ class Settings:
             enabled=self.enabled,
             daily_budget=self.daily_budget,
             problem=next(iter(self.problems), ""),
+            sign_in=self.sign_in,
+            approval_valid=self.approval_valid,
         )
 
     @property
@@ -137,6 +140,7 @@ class Settings:
             ),
             max_age=span("RESET_MAX_AGE", timedelta(days=3), timedelta(minutes=1)),
             approval_expiry=span("APPROVAL_EXPIRY", timedelta(days=1), timedelta(minutes=1)),
+            approval_valid=span("APPROVAL_VALID", timedelta(hours=4), timedelta(minutes=1)),
             follow_up_interval=span(
                 "FOLLOW_UP_INTERVAL", timedelta(minutes=5), timedelta(milliseconds=100)
             ),

@@ -11,7 +11,7 @@ from typing import Any, Final
 from local.api_client import ApiClient, path_of
 from local.cli import add_switch
 from local.errors import Usage
-from shared.use_cases.decide_reset import DECISIONS
+from shared.domain.deciders import DECISIONS
 
 VARIABLES: Final[Mapping[str, str]] = {
     "ID": "id",

@@ -4,10 +4,7 @@ Serves HTTP: finds the route, checks the key, and calls the worker.
 No address is ever logged: its query may carry a key.
 """
 
-import base64
 import hmac
-import json
-import uuid
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from http.cookies import Morsel, SimpleCookie
@@ -17,16 +14,12 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from multidict import CIMultiDict
 
+from local.host.principal import HEADER, principal_headers
 from local.host.routes import RouteTable
 from local.host.wire import Message, TypedData
 from local.host.worker import Worker
 
 BODY_LIMIT: Final = 100 * 1024 * 1024
-_PRINCIPAL: Final = "x-ms-client-principal"
-_OBJECT_ID: Final = "http://schemas.microsoft.com/identity/claims/objectidentifier"
-_TENANT_ID: Final = "http://schemas.microsoft.com/identity/claims/tenantid"
-_TENANT: Final = uuid.UUID("11111111-0000-4000-8000-000000000000")
-"""The tenant of everybody who is played here; each name has an object id of its own."""
 _SAME_SITE: Final = {1: "Lax", 2: "Strict", 3: "None"}
 
 
@@ -41,7 +34,7 @@ class WebHost:
         names: frozenset[str],
     ) -> None:
         """
-        *key* opens every function; a *principal* plays the signed-in person.
+        *key* opens every function; *principal* says who is signed in (see `principal`).
 
         Only requests to one of *names* are answered: a page in a browser may give a name of its
         own the address of this machine, and could then ask as if it were from here.
@@ -50,7 +43,7 @@ class WebHost:
         self._worker = worker
         self._routes = routes
         self._key = key
-        self._principal = principal
+        self._principal = principal_headers(principal)
 
     def application(self) -> web.Application:
         app = web.Application(client_max_size=BODY_LIMIT)
@@ -99,9 +92,8 @@ class WebHost:
             headers[lower] = f"{headers[lower]},{value}" if lower in headers else value
         if self._principal:
             # As the platform's sign-in does: what the caller sent under these names proves nothing.
-            headers = {k: v for k, v in headers.items() if not k.startswith(_PRINCIPAL)}
-            headers[_PRINCIPAL] = _encoded_principal(self._principal)
-            headers[f"{_PRINCIPAL}-name"] = self._principal
+            headers = {k: v for k, v in headers.items() if not k.startswith(HEADER)}
+            headers |= self._principal
         return headers
 
 
@@ -116,21 +108,6 @@ def _name_of(request: web.Request) -> str:
 def _query(request: web.Request) -> dict[str, str]:
     values = {name: ",".join(request.query.getall(name)) for name in request.query}
     return {name: value for name, value in values.items() if value}
-
-
-def _encoded_principal(name: str) -> str:
-    principal = {
-        "auth_typ": "aad",
-        "claims": [
-            {"typ": _OBJECT_ID, "val": str(uuid.uuid5(_TENANT, name))},
-            {"typ": _TENANT_ID, "val": str(_TENANT)},
-            {"typ": "name", "val": name},
-            {"typ": "preferred_username", "val": name},
-        ],
-        "name_typ": "name",
-        "role_typ": "roles",
-    }
-    return base64.b64encode(json.dumps(principal).encode()).decode()
 
 
 def _response(value: Any) -> web.Response:

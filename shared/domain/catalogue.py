@@ -47,6 +47,7 @@ class Target(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rena
     cooldown: timedelta = timedelta(days=1)
     approval: Approval = Approval.NEVER
     approve_above: Annotated[int, Meta(ge=0)] | None = None
+    approvers: Annotated[int, Meta(ge=1, le=2)] = 1
     remediate: Remediate | None = None
     schedule: timedelta | None = None
     notify: str = ""

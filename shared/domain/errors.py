@@ -15,7 +15,9 @@ Everything that can go wrong, by what the engine does about it.
   * NotDelivered          -- a ticket system did not take an answer: tried again later
   * Undeliverable         -- it never will: given up at once
     * ReceiverGone        -- and it wants no other answer either (410)
-  * NotAllowed            -- the one who decides may not
+  * NotSignedIn           -- sign-in is on, and nobody is signed in
+  * NotAllowed            -- the one who decides may not, or lacks the role
+  * MovedOn               -- the reset is not as it was when the caller looked
   * NotPossible           -- the state does not allow the decision
   * NotFound              -- there is no such reset
   * GraphError
@@ -108,8 +110,16 @@ class ReceiverGone(Undeliverable):
     """The receiver at this address wants no more of them."""
 
 
+class NotSignedIn(RelinkError):
+    """People sign in here, and this caller has not."""
+
+
 class NotAllowed(RelinkError):
-    """Nobody decides on what they asked for themselves."""
+    """Nobody decides on what they asked for themselves, nor without the role for it."""
+
+
+class MovedOn(RelinkError):
+    """The reset has changed since the caller read it."""
 
 
 class NotPossible(RelinkError):

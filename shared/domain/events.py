@@ -70,11 +70,14 @@ class MustWait:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MustAsk:
-    """Row 6: the policy asks a person; `before` is the job as it is shown to them."""
+    """Row 6: the policy asks a person. `before` is the job as it is shown to that person."""
 
     reason: str
     expires: datetime
+    questions: tuple[str, ...] = ()
     before: str = ""
+    snapshot_at: datetime | None = None
+    expected_minutes: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,12 +191,23 @@ class Decided:
     """
     A person's decision: approve, reject, cancel or resend (`confirm` is RestartAccepted).
 
-    `signed_in` says whether the platform vouched for the name.
+    `signed_in` says whether the platform vouched for the name. With an approval come all that were
+    given, this one among them, as the column keeps them, and of how many it is which.
     """
 
     decision: str
     by: str
     signed_in: bool = False
+    reason: str = ""
+    approvals: str = ""
+    given: int = 1
+    needed: int = 1
+
+    @property
+    def words(self) -> str:
+        """Whose word it is, and why."""
+        why = f": {self.reason}" if self.reason else ""
+        return f"({'signed in' if self.signed_in else 'name as claimed'}){why}"
 
 
 Event = (

@@ -49,6 +49,7 @@ def answers(
     *,
     now: datetime,
     by: str = "",
+    why: str = "",
     public_url: str = "",
     sign_in: bool = False,
     links: tuple[LinkFact, ...] = (),
@@ -56,12 +57,13 @@ def answers(
     """
     The rows that the transaction carries: none where nobody wants to hear of this moment.
 
-    *by* is who decided, where somebody did; *sign_in* whether people can sign in to the pages.
+    *by* is who decided and *why*, where somebody did; *sign_in* whether people can sign in to the
+    pages.
     """
     if kind is None:
         return ()
     facts = take_facts(
-        reset, kind, at=now, by=by, public_url=public_url, sign_in=sign_in, links=links
+        reset, kind, at=now, by=by, why=why, public_url=public_url, sign_in=sign_in, links=links
     )
     text, data = compose(facts).text, ticket_facts.dump(facts)
     return tuple(

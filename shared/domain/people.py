@@ -1,6 +1,15 @@
 """Tell people apart: by directory object and tenant, never by a name."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """The app roles of the registration."""
+
+    READ = "Resets.Read"
+    REQUEST = "Resets.Request"
+    APPROVE = "Resets.Approve"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -8,12 +17,15 @@ class Person:
     """
     The signed-in caller, as the platform's authentication vouches for it.
 
-    Names change hands and can be chosen: `name` is for display alone.
+    Names change hands and can be chosen: `name` is for display alone. A program signs in as well;
+    it may read and ask, and decides nothing.
     """
 
     object_id: str
     tenant_id: str
     name: str
+    roles: frozenset[Role] = frozenset()
+    is_program: bool = False
 
     @property
     def identity(self) -> str:

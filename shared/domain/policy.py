@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.domain import evidence, quarantine
+from shared.domain import approvals, quarantine
+from shared.domain.approvals import Question, Standard
 from shared.domain.catalogue import Approval, Catalogue, Remediate, Target, unknown_target
 from shared.domain.quarantine import Treatment
 from shared.domain.reset import (
@@ -57,7 +58,11 @@ class Wait:
 class Ask:
     """Every reason for which a person must approve, in one question."""
 
-    reasons: tuple[str, ...]
+    questions: tuple[Question, ...]
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return tuple(each.words for each in self.questions)
 
     @property
     def reason(self) -> str:
@@ -80,6 +85,12 @@ class Rules:
     enabled: bool
     daily_budget: int
     problem: str = ""
+    sign_in: bool = False
+    approval_valid: timedelta = timedelta(hours=4)
+
+    def standard(self, target: Target) -> Standard:
+        """What an approval for this target is held against."""
+        return Standard(approvers=target.approvers, sign_in=self.sign_in, valid=self.approval_valid)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -274,34 +285,28 @@ def _fleet_words(fleet: Fleet) -> str:
     )
 
 
-def _fleet_stop(reset: Reset, fleet: Fleet) -> Ask | None:
-    if not fleet_stopped(fleet) or reset.approved:
-        return None
-    return _ask(_fleet_words(fleet))
+def _fleet_stop(fleet: Fleet) -> Ask | None:
+    return _ask(approvals.FLEET, _fleet_words(fleet)) if fleet_stopped(fleet) else None
 
 
-def _ask(reason: str) -> Ask:
-    return Ask(reasons=(reason,))
+def _ask(key: str, words: str, *, since: datetime | None = None) -> Ask:
+    # Graph's own words may stand in a key, which is kept one a line.
+    return Ask(questions=(Question(key=" ".join(key.split()), words=words, since=since),))
 
 
-def _breaker(reset: Reset, snapshot: SyncJob, history: History) -> Ask | None:
+def _breaker(snapshot: SyncJob, history: History) -> Ask | None:
     """The breaker is open: by what `remediate` saw, or by what the job shows before it does."""
     seen = relapsed(snapshot, history.job)
     at = max((each for each in (history.watch.relapsed_at, seen) if each), default=None)
     approved_at = history.job.last_approved_at
-    if at is None or _approved_since(reset, at) or (approved_at is not None and at <= approved_at):
+    if at is None or (approved_at is not None and at <= approved_at):
         return None
     return _ask(
+        approvals.BREAKER,
         f"after the last reset the job went into quarantine again, at {_at(at)}: until a "
-        "person approves one more, none is sent"
+        "person approves one more, none is sent",
+        since=at,
     )
-
-
-def _approved_since(reset: Reset, moment: datetime | None) -> bool:
-    """The approver could know of what had begun by then, and of nothing later."""
-    if not reset.approved or reset.approved_at is None:
-        return False
-    return moment is None or moment <= reset.approved_at
 
 
 def after_reading(
@@ -311,34 +316,32 @@ def after_reading(
     target = (rules.catalogue or {})[reset.target]
     asked_before = _past_known(history, target) is not None
     history = of_job(history, snapshot.id)
-    reset = _approved_for(reset, snapshot)
     found = (
+        _stopped_job(reset, snapshot),
         _job_state(reset, snapshot, target, now),
         _too_soon(reset, snapshot, history.watch, target, now),
         None if asked_before else _cooldown(reset, history.job, target, now),
         _held_back_by_others(reset, snapshot, history.job, target, now),
-        _fleet_stop(reset, history.fleet),
-        _breaker(reset, snapshot, history),
+        _fleet_stop(history.fleet),
+        _breaker(snapshot, history),
         *_approvals(reset, snapshot, target),
     )
-    return _strictest(found)
+    ruling = _strictest(found)
+    if not isinstance(ruling, Ask):
+        return ruling
+    left = approvals.unanswered(reset, ruling.questions, snapshot, rules.standard(target), now=now)
+    return Ask(questions=left) if left else Go()
 
 
 def _strictest(found: Iterable[Ruling | None]) -> Ruling:
-    """A refusal comes first, then a wait; what is left to ask is one question."""
+    """A refusal comes first, then a wait; what is left to ask is asked at once."""
     rulings = [ruling for ruling in found if ruling is not None]
     for kind in (Refuse, Wait):
         for ruling in rulings:
             if isinstance(ruling, kind):
                 return ruling
-    reasons = [reason for each in rulings if isinstance(each, Ask) for reason in each.reasons]
-    return Ask(reasons=tuple(dict.fromkeys(reasons))) if reasons else Go()
-
-
-def _approved_for(reset: Reset, snapshot: SyncJob) -> Reset:
-    """An approval is one of the job that was shown: another of the same alias was not approved."""
-    shown = evidence.load(reset.before) if reset.approved else None
-    return replace(reset, approved=False) if shown and shown.id != snapshot.id else reset
+    asked = [one for each in rulings if isinstance(each, Ask) for one in each.questions]
+    return Ask(questions=tuple(dict.fromkeys(asked))) if asked else Go()
 
 
 def _past_known(history: History, target: Target) -> History | None:
@@ -356,8 +359,6 @@ def _past_known(history: History, target: Target) -> History | None:
 def _job_state(reset: Reset, job: SyncJob, target: Target, now: datetime) -> Ruling | None:
     if job.code == "NotConfigured":
         return Refuse(reason="the job is NotConfigured; set it up and start it in the portal first")
-    if (stopped := _stopped(job)) and (no := _ask_about_stopped(reset, job, stopped)):
-        return no
     clears = reset.id.startswith(QUARANTINE_PREFIX)
     if in_quarantine(job):
         if asked_by_timer(reset) and not clears:
@@ -368,13 +369,13 @@ def _job_state(reset: Reset, job: SyncJob, target: Target, now: datetime) -> Rul
         return _quarantine(reset, job, target.remediate)
     if clears and asked_by_timer(reset):
         return Refuse(reason="the job has left quarantine; there is nothing to clear")
-    if job.code == "NotRun":
+    if job.code == "NotRun" and not _stopped(job):
         return Wait(
             waiting_for=WaitingFor.GRAPH,
             until=now + NOT_RUN_WAIT,
             reason="the job's initial cycle has not ended yet",
         )
-    return _unknown_state(reset, job)
+    return _unknown_state(job)
 
 
 def _stopped(job: SyncJob) -> str:
@@ -385,15 +386,17 @@ def _stopped(job: SyncJob) -> str:
     return ""
 
 
-def _ask_about_stopped(reset: Reset, job: SyncJob, stopped: str) -> Ruling | None:
+def _stopped_job(reset: Reset, job: SyncJob) -> Ruling | None:
+    stopped = _stopped(job)
+    if not stopped or job.code == "NotConfigured":
+        return None
     also = f"; {quarantine.told(job.quarantine)}" if in_quarantine(job) else ""
     if asked_by_timer(reset):
         return Refuse(reason=f"{stopped}: a timer starts no job that somebody stopped{also}")
-    if reset.approved:
-        return None
     return _ask(
+        f"{approvals.STATE}stopped {job.code}/{job.schedule_state}",
         f"{stopped}: a restart sets it going; starting it first would run a cycle with the "
-        f"old links{also}"
+        f"old links{also}",
     )
 
 
@@ -416,22 +419,26 @@ def in_quarantine(job: SyncJob) -> bool:
     return job.quarantine is not None or job.code == "Quarantine"
 
 
-def _unknown_state(reset: Reset, job: SyncJob) -> Ask | None:
-    if reset.approved:
-        return None
+def _unknown_state(job: SyncJob) -> Ask | None:
     for what, word, known in (
-        ("code", job.code, {"Active", "Quarantine"}),
-        ("schedule", job.schedule_state, {"Active"}),
+        ("code", job.code, {"Active", "Quarantine", *_STANDING}),
+        ("schedule", job.schedule_state, {"Active", *_STANDING}),
     ):
         if word not in known:
             shown = f"“{word}”" if word else "nothing that can be read"
             return _ask(
+                f"{approvals.STATE}{what} {word}",
                 f"Graph shows a state of the job that this version does not know: its "
-                f"{what} is {shown}"
+                f"{what} is {shown}",
             )
     if not job.knows("quarantine"):
-        return _ask("Graph does not show whether the job is in quarantine")
+        words = "Graph does not show whether the job is in quarantine"
+        return _ask(f"{approvals.STATE}quarantine", words)
     return None
+
+
+_STANDING: Final = ("Paused", "Disabled")
+"""Words for a job that somebody stopped, which is a question of its own."""
 
 
 def _quarantine(reset: Reset, job: SyncJob, remediate: Remediate | None) -> Ruling | None:
@@ -445,18 +452,14 @@ def _quarantine(reset: Reset, job: SyncJob, remediate: Remediate | None) -> Ruli
                 reason=f"the job is in quarantine ({reason}), which `remediate.reasons` of this "
                 "target does not name"
             )
-        return _unknown_state(reset, job)
-    began = (job.quarantine.series_began or job.quarantine.began) if job.quarantine else None
-    known = _approved_since(reset, began)
+        return _unknown_state(job)
     match line.person:
         case Treatment.REFUSE:
             return Refuse(reason=words)
-        case Treatment.ASK_SIGNED_IN if not (known and reset.approver_signed_in):
-            return _ask(words)
-        case Treatment.ASK if not known:
-            return _ask(words)
-        case _:
-            return _unknown_state(reset, job)
+        case Treatment.ASK | Treatment.ASK_SIGNED_IN:
+            return _ask(f"{approvals.QUARANTINE}{reason}", words)
+        case Treatment.GO:
+            return _unknown_state(job)
 
 
 def _held_back_by_others(
@@ -522,19 +525,21 @@ def _elsewhere_words(first: datetime) -> str:
 
 
 def _approvals(reset: Reset, snapshot: SyncJob, target: Target) -> Iterable[Ask]:
-    if reset.approved:
-        return
     if target.approval is Approval.ALWAYS:
-        yield _ask("this target always needs an approval")
+        yield _ask(approvals.ALWAYS, "this target always needs an approval")
     if target.approval is Approval.AUTOMATIC and asked_by_timer(reset):
-        yield _ask("what timers ask for needs an approval on this target")
+        yield _ask(approvals.AUTOMATIC, "what timers ask for needs an approval on this target")
     if target.approve_above is not None:
         if snapshot.size is None:
-            yield _ask("Graph gives no count of the entries; the size cannot be judged")
+            yield _ask(
+                approvals.SIZE_UNKNOWN,
+                "Graph gives no count of the entries; the size cannot be judged",
+            )
         elif snapshot.size > target.approve_above:
             yield _ask(
+                approvals.SIZE,
                 f"{snapshot.size:,} entries are managed; above "
-                f"{target.approve_above:,} needs an approval"
+                f"{target.approve_above:,} needs an approval",
             )
     if reset.scope is Scope.FULL and (leavers := _leavers(snapshot)) is not None:
         yield leavers
@@ -552,8 +557,9 @@ def _leavers(job: SyncJob) -> Ask | None:
     ends = [end for end in (last.ended, job.steady_state_last) if end is not None]
     if not ends or job.interval is None:
         return _ask(
+            approvals.LEAVERS,
             "Graph does not show when the last cycle ended, or how often one runs; removals "
-            "not yet exported would be lost"
+            "not yet exported would be lost",
         )
     if job.interval > timedelta(days=30):
         return None
@@ -562,6 +568,7 @@ def _leavers(job: SyncJob) -> Ask | None:
     if job.read_at - max(ends) <= late:
         return None
     return _ask(
+        approvals.LEAVERS,
         f"the last cycle ended at {_at(max(ends))}, over {STALE_AFTER_INTERVALS} intervals "
-        "ago; removals not yet exported would be lost"
+        "ago; removals not yet exported would be lost",
     )

@@ -159,6 +159,25 @@ class Links(Protocol):
         """
 
 
+class TargetRows(Protocol):
+    """What the overview reads of each target."""
+
+    async def read_job(self, target: str) -> Stored[JobRow]:
+        """Return the target's job row; one that is not there yet has no ETag."""
+
+    async def read_observation(self, target: str) -> Stored[JobObservation]:
+        """Return what `remediate` last saw of the job; one not there yet has no ETag."""
+
+    async def resets(self, target: str, *, after: str, most: int) -> list[Reset]:
+        """Return the target's resets after the row key *after*, newest first; no other is read."""
+
+    async def find_reset(self, reset_id: str) -> Stored[Reset] | None:
+        """Return the reset of this id; None where there is none, or its ids row alone."""
+
+    async def budget(self, day: str) -> Budget:
+        """Return what is spent of this UTC date's budget."""
+
+
 class Schedule(Protocol):
     """The sweep's index: which rows are due."""
 

@@ -85,7 +85,9 @@ class Reset:
 
     Columns are in CamelCase; `id` is RequestId there, `operator_asked` is Asked. `told` is until
     when the ticket was told that the reset waits; empty where it was not told of this wait. A
-    person may have lifted the cooldown, or the budget, that ends at `…_lifted_until`.
+    person may have lifted the cooldown, or the budget, that ends at `…_lifted_until`. `asker_id` is
+    who asked, where the platform vouched for that. `questions` are the keys of what a person was
+    last asked to approve, and `approvals` is what was answered (see `approvals`), as JSON.
     """
 
     id: str
@@ -96,6 +98,7 @@ class Reset:
     job_id: str = ""
     scope: Scope = Scope.FULL
     requested_by: str = ""
+    asker_id: str = ""
     via: str = ""
     reason: str = ""
     ticket_system: str = ""
@@ -127,6 +130,8 @@ class Reset:
     deadline: datetime | None = None
     tries: int = 0
     operator_asked: bool = False
+    questions: tuple[str, ...] = ()
+    approvals: str = ""
     approved: bool = False
     approved_by: str = ""
     approver_signed_in: bool = False
@@ -345,6 +350,11 @@ class Fleet:
 
     seen: int = 0
     quarantined: int = 0
+
+
+def tag(reset: Reset) -> str:
+    """The version of the row: another one after each write, for ETag and If-Match."""
+    return reset.write_id or str(reset.sequence)
 
 
 def asked_by_timer(reset: Reset) -> bool:

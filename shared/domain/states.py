@@ -29,7 +29,6 @@ from shared.domain.reset import (
     WaitingFor,
     asked_by_timer,
     blocked_words,
-    vouched,
 )
 
 POST_BEGINS_WITHIN: Final = timedelta(seconds=10)
@@ -280,7 +279,10 @@ def _ask(reset: Reset, lock: JobRow, event: events.MustAsk, now: datetime) -> Tr
         waiting_for=WaitingFor.PERSON,
         due_at=event.expires,
         detail=event.reason,
-        before=event.before or reset.before,
+        questions=event.questions,
+        before=event.before,
+        snapshot_at=event.snapshot_at,
+        expected_minutes=event.expected_minutes,
     )
     moved = _move(reset, asking, now)
     return _as_head(replace(moved, answer=NotificationKind.AWAITING_APPROVAL), lock)
@@ -319,34 +321,41 @@ def _as_head(moved: Transition, lock: JobRow) -> Transition | None:
 
 
 def _decided(reset: Reset, job: JobRow, event: events.Decided, now: datetime) -> Transition | None:
-    how = vouched(event.signed_in)
     match event.decision:
         case "approve" if reset.state is State.AWAITING_APPROVAL:
-            approved = replace(
-                reset,
-                state=State.ACCEPTED,
-                due_at=now,
-                approved=True,
-                approved_by=event.by,
-                approver_signed_in=event.signed_in,
-                approved_at=now,
-                detail=f"approved ({how})",
-            )
-            return _move(reset, approved, now, by=event.by)
+            return _approved(reset, event, now)
         case "approve":
             return _lifted(reset, event, now)
         case "reject":
             rejected = replace(
-                reset, state=State.REJECTED, outcome="rejected", detail=f"rejected ({how})"
+                reset, state=State.REJECTED, outcome="rejected", detail=f"rejected {event.words}"
             )
             return _end(reset, rejected, job, now, by=event.by)
         case "cancel":
             cancelled = replace(
-                reset, state=State.CANCELLED, outcome="cancelled", detail=f"cancelled ({how})"
+                reset, state=State.CANCELLED, outcome="cancelled", detail=f"cancelled {event.words}"
             )
             return _end(reset, cancelled, job, now, by=event.by)
         case _:
             return None
+
+
+def _approved(reset: Reset, event: events.Decided, now: datetime) -> Transition:
+    """Approve; where one more person must, the question stands and the time for it runs on."""
+    given = replace(
+        reset,
+        approvals=event.approvals,
+        approved_by=event.by,
+        approver_signed_in=event.signed_in,
+    )
+    count = f" {event.given} of {event.needed}" if event.needed > 1 else ""
+    said = f"approved{count} {event.words}"
+    if event.given < event.needed:
+        return _move(reset, given, now, by=event.by, said=said)
+    approved = replace(
+        given, state=State.ACCEPTED, due_at=now, approved=True, approved_at=now, detail=said
+    )
+    return _move(reset, approved, now, by=event.by)
 
 
 def _lifted(reset: Reset, event: events.Decided, now: datetime) -> Transition | None:
@@ -364,8 +373,7 @@ def _lifted(reset: Reset, event: events.Decided, now: datetime) -> Transition | 
         lifted,
         state=State.ACCEPTED,
         due_at=now,
-        detail=f"the wait for the {reset.waiting_for} was ended by a person "
-        f"({vouched(event.signed_in)})",
+        detail=f"the wait for the {reset.waiting_for} was ended by a person {event.words}",
     )
     return _move(reset, let_go, now, by=event.by)
 
@@ -430,11 +438,11 @@ def _unknown(reset: Reset, job: JobRow, event: Event, now: datetime) -> Transiti
                 waiting_for=None,
                 due_at=now,
                 detail="a person says that the restart did not happen: it may be sent again "
-                f"({vouched(event.signed_in)})",
+                f"{event.words}",
             )
             return _move(reset, again, now, by=event.by)
         case events.Decided(decision="cancel") if reset.operator_asked:
-            why = f"given up by a person ({vouched(event.signed_in)})"
+            why = f"given up by a person {event.words}"
             return _fate_unknown(reset, job, now, why, by=event.by)
         case _:
             return None
@@ -591,15 +599,20 @@ def _since_sent(reset: Reset, now: datetime) -> timedelta:
     return now - reset.sent_at if reset.sent_at is not None else timedelta.max
 
 
-def _move(before: Reset, after: Reset, now: datetime, *, by: str = RELINK) -> Transition:
-    """Add a history entry where the state or its reason changes."""
-    if after.waiting_for is None or after.state not in MAY_WAIT:
-        after = replace(after, waiting_for=None, waiting_since=None, told=None)
-    if (after.state, after.detail, after.number) == (before.state, before.detail, before.number):
+def _move(
+    before: Reset, after: Reset, now: datetime, *, by: str = RELINK, said: str = ""
+) -> Transition:
+    """Add a history entry where the state or its reason changes, or where *said* stands in it."""
+    changed = (after.state, after.detail, after.number) != (
+        before.state,
+        before.detail,
+        before.number,
+    )
+    if not changed and not said:
         return Transition(reset=after)
     moved = replace(after, sequence=before.sequence + 1)
     entry = HistoryEntry(
-        sequence=moved.sequence, at=now, state=moved.state, by=by, detail=moved.detail
+        sequence=moved.sequence, at=now, state=moved.state, by=by, detail=said or moved.detail
     )
     return Transition(reset=moved, event=entry)
 

@@ -51,6 +51,7 @@ class Quoted(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     reason: str = ""
     subjects: tuple[str, ...] = ()
     decided_by: str = ""
+    decision_reason: str = ""
 
 
 class Facts(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -117,7 +118,7 @@ def link_facts(links: Iterable[Link]) -> tuple[LinkFact, ...]:
             verdict=link.verdict,
             before=quote(link.before),
             after=quote(link.after),
-            why=quote(link.evidence if link.verdict else link.problem),
+            why=quote(link.problem),
             remedy=quote(link.remedy),
         )
         for link in links
@@ -130,6 +131,7 @@ def take_facts(
     *,
     at: datetime,
     by: str = "",
+    why: str = "",
     public_url: str = "",
     sign_in: bool = False,
     links: tuple[LinkFact, ...] = (),
@@ -137,8 +139,8 @@ def take_facts(
     """
     Read the facts off the row that the transaction is about to write.
 
-    *by* is who decided, where somebody did. The link leads to a page for signed-in people, so
-    where nobody can sign in there is none.
+    *by* is who decided, and *why*, where somebody did. The link leads to a page for signed-in
+    people, so where nobody can sign in there is none.
     """
     before, after = evidence.load(reset.before), evidence.load(reset.after)
     minutes = _minutes(reset.expected_minutes)
@@ -182,6 +184,7 @@ def take_facts(
             reason=quote(reset.reason),
             subjects=tuple(quote(each) for each in reset.subjects[:_SUBJECTS_AT_MOST]),
             decided_by=quote(by),
+            decision_reason=quote(why),
         ),
     )
 

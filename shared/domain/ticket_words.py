@@ -178,6 +178,7 @@ def _quotes(facts: Facts) -> tuple[tuple[str, str], ...]:
         ("Reason given", quoted.reason),
         *(("User asked about", subject) for subject in quoted.subjects),
         ("Decided by", quoted.decided_by),
+        ("Reason of the decision", quoted.decision_reason),
     )
     return tuple((label, text) for label, text in found if text)
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from shared.config import Settings
 from shared.domain import notifications
+from shared.domain.approvals import asker_id
 from shared.domain.catalogue import unknown_target
 from shared.domain.errors import (
     Conflict,
@@ -16,6 +17,7 @@ from shared.domain.errors import (
 )
 from shared.domain.keys import to_milliseconds
 from shared.domain.notifications import Listeners
+from shared.domain.people import Person
 from shared.domain.ports import Clock, Queues, Store
 from shared.domain.requests import (
     HORIZON,
@@ -55,6 +57,19 @@ class Accepted:
     known: bool
 
 
+API: Final = "api"
+"""How `via` names the HTTP API."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Taken:
+    """How a request came: `how` says whose word the asker's name is, `asker_id` who it was."""
+
+    via: str
+    how: str
+    asker_id: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Acceptance:
     """The use case `accept`. It is idempotent: the same request again changes nothing."""
@@ -72,14 +87,14 @@ class Acceptance:
         *,
         via: str,
         came_at: datetime | None = None,
-        signed_in: bool | None = None,
+        asker: Person | None = None,
     ) -> Accepted:
         """
         Return the reset of this request.
 
         Raise InvalidRequest where the request asks for something that is not allowed, and IdReused
         where its id stands for another request. *came_at* is when the message was queued.
-        *signed_in* says whether the platform vouched for the asker, where that is known.
+        *asker* is who asks, where the platform vouches for that.
         """
         now = self.clock()
         request = received.request
@@ -103,8 +118,10 @@ class Acceptance:
         there = None if claim is wanted else await self.store.read_reset(claim)
         if there is not None:
             return Accepted(stored=there, claim=claim, known=True)
-        how = "" if signed_in is None else f", {vouched(signed_in)}"
-        return await self._insert(received, claim, via=via, how=how, now=now)
+        # Over the API a name came along; elsewhere the way itself says whose word it is.
+        how = f", {vouched(asker is not None)}" if asker is not None or via == API else ""
+        taken = Taken(via=via, how=how, asker_id=asker_id(asker) if asker is not None else "")
+        return await self._insert(received, claim, taken, now=now)
 
     async def _check(self, received: Received, via: str) -> None:
         complaint = self._complaint(received, via)
@@ -135,16 +152,16 @@ class Acceptance:
         return ""
 
     async def _insert(
-        self, received: Received, claim: Claim, *, via: str, how: str, now: datetime
+        self, received: Received, claim: Claim, taken: Taken, *, now: datetime
     ) -> Accepted:
         for _ in range(MAX_RACES):
             job = await self.store.read_job(claim.target)
-            reset = self._reset(received.request, claim, job.row, via=via, how=how, now=now)
+            reset = self._reset(received.request, claim, job.row, taken, now=now)
             event = HistoryEntry(
                 sequence=1,
                 at=now,
                 state=State.ACCEPTED,
-                by=reset.requested_by or via,
+                by=reset.requested_by or taken.via,
                 detail=reset.detail,
             )
             answers = notifications.answers(
@@ -170,7 +187,7 @@ class Acceptance:
         raise StorageUnavailable(f"{claim.id}: too many concurrent writes of the job row")
 
     def _reset(
-        self, request: ResetRequest, claim: Claim, job: JobRow, *, via: str, how: str, now: datetime
+        self, request: ResetRequest, claim: Claim, job: JobRow, taken: Taken, *, now: datetime
     ) -> Reset:
         target = (self.settings.catalogue or {}).get(request.target)
         shut = request.not_before is not None and request.not_before > now
@@ -183,8 +200,9 @@ class Acceptance:
             job_id=target.job_id if target else "",
             scope=request.scope,
             requested_by=request.requested_by,
+            asker_id=taken.asker_id,
             # A reset that the timer began stays the timer's, also where a message completes it.
-            via=REMEDIATE if is_automatic(claim.id) else via,
+            via=REMEDIATE if is_automatic(claim.id) else taken.via,
             reason=request.reason,
             ticket_system=ticket.system if ticket else "",
             ticket_id=ticket.id if ticket else "",
@@ -194,7 +212,7 @@ class Acceptance:
             not_before=request.not_before,
             seen_number=None if shut else job.number,
             due_at=now,
-            detail=f"received ({via}{how})",
+            detail=f"received ({taken.via}{taken.how})",
             sequence=1,
         )
 

@@ -9,7 +9,7 @@ from shared.config import Settings
 from shared.domain import cycle, events, evidence
 from shared.domain.errors import FateUnknown, GraphError, NotSent, RefusedForNow, Rejected
 from shared.domain.ports import Clock, Graph
-from shared.domain.reset import Reset, WaitingFor, vouched
+from shared.domain.reset import Reset, WaitingFor
 from shared.domain.states import POST_BEGINS_WITHIN, found_job_id, is_gone
 from shared.domain.sync_job import AuditTrail, SyncJob
 from shared.telemetry import emit
@@ -205,18 +205,16 @@ class JobCalls:
             missing=missing,
         )
 
-    def confirmed(
-        self, reset: Reset, *, by: str, signed_in: bool = False
-    ) -> events.RestartAccepted:
+    def confirmed(self, reset: Reset, word: events.Decided) -> events.RestartAccepted:
         """A person says that the restart of the last intent happened."""
         now = self.clock()
         succeeded = self._succeeded(
             reset,
             reset.number or 0,
             reset.sent_at or now,
-            how=f"confirmed ({vouched(signed_in)}): the restart happened",
+            how=f"confirmed, the restart happened {word.words}",
         )
-        return replace(succeeded, by=by)
+        return replace(succeeded, by=word.by)
 
     def _succeeded(
         self,

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 
 from shared.domain.errors import StorageUnavailable
+from shared.domain.people import Person
 from shared.domain.ports import Queues
 from shared.domain.requests import Received
 from shared.telemetry import emit
@@ -26,7 +27,7 @@ class Submission:
     """Kept, or the event loop would drop a task that nobody waits for."""
 
     async def submit(
-        self, received: Received, *, via: str, signed_in: bool | None = None
+        self, received: Received, *, via: str, asker: Person | None = None
     ) -> Accepted:
         """
         Return the reset of this request, its rows written.
@@ -36,7 +37,7 @@ class Submission:
         cannot be sent is not a failure: the sweep sends one for the due row within a minute.
         """
         written: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
-        work = asyncio.create_task(self._take_in(received, via, signed_in, written))
+        work = asyncio.create_task(self._take_in(received, via, asker, written))
         self.running.add(work)
         await asyncio.wait({work}, timeout=ANSWERS_WITHIN.total_seconds())
         if work.done():
@@ -51,10 +52,10 @@ class Submission:
         self,
         received: Received,
         via: str,
-        signed_in: bool | None,
+        asker: Person | None,
         written: asyncio.Future[Accepted],
     ) -> Accepted:
-        accepted = await self.acceptance.accept(received, via=via, signed_in=signed_in)
+        accepted = await self.acceptance.accept(received, via=via, asker=asker)
         written.set_result(accepted)
         if not accepted.known:
             await self._send(received, accepted)

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from shared.config import Settings
 from shared.domain import notifications
 from shared.domain.errors import Conflict, StorageUnavailable
-from shared.domain.events import Event, HeadFree
+from shared.domain.events import Decided, Event, HeadFree
 from shared.domain.notifications import Listeners
 from shared.domain.ports import Clock, Queues, Store
 from shared.domain.reset import OPEN, JobRow, Notification, NotificationKind, Reset, State, Stored
 from shared.domain.states import RELINK, StateMachine, Transition
-from shared.domain.ticket_facts import LinkFact, link_facts
 from shared.telemetry import emit
 
 
@@ -49,9 +48,9 @@ class TransitionWriter:
             self.settings.catalogue,
             now=now,
             by=step.event.by if step.event is not None and step.event.by != RELINK else "",
+            why=event.reason if isinstance(event, Decided) else "",
             public_url=self.settings.public_url,
             sign_in=self.settings.sign_in,
-            links=await self._links(step),
         )
         stored = await self.store.commit(
             reset,
@@ -80,12 +79,6 @@ class TransitionWriter:
             raise Conflict(f"{job.row.head} is Head")
         stored = await self.store.commit(reset, step.reset, job=(job, step.job))
         return stored, await self.store.read_job(reset.row.target)
-
-    async def _links(self, step: Transition) -> tuple[LinkFact, ...]:
-        """What is known of the subjects' links, where a ticket is to hear of it."""
-        if step.answer is None or not step.reset.subjects:
-            return ()
-        return link_facts(await self.store.links(step.reset))
 
     async def _audible(self, step: Transition) -> NotificationKind | None:
         """A joined request on its leader's ticket gets no comment of its own."""

@@ -9,7 +9,7 @@ import msgspec
 from shared.config import Settings
 from shared.domain.errors import InvalidRequest, StorageUnavailable
 from shared.domain.messages import LONGEST_EVENT, read_cloud_event
-from shared.domain.people import Person
+from shared.domain.people import Person, Role
 from shared.domain.requests import (
     LONGEST_ID,
     LONGEST_REQUEST,
@@ -20,8 +20,9 @@ from shared.domain.requests import (
     issued_id,
     parse_request,
 )
-from shared.use_cases.accept import Accepted
-from shared.use_cases.decide_reset import DecideReset
+from shared.domain.reset import Reset, tag
+from shared.use_cases.accept import API, Accepted
+from shared.use_cases.decide_reset import DecideReset, Decision
 from shared.use_cases.health import Health
 from shared.use_cases.lookup import ListQuery, Lookup
 from shared.use_cases.receive_webhook import ReceiveWebhook
@@ -40,12 +41,11 @@ from shared.web.messages import (
     problem_response,
 )
 from shared.web.openapi import openapi_response
-from shared.web.principal import signed_in
-from shared.web.show_reset import show_reset
+from shared.web.roles import READERS, demand
+from shared.web.show_reset import ResetPages
 from shared.web.views import DecisionBody, list_body, reset_body
 from shared.webhooks.parsed import AsksNothing
 
-VIA: Final = "api"
 WHY_NOTHING: Final = "Relink-Reason"
 CLOUD_EVENT: Final = "application/cloudevents+json"
 LONGEST_BODY: Final[Mapping[str, int]] = {JSON: LONGEST_REQUEST, CLOUD_EVENT: LONGEST_EVENT}
@@ -65,6 +65,7 @@ class Api:
     decisions: DecideReset
     lookup: Lookup
     reporter: Health
+    pages: ResetPages
     new_id: Callable[[], str]
 
     async def submit_reset(self, request: HttpRequest) -> HttpResponse:
@@ -73,13 +74,13 @@ class Api:
             return problem_response(503, self.settings.problems[0], AFTER_REPAIR)
         if problem := body_problem(request, LONGEST_BODY):
             return problem
+        person = self._demand(request, Role.REQUEST)
         received = self._received(request)
-        person = self._person(request)
         if person:
             # The signed-in person is the requester, even if the body names another.
             received = received.asked_by(person.name)
         try:
-            accepted = await self.submission.submit(received, via=VIA, signed_in=bool(person))
+            accepted = await self.submission.submit(received, via=API, asker=person)
         except StorageUnavailable:
             # Sent again under this id it is one request, even if this attempt was stored.
             return problem_response(
@@ -114,11 +115,14 @@ class Api:
 
     async def get_reset(self, request: HttpRequest) -> HttpResponse:
         """`GET /api/resets/{id}`."""
+        self._demand(request, *READERS)
         found = await self.lookup.find(request.path.get("id", ""))
-        return ok(reset_body(found.reset, found.events, found.links))
+        body = reset_body(found.reset, found.events, found.links)
+        return ok(body, extra={"ETag": etag(found.reset)})
 
     async def list_resets(self, request: HttpRequest) -> HttpResponse:
         """`GET /api/resets`."""
+        self._demand(request, *READERS)
         found = await self.lookup.page(ListQuery.from_query(request.query))
         return ok(list_body(found.resets, found.continuation))
 
@@ -126,19 +130,28 @@ class Api:
         """`POST /api/resets/{id}/decision`; a signed-in person decides in their own name."""
         if problem := body_problem(request, {JSON: LONGEST_REQUEST}):
             return problem
+        person = self._demand(request)
         body = _decision(request.body)
-        person = self._person(request)
-        reset = await self.decisions.decide(
-            request.path.get("id", ""),
-            body.decision,
-            by=person.name if person else body.by,
-            signed_in=bool(person),
+        wanted = Decision(
+            decision=body.decision,
+            by=body.by,
+            person=person,
+            reason=body.reason,
+            seen=versions(request.headers.get("if-match", "")),
         )
-        return ok({"id": reset.id, "state": str(reset.state), "detail": reset.detail})
+        reset = await self.decisions.decide(request.path.get("id", ""), wanted)
+        return ok(
+            {"id": reset.id, "state": str(reset.state), "detail": reset.detail},
+            extra={"ETag": etag(reset)},
+        )
 
     async def show_reset(self, request: HttpRequest) -> HttpResponse:
         """`GET /api/resets/{id}/page`."""
-        return await show_reset(self.lookup, request, sign_in=self.settings.sign_in)
+        return await self.pages.show(request)
+
+    async def decide_on_page(self, request: HttpRequest) -> HttpResponse:
+        """`POST /api/resets/{id}/page`."""
+        return await self.pages.decide(request)
 
     async def openapi(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 -- always the same
         """`GET /api/openapi.json`."""
@@ -151,8 +164,24 @@ class Api:
     def _base(self, request: HttpRequest) -> str:
         return self.settings.public_url or origin(request.url)
 
-    def _person(self, request: HttpRequest) -> Person | None:
-        return signed_in(request, sign_in=self.settings.sign_in)
+    def _demand(self, request: HttpRequest, *roles: Role) -> Person | None:
+        return demand(request, *roles, sign_in=self.settings.sign_in)
+
+
+def etag(reset: Reset) -> str:
+    """The version of a reset's row, as a strong entity tag."""
+    return f'"{tag(reset)}"'
+
+
+def versions(if_match: str) -> tuple[str, ...]:
+    """
+    Read `If-Match`; empty where any version will do.
+
+    A weak tag never matches (RFC 9110, 13.1.1), nor does what is not a tag.
+    """
+    if if_match.strip() in {"", "*"}:
+        return ()
+    return tuple(each.strip().strip('"') for each in if_match.split(","))
 
 
 def with_key(reset: ResetRequest, key: str) -> ResetRequest:

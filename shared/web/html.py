@@ -19,7 +19,9 @@ STYLE: Final = """
 * { box-sizing: border-box; }
 body { margin: 0; padding: 2rem 1rem 3rem; background: var(--ground); color: var(--text);
   font: 1rem/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif; }
-main, footer { max-width: 60rem; margin: 0 auto; }
+main, header, footer { max-width: 60rem; margin: 0 auto; }
+header { margin-bottom: 1rem; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; }
+header span { color: var(--quiet); }
 h1 { margin: 0 0 1rem; font-size: 1.6rem; line-height: 1.25; overflow-wrap: anywhere; }
 h2 { margin: 0 0 .75rem; font-size: 1.05rem; }
 section { margin: 0 0 1.25rem; padding: 1.25rem 1.5rem; background: var(--card);
@@ -53,6 +55,24 @@ li::before { content: ""; position: absolute; left: -.46rem; top: .42rem; width:
 li strong { color: var(--tone); margin-right: .6rem; }
 li p { margin: .1rem 0 0; }
 footer { font-size: .875rem; }
+.said { border-left: .4rem solid var(--bad); } .said p { margin: 0; }
+.barred { color: var(--quiet); margin: 0 0 .75rem; }
+h3 { margin: 1rem 0 .4rem; font-size: 1rem; }
+label { display: block; margin: 0 0 .3rem; }
+input, select, textarea, button { font: inherit; color: inherit; }
+input[type=text], select, textarea { width: 100%; padding: .5rem .6rem; background: var(--ground);
+  border: 1px solid var(--quiet); border-radius: .3rem; }
+form p { margin: .25rem 0 0; color: var(--quiet); }
+.field, .choice { margin: 0 0 1rem; } form > .choice:first-of-type { margin-top: 1rem; }
+.choice:last-child { margin-bottom: 0; }
+input[type=checkbox] { width: 1.2rem; height: 1.2rem; margin: 0 .5rem 0 0;
+  vertical-align: -.2rem; accent-color: var(--run); }
+.inline { display: inline; }
+button { padding: .55rem 1.2rem; min-height: 2.75rem; border-radius: .4rem; cursor: pointer;
+  border: 1px solid var(--run); background: var(--run); color: var(--card); font-weight: 600; }
+button.grave { background: var(--card); color: var(--bad); border-color: var(--bad); }
+a:focus-visible, button:focus-visible, input:focus-visible, select:focus-visible,
+textarea:focus-visible, .wide:focus-visible { outline: 3px solid var(--run); outline-offset: 2px; }
 @media (max-width: 34rem) { dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin-bottom: .6rem; } }
 @media print {
@@ -65,11 +85,13 @@ footer { font-size: .875rem; }
 
 _DIGEST: Final = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 
-# The page may load nothing but this one style, known by its digest; it runs no script.
+# A page may load nothing but this one style, known by its digest; it runs no script, and its
+# forms go to this app alone.
 HEADERS: Final = {
     "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_DIGEST}'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    # Under no-referrer a browser would send our own forms with the origin `null`.
+    "Referrer-Policy": "same-origin",
     "X-Frame-Options": "DENY",
 }
 
@@ -82,6 +104,7 @@ class Markup:
 
 
 Part = str | Markup
+_WITHOUT_EMPTY: Final = frozenset({"class_", "aria_describedby"})
 EMPTY: Final = Markup("")
 
 
@@ -99,8 +122,14 @@ def element(tag: str, *parts: Part, **attributes: str) -> Markup:
     written = "".join(
         f' {name.rstrip("_").replace("_", "-")}="{escape(value)}"'
         for name, value in attributes.items()
+        if value or name not in _WITHOUT_EMPTY
     )
     return Markup(f"<{tag}{written}>{''.join(map(escaped, parts))}</{tag}>")
+
+
+def void(tag: str, **attributes: str) -> Markup:
+    """Build an element without content; an attribute without a value is left out."""
+    return Markup(element(tag, **attributes).html.removesuffix(f"</{tag}>"))
 
 
 def joined(parts: Iterable[Part]) -> Markup:
@@ -133,14 +162,23 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Part]]) 
     return element("div", grid, class_="wide", role="region", aria_label=caption, tabindex="0")
 
 
-def document(title: str, *parts: Part, renewed_every: int = 0, foot: Part = EMPTY) -> str:
-    renewal = f'<meta http-equiv="refresh" content="{renewed_every}">' if renewed_every else ""
+OVERVIEW: Final = "/api/overview"
+
+
+def document(title: str, *parts: Part, head: Part = EMPTY, foot: Part = EMPTY) -> str:
+    """
+    Build a page; *head* stands beside the way back to the overview.
+
+    It never renews itself: a page that does takes the place away from who is reading it.
+    """
+    home = element("nav", element("a", "Overview", href=OVERVIEW), aria_label="Pages")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="robots" content="noindex">'
-        f"{renewal}<title>{escape(title)} · Relink</title><style>{STYLE}</style></head>"
-        f"<body><main>{joined(parts).html}</main><footer>{escaped(foot)}</footer></body></html>\n"
+        f"<title>{escape(title)} · Relink</title><style>{STYLE}</style></head>"
+        f"<body><header>{home.html}{escaped(head)}</header>"
+        f"<main>{joined(parts).html}</main><footer>{escaped(foot)}</footer></body></html>\n"
     )
 
 

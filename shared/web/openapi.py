@@ -11,8 +11,10 @@ from typing import Any, Final
 
 import msgspec
 
+from shared.domain.deciders import DECISIONS
 from shared.domain.requests import (
     ALIAS_PATTERN,
+    LONGEST_REASON,
     LONGEST_REQUEST,
     RESET_ID,
     ResetRequest,
@@ -21,6 +23,7 @@ from shared.domain.requests import (
 from shared.domain.reset import State
 from shared.use_cases.lookup import DEFAULT_PAGE, MAX_PAGE
 from shared.use_cases.receive_webhook import LONGEST_WEBHOOK
+from shared.web.forms import FORM
 from shared.web.messages import HTML, JSON, PROBLEM, TITLES, HttpResponse
 from shared.web.views import (
     AcceptedView,
@@ -93,7 +96,11 @@ def _paths() -> _Part:
         "/api/resets": {"post": _submit(), "get": _list()},
         "/api/resets/{id}": {"parameters": [_ID], "get": _get()},
         "/api/resets/{id}/decision": {"parameters": [_ID], "post": _decide()},
-        "/api/resets/{id}/page": {"parameters": [_ID], "get": _page()},
+        "/api/resets/{id}/page": {
+            "parameters": [_ID],
+            "get": _page(),
+            "post": _decide_on_page(),
+        },
         "/api/webhooks/{sender}": {"parameters": [_SENDER], "post": _webhook()},
         "/api/health": {"get": _health()},
         "/api/openapi.json": {"get": _openapi()},
@@ -117,7 +124,7 @@ def _submit() -> _Part:
         "responses": {
             "202": _accepted("Accepted."),
             "200": _accepted("It was accepted before."),
-            **_problems(400, 413, 415, 422, 429, 503),
+            **_problems(400, 403, 413, 415, 422, 429, 503),
             **_NO_KEY,
         },
     }
@@ -154,7 +161,7 @@ def _list() -> _Part:
             _query("subject", {"type": "string"}, "Resets with this user."),
             _query("since", {"type": "string", "format": "date-time"}, "Asked for since then."),
         ],
-        "responses": {"200": _json("A page.", ListPageView), **_problems(400, 503), **_NO_KEY},
+        "responses": {"200": _json("A page.", ListPageView), **_problems(400, 403, 503), **_NO_KEY},
     }
 
 
@@ -163,7 +170,11 @@ def _get() -> _Part:
         "operationId": "getReset",
         "tags": ["resets"],
         "summary": "Read a reset and its history",
-        "responses": {"200": _json("The reset.", ResetView), **_problems(404, 503), **_NO_KEY},
+        "responses": {
+            "200": {**_json("The reset.", ResetView), "headers": _ETAG},
+            **_problems(403, 404, 503),
+            **_NO_KEY,
+        },
     }
 
 
@@ -172,6 +183,17 @@ def _decide() -> _Part:
         "operationId": "decideReset",
         "tags": ["resets"],
         "summary": "Approve, reject, cancel, confirm or resend",
+        "description": "Where people sign in, a person with the role `Resets.Approve` decides, in "
+        "their own name; who asked for it may cancel it. `approve` also ends a wait for the "
+        "cooldown or the budget.",
+        "parameters": [
+            {
+                "name": "If-Match",
+                "in": "header",
+                "description": "The reset's ETag as read: 412 where it has changed since.",
+                "schema": {"type": "string"},
+            }
+        ],
         "requestBody": {
             "required": True,
             "content": {
@@ -184,32 +206,78 @@ def _decide() -> _Part:
             },
         },
         "responses": {
-            "200": _json("Done.", DecidedView),
-            **_problems(400, 403, 404, 409, 413, 415, 503),
+            "200": {**_json("Done.", DecidedView), "headers": _ETAG},
+            **_problems(400, 403, 404, 409, 412, 413, 415, 503),
             **_NO_KEY,
         },
     }
 
 
+_HTML: Final[_Part] = {"content": {HTML: {"schema": {"type": "string"}}}}
+
+
+def _pages(**found: _Part) -> _Part:
+    """The answers that every page has, and *found*."""
+    return {
+        **found,
+        "401": {
+            "description": "The caller is not signed in; the page says how to sign in.",
+            "headers": {"WWW-Authenticate": {"schema": {"type": "string"}}},
+            **_HTML,
+        },
+        "403": {
+            "description": "The app has no sign-in, the caller no role, or a form came from "
+            "another site.",
+            **_HTML,
+        },
+        "503": {"description": "Storage does not answer.", "headers": _RETRY_AFTER, **_HTML},
+    }
+
+
+def _decide_on_page() -> _Part:
+    fields = {
+        "decision": {"type": "string", "enum": list(DECISIONS)},
+        "reason": {"type": "string", "maxLength": LONGEST_REASON},
+        "seen": {"type": "string", "description": "The version of the reset that was shown."},
+    }
+    return {
+        "operationId": "decideOnPage",
+        "tags": ["resets"],
+        "summary": "Decide by the form on the page",
+        "description": "Only from a page of this app: `Origin` and `Sec-Fetch-Site` must say so.",
+        "security": [{"signedIn": []}],
+        "requestBody": {
+            "required": True,
+            "content": {FORM: {"schema": {"type": "object", "properties": fields}}},
+        },
+        "responses": _pages(
+            **{
+                "303": {
+                    "description": "Decided; the page shows it.",
+                    "headers": {"Location": {"required": True, "schema": {"type": "string"}}},
+                },
+                "400": {"description": "The form is not valid.", **_HTML},
+                "404": {"description": "There is no such reset.", **_HTML},
+                "409": {"description": "It came too late; the page says who decided.", **_HTML},
+                "412": {"description": "The reset has changed since it was shown.", **_HTML},
+            }
+        ),
+    }
+
+
 def _page() -> _Part:
-    html = {"content": {HTML: {"schema": {"type": "string"}}}}
     return {
         "operationId": "showReset",
         "tags": ["resets"],
         "summary": "A reset for people",
         "description": "Only for a person whom the platform's authentication has signed in.",
         "security": [{"signedIn": []}],
-        "responses": {
-            "200": {"description": "The page.", **html},
-            "401": {
-                "description": "The caller is not signed in; the page says how to sign in.",
-                "headers": {"WWW-Authenticate": {"schema": {"type": "string"}}},
-                **html,
-            },
-            "403": {"description": "The app has no sign-in.", **html},
-            "404": {"description": "There is no such reset.", **html},
-            "503": {"description": "Storage does not answer.", "headers": _RETRY_AFTER, **html},
-        },
+        "responses": _pages(
+            **{
+                "200": {"description": "The page.", **_HTML},
+                "404": {"description": "There is no such reset.", **_HTML},
+            }
+        ),
     }
 
 
@@ -310,6 +378,7 @@ _MEANINGS: Final[Mapping[int, str]] = {
     403: "The caller may not do this.",
     404: "There is no such reset, or no such sender.",
     409: "The reset's state does not allow it.",
+    412: "The reset has changed since it was read.",
     413: "The body is too long.",
     415: "Another content type than those listed, or another encoding than UTF-8.",
     422: "The id stands for a request with other content.",
@@ -318,7 +387,19 @@ _MEANINGS: Final[Mapping[int, str]] = {
 }
 
 _NO_KEY: Final[_Part] = {
-    "401": {"description": "No function key, or a wrong one; the platform says so without a body."}
+    "401": {
+        "description": "No function key, or a wrong one: the platform says so without a body. Or "
+        "nobody is signed in where people sign in.",
+        "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/ProblemView"}}},
+    }
+}
+
+_ETAG: Final[_Part] = {
+    "ETag": {
+        "description": "The version of the reset, for If-Match.",
+        "required": True,
+        "schema": {"type": "string"},
+    }
 }
 
 _RETRY_AFTER: Final[_Part] = {

@@ -1,5 +1,5 @@
 """
-Read the signed-in person from the header of the platform's authentication. Pure.
+Read who is signed in, and with which roles, from the header of the platform's authentication. Pure.
 
 https://learn.microsoft.com/azure/app-service/configure-authentication-user-identities
 """
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from shared.domain.characters import hidden_in
-from shared.domain.people import Person
+from shared.domain.people import Person, Role
 from shared.domain.requests import LONGEST_NAME
 from shared.web.messages import HttpRequest
 
@@ -23,6 +23,11 @@ _CLAIMS: Final = "http://schemas.microsoft.com/identity/claims"
 _IDENTITY: Final = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims"
 _OBJECT_ID: Final = ("oid", f"{_CLAIMS}/objectidentifier")
 _TENANT_ID: Final = ("tid", f"{_CLAIMS}/tenantid")
+_ROLES: Final = ("roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role")
+_SUBJECT: Final = ("sub", f"{_IDENTITY}/nameidentifier")
+_KIND: Final = ("idtyp",)
+_SCOPE: Final = ("scp", f"{_CLAIMS}/scope")
+_CLIENT: Final = ("azp", "appid")
 _NAMES: Final = (
     "preferred_username",
     "upn",
@@ -56,7 +61,24 @@ def signed_in(request: HttpRequest, *, sign_in: bool) -> Person | None:
         object_id=object_id.lower(),
         tenant_id=tenant_id.lower(),
         name=object_id if hidden_in(name) or len(name) > LONGEST_NAME else name,
+        roles=frozenset(each for each in Role if each in _all(claims, _ROLES)),
+        is_program=_is_program(claims, object_id),
     )
+
+
+def _is_program(claims: Mapping[str, Sequence[str]], object_id: str) -> bool:
+    """
+    Whether a program signed in with its own token.
+
+    `idtyp` says so where the registration asks for that claim. Else such a token has the same
+    `sub` and `oid`, and names its client without any scope that a person gave it.
+    https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
+    """
+    if kind := _first(claims, _KIND):
+        return kind != "user"
+    if _first(claims, _SUBJECT).lower() == object_id.lower():
+        return True
+    return bool(_all(claims, _CLIENT)) and not _all(claims, _SCOPE)
 
 
 def _claims(principal: Any) -> dict[str, list[str]]:
@@ -72,6 +94,10 @@ def _claims(principal: Any) -> dict[str, list[str]]:
 def _pair(claim: Any) -> tuple[str, str]:
     kind, value = (claim.get("typ"), claim.get("val")) if isinstance(claim, dict) else ("", "")
     return (kind, value) if isinstance(kind, str) and isinstance(value, str) else ("", "")
+
+
+def _all(claims: Mapping[str, Sequence[str]], kinds: Sequence[str]) -> frozenset[str]:
+    return frozenset(value for kind in kinds for value in claims.get(kind, ()))
 
 
 def _first(claims: Mapping[str, Sequence[str]], kinds: Sequence[str]) -> str:

@@ -1,15 +1,21 @@
-"""Render a reset as a page for people: read-only, without script. Pure."""
+"""Render a reset as a page for people: what it is, what it needs, what they can decide. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from shared.domain.reset import OPEN, HistoryEntry, Reset, State, vouched
+from shared.domain import approvals, evidence
+from shared.domain.approvals import Standard
+from shared.domain.people import Person
+from shared.domain.reset import OPEN, HistoryEntry, Reset, Scope, State, vouched
 from shared.domain.states import RELINK
+from shared.domain.waits import waits_until
 from shared.use_cases.lookup import Found
 from shared.web import views
+from shared.web.forms import choices, decision_form
 from shared.web.html import (
     EMPTY,
     Markup,
@@ -17,15 +23,14 @@ from shared.web.html import (
     described,
     document,
     element,
+    escaped,
     joined,
     table,
     user_text,
 )
+from shared.web.times import clock, distance, exact, moment, range_in_words
 
 _HOST: Final = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*(?::[0-9]{1,5})?")
-
-RENEWED_EVERY: Final = 30
-"""Seconds, while the reset is open."""
 
 WORDS: Final[Mapping[State, tuple[str, str]]] = {
     State.ACCEPTED: ("run", "Accepted"),
@@ -46,27 +51,75 @@ WORDS: Final[Mapping[State, tuple[str, str]]] = {
 """The colour and the name of each state; the name alone must be enough."""
 
 
-def render(found: Found) -> str:
-    """Return the page; it reloads itself while the reset is open."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Viewing:
+    """
+    Who looks, and when, and what they are to know beside the reset itself.
+
+    `earlier` are the target's newest resets. `entra` is the portal's address, empty where the
+    tenant's portal is not known. `said` is why a decision did not count. With `renews` the page is
+    asked for again by the browser, as its reader chose.
+    """
+
+    now: datetime
+    person: Person
+    standard: Standard
+    earlier: Sequence[Reset] = ()
+    entra: str = ""
+    said: str = ""
+    reason: str = ""
+    renews: bool = False
+
+
+RENEWED_EVERY: Final = 30
+"""Seconds, where the reader chose so."""
+
+
+def render(found: Found, viewing: Viewing) -> str:
+    """Return the page."""
     reset = found.reset
-    is_open = reset.state in OPEN
-    foot = "Times are UTC."
-    if is_open:
-        foot += f" This page renews itself every {RENEWED_EVERY} seconds."
     return document(
         f"{reset.target}: {WORDS[reset.state][1]}",
         element("h1", "Reset of ", user_text(reset.target)),
-        _state(reset),
-        _request(reset),
+        _said(viewing),
+        _state(reset, viewing),
+        _needs(reset, viewing),
+        decision_form(reset, viewing.person, action=page_of(reset.id), reason=viewing.reason),
+        _request(reset, viewing),
         _links(found),
         _job(reset),
         _history(found),
-        renewed_every=RENEWED_EVERY if is_open else 0,
-        foot=element("p", foot),
+        head=element("span", "Signed in as ", user_text(viewing.person.name)),
+        foot=_foot(reset, viewing),
     )
 
 
-def _state(reset: Reset) -> Markup:
+def page_of(reset_id: str) -> str:
+    return f"/api/resets/{quote(reset_id, safe='')}/page"
+
+
+def _said(viewing: Viewing) -> Markup:
+    if not viewing.said:
+        return EMPTY
+    words = element("p", "Not decided: ", user_text(viewing.said), ".")
+    return element("section", words, class_="said", role="alert")
+
+
+def _foot(reset: Reset, viewing: Viewing) -> Markup:
+    words: list[Part] = [f"As of {viewing.now:%Y-%m-%d %H:%M:%S} UTC. "]
+    if reset.state in OPEN:
+        here = page_of(reset.id)
+        words.append(element("a", "Look again", href=here))
+        words.append(" · ")
+        words.append(
+            element("a", "Stop renewing", href=here)
+            if viewing.renews
+            else element("a", f"Renew every {RENEWED_EVERY} seconds", href=f"{here}?renew=yes")
+        )
+    return element("p", *words)
+
+
+def _state(reset: Reset, viewing: Viewing) -> Markup:
     tone, words = WORDS[reset.state]
     parts: list[Part] = [
         element("p", words, class_="word"),
@@ -74,11 +127,40 @@ def _state(reset: Reset) -> Markup:
     ]
     if reset.state is State.JOINED and reset.outcome:
         parts.append(element("p", "Its outcome: ", user_text(reset.outcome)))
-    if reset.leader:
-        parts.append(element("p", "See ", _link_to(reset.leader)))
+    others = filter(None, (reset.leader, reset.behind))
+    parts.extend(element("p", "See ", _link_to(other)) for other in others)
     if reset.state is State.RESTARTED:
-        parts += [_progress(reset), element("p", _expected_end(reset), class_="quiet")]
+        parts += [_progress(reset), element("p", _expected_end(reset, viewing), class_="quiet")]
+    if (label := _deadline(reset)) and (until := waits_until(reset)) is not None:
+        parts.append(element("p", f"{label} ", moment(until, viewing.now)))
+    if now_what := WHAT_NOW.get(reset.state):
+        parts.append(element("p", now_what, class_="quiet"))
     return element("section", *parts, class_=f"state {tone}", aria_label="State")
+
+
+def _deadline(reset: Reset) -> str:
+    if reset.state is State.AWAITING_APPROVAL or reset.operator_asked:
+        return "Decide until"
+    return "Waits until" if reset.state is State.WAITING else ""
+
+
+WHAT_NOW: Final[Mapping[State, str]] = {
+    State.WAITING: "Nothing needs to be done: it goes on by itself when the wait is over.",
+    State.AWAITING_APPROVAL: "Without a decision in that time the request expires and nothing is "
+    "sent.",
+    State.UNKNOWN: "The answer of Microsoft Entra was lost. Evidence is looked for by itself; a "
+    "person is asked where there is none.",
+    State.RESTARTED: "Nothing needs to be done: the cycle is watched to its end.",
+    State.COMPLETED: "Look below whether each user is linked to the right account. One that is "
+    "not is matched to the old account again, because that account still carries what accounts "
+    "are matched by: rename it first, then ask again.",
+    State.FAILED: "Put the cause right, then ask again. It is not tried again by itself.",
+    State.REFUSED: "Put the cause right, then ask again.",
+    State.REJECTED: "Speak to the person who decided, then ask again if it is still needed.",
+    State.EXPIRED: "Ask again if it is still needed.",
+    State.PREVIEWED: "Nothing was restarted. To have it done, ask again without the dry run.",
+}
+"""What people can do next, by state; nothing where there is nothing to say."""
 
 
 def _progress(reset: Reset) -> Markup:
@@ -91,15 +173,90 @@ def _progress(reset: Reset) -> Markup:
     return joined((bar, element("p", words)))
 
 
-def _expected_end(reset: Reset) -> str:
+def _expected_end(reset: Reset, viewing: Viewing) -> str:
     expected = views.minutes(reset.expected_minutes)
     if expected is None or reset.restarted_at is None:
         return "How long it takes is not known: Graph gave no number of entries."
     least, most = (reset.restarted_at + timedelta(minutes=each) for each in expected)
-    return f"Expected to end between {_clock(least)} and {_clock(most)}."
+    first, last = clock(least, viewing.now), clock(most, viewing.now)
+    return (
+        f"Expected to end between {first} and {last} ({distance(most, viewing.now)} at the latest)."
+    )
 
 
-def _request(reset: Reset) -> Markup:
+def _needs(reset: Reset, viewing: Viewing) -> Markup:
+    """What somebody must know to decide."""
+    if reset.state not in OPEN or not choices(reset):
+        return EMPTY
+    restarts = [
+        each for each in viewing.earlier if each.id != reset.id and each.restarted_at is not None
+    ][:3]
+    job = views.job(reset.before)
+    size = evidence.load(reset.before)
+    entries = size.size if size is not None else None
+    pairs: list[tuple[str, Part]] = [
+        ("What is asked", user_text(_sentence(reset.detail))),
+        ("Approvals", _approvals(reset, viewing)),
+        ("What the restart does", _CYCLE if reset.scope is Scope.FULL else _CLEARING),
+        (
+            "Accounts",
+            f"{entries:,}" if entries is not None else "not known" if job else EMPTY,
+        ),
+        ("Expected duration", _duration(reset)),
+        (
+            "Last restarts",
+            joined(map(_earlier(viewing.now), restarts)) if restarts else "none known",
+        ),
+        ("Application in Entra", _in_entra(reset, viewing.entra)),
+        ("Ticket", _ticket(reset)),
+    ]
+    return element("section", element("h2", "Before you decide"), described(pairs))
+
+
+_CYCLE: Final = (
+    "Every link between Microsoft Entra and the application is broken, and all accounts are "
+    "matched again by the matching attributes. Accounts whose attributes match are found again; "
+    "who is still matched by an old account stays with it. Entries that failed are tried again, "
+    "and removals that were not exported yet can be lost."
+)
+_CLEARING: Final = (
+    "The quarantine, its failed entries and the watermark are cleared; links stay as they are."
+)
+
+
+def _approvals(reset: Reset, viewing: Viewing) -> Part:
+    if reset.state is not State.AWAITING_APPROVAL:
+        return EMPTY
+    needed, _ = approvals.approvers_needed(reset, reset.questions, viewing.standard)
+    given = approvals.load(reset.approvals)
+    names = [
+        element("span", user_text(each.by), " (", moment(each.at, viewing.now), ")")
+        for each in given
+    ]
+    two = approvals.asks_for_two(reset.questions, viewing.standard)
+    first = " Who asked is the first of two persons." if two and needed == 1 else ""
+    count = len({each.identity for each in given})
+    return joined((f"{count} of {needed} given.{first}", *(joined((" ", each)) for each in names)))
+
+
+def _earlier(now: datetime) -> Callable[[Reset], Markup]:
+    def line(reset: Reset) -> Markup:
+        words = f" {WORDS[reset.state][1].lower()} "
+        return element("span", _link_to(reset.id), words, moment(reset.restarted_at, now), "\n")
+
+    return line
+
+
+def _in_entra(reset: Reset, entra: str) -> Part:
+    if not entra or not reset.service_principal_id:
+        return EMPTY
+    blade = "#view/Microsoft_AAD_IAM/ManagedAppMenuBlade/~/Overview/objectId/"
+    address = f"{entra}/{blade}{quote(reset.service_principal_id, safe='')}"
+    return element("a", "open it (Provisioning)", href=address, rel="noopener noreferrer")
+
+
+def _request(reset: Reset, viewing: Viewing) -> Markup:
+    now = viewing.now
     pairs: list[tuple[str, Part]] = [
         ("Id", element("code", reset.id)),
         (
@@ -110,12 +267,15 @@ def _request(reset: Reset) -> Markup:
         ("Reason", _given(reset.reason)),
         ("Ticket", _ticket(reset)),
         ("What is cleared", _scope(reset)),
-        ("Asked for at", _time(reset.requested_at)),
-        ("Change window from", _time(reset.not_before)),
-        ("Next look", _time(reset.due_at) if reset.state in OPEN else EMPTY),
+        ("Asked for at", moment(reset.requested_at, now)),
+        ("Change window from", moment(reset.not_before, now)),
+        (
+            "Next look",
+            moment(reset.due_at, now) if reset.state in OPEN and not _deadline(reset) else EMPTY,
+        ),
         ("Approved by", _approved(reset)),
-        ("Restarted at", _time(reset.restarted_at)),
-        ("Finished at", _time(reset.finished_at)),
+        ("Restarted at", moment(reset.restarted_at, now)),
+        ("Finished at", moment(reset.finished_at, now)),
         ("Outcome", _given(reset.outcome if reset.outcome != reset.state else "")),
         ("Expected duration", _duration(reset)),
         ("Graph's request id", _id(reset.graph_request_id)),
@@ -136,7 +296,7 @@ def _approved(reset: Reset) -> Part:
 
 def _duration(reset: Reset) -> str:
     expected = views.minutes(reset.expected_minutes)
-    return " to ".join(map(_span, expected)) if expected is not None else ""
+    return range_in_words(*expected) if expected is not None else ""
 
 
 def _ticket(reset: Reset) -> Part:
@@ -165,19 +325,20 @@ def _web_host(url: str) -> str:
 def _links(found: Found) -> Markup:
     if not found.reset.subjects:
         return EMPTY
-    rows = [
-        (
-            user_text(each.subject),
-            user_text(each.verdict or "not looked up"),
-            _id(each.before or ""),
-            _id(each.after or ""),
-            _given("; ".join(filter(None, (each.evidence, each.remedy, each.problem)))),
-            _given(", ".join(each.matching)),
-        )
-        for each in views.link_views(found.reset, found.links)
-    ]
-    columns = ("User", "Verdict", "Linked to before", "Linked to after", "Evidence", "Matched by")
-    return element("section", table("Users whose link must change", columns, rows))
+    links = views.link_views(found.reset, found.links)
+    columns = {
+        "User": [user_text(each.subject) for each in links],
+        "Verdict": [user_text(each.verdict or "not looked up") for each in links],
+        "Linked to before": [_id(each.before or "") for each in links],
+        "Linked to after": [_id(each.after or "") for each in links],
+        "Evidence": [_given(each.evidence or "") for each in links],
+    }
+    caption = "Users whose link must change"
+    shown = {name: cells for name, cells in columns.items() if any(map(escaped, cells))}
+    if not found.links:
+        del shown["Verdict"]
+        caption += ": not looked up yet"
+    return element("section", table(caption, list(shown), list(zip(*shown.values(), strict=True))))
 
 
 def _job(reset: Reset) -> Markup:
@@ -223,7 +384,7 @@ def _event(event: HistoryEntry) -> Markup:
         if event.by == RELINK and event.state is not State.ACCEPTED
         else joined((" by ", user_text(event.by)))
     )
-    head = joined((element("strong", words), element("span", _time(event.at), by, class_="quiet")))
+    head = joined((element("strong", words), element("span", exact(event.at), by, class_="quiet")))
     return element("li", head, element("p", user_text(_sentence(event.detail))), class_=tone)
 
 
@@ -239,25 +400,10 @@ def _link_to(reset_id: str) -> Markup:
     return element("a", element("code", reset_id), href=f"../{quote(reset_id, safe='')}/page")
 
 
-def _time(at: datetime | None) -> Part:
-    if at is None:
-        return EMPTY
-    return element("time", _clock(at, seconds=True), datetime=at.isoformat())
-
-
-def _clock(at: datetime, *, seconds: bool = False) -> str:
-    return f"{at.astimezone(UTC):{'%Y-%m-%d %H:%M:%S' if seconds else '%Y-%m-%d %H:%M'}}"
-
-
 def _stored_time(text: object) -> str:
-    return _clock(datetime.fromisoformat(text), seconds=True) if isinstance(text, str) else ""
-
-
-def _span(minutes: int) -> str:
-    hours, rest = divmod(minutes, 60)
-    if not hours:
-        return f"{rest} min"
-    return f"{hours:,} h {rest} min" if rest else f"{hours:,} h"
+    if not isinstance(text, str):
+        return ""
+    return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _sentence(text: str) -> str:

@@ -9,12 +9,14 @@ from shared.domain.errors import (
     BadSignature,
     IdReused,
     InvalidRequest,
+    MovedOn,
     NewerRow,
     NotAllowed,
     NotFound,
     NotJson,
     NotPossible,
     NotReachable,
+    NotSignedIn,
     RelinkError,
     SettingsError,
     StorageUnavailable,
@@ -31,11 +33,13 @@ _STATUSES: Final[Mapping[type[RelinkError], int]] = {
     BadSignature: 401,
     IdReused: 422,
     InvalidRequest: 400,
+    MovedOn: 412,
     NotAllowed: 403,
     NotFound: 404,
     NotJson: 415,
     NotPossible: 409,
     NotReachable: 403,
+    NotSignedIn: 401,
     TooLarge: 413,
 }
 
@@ -49,7 +53,8 @@ async def respond(endpoint: Endpoint, request: HttpRequest) -> HttpResponse:
         return problem_response(429, str(error), later)
     except tuple(_STATUSES) as error:
         status = next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
-        return problem_response(status, str(error))
+        asks = {"WWW-Authenticate": "Bearer"} if isinstance(error, NotSignedIn) else None
+        return problem_response(status, str(error), asks)
     except SettingsError as error:
         # Soon: Zendesk gives up where it is to wait a minute or more.
         return problem_response(503, str(error), LATER)

@@ -8,11 +8,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from shared.domain.links import load_matching
+from shared.domain.deciders import DECISIONS
 from shared.domain.requests import Ticket
 from shared.domain.reset import HistoryEntry, Link, Reset, Scope, State, WaitingFor
 from shared.domain.waits import Asks, asks, expected_end, waits_until
-from shared.use_cases.decide_reset import DECISIONS
 
 _Job = Annotated[
     dict[str, Any],
@@ -44,6 +43,9 @@ class DecisionBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     by: Annotated[
         str, Meta(max_length=256, description="Who decides; a signed-in person overrides it.")
     ] = ""
+    reason: Annotated[
+        str, Meta(max_length=1000, description="Why; it stands in the history and in the ticket.")
+    ] = ""
 
 
 class AcceptedView(_View, frozen=True, kw_only=True):
@@ -74,11 +76,6 @@ class LinkView(_View, frozen=True, kw_only=True):
     before: Annotated[str | None, Meta(description="Id in the application before.")] = None
     after: Annotated[str | None, Meta(description="Id in the application after.")] = None
     evidence: str | None = None
-    remedy: Annotated[str | None, Meta(description="What to put right before asking again.")] = None
-    problem: Annotated[str | None, Meta(description="What could not be read, and why.")] = None
-    matching: Annotated[
-        list[str], Meta(description="The attributes that decide a match, in their order.")
-    ] = []
 
 
 class HistoryEntryView(_View, frozen=True, kw_only=True):
@@ -261,9 +258,6 @@ def _link(subject: str, link: Link | None) -> LinkView:
         before=link.before or None,
         after=link.after or None,
         evidence=link.evidence or None,
-        remedy=link.remedy or None,
-        problem=link.problem or None,
-        matching=[str(each) for each in load_matching(link.matching)],
     )
 
 

@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from shared.domain.approvals import Standard
+from shared.domain.people import Person, Role
 from shared.domain.reset import HistoryEntry, Link, Reset, State
 from shared.use_cases.lookup import Found
 from shared.web.html import STYLE, html_response
 from shared.web.messages import HttpResponse
-from shared.web.reset_page import render
+from shared.web.reset_page import Viewing, render
 from tests.support.world import START
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -76,7 +78,11 @@ def page(x: Reset, *, said: str = "approved (signed in)") -> HttpResponse:
         )
     ]
     link = Link(subject=x.subjects[0], verdict="linked", before="0058d000003Xabc")
-    return html_response(render(Found(reset=x, events=events, links=[link])))
+    boss = Person(object_id="o", tenant_id="t", name="boss@contoso.com", roles=frozenset(Role))
+    viewing = Viewing(
+        now=START + timedelta(minutes=12), person=boss, standard=Standard(sign_in=True)
+    )
+    return html_response(render(Found(reset=x, events=events, links=[link]), viewing))
 
 
 @asynccontextmanager

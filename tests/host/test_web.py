@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from local.host.principal import ROLES
 from tests.host.process import Host, start_host, wait_for
 
 KEY = {"x-functions-key": "local"}
@@ -151,6 +152,7 @@ def test_with_a_principal_what_the_caller_claims_is_replaced(tmp_path: Path) -> 
             {"typ": f"{CLAIMS}/tenantid", "val": "11111111-0000-4000-8000-000000000000"},
             {"typ": "name", "val": "ann@example.com"},
             {"typ": "preferred_username", "val": "ann@example.com"},
+            *({"typ": "roles", "val": role} for role in ROLES),
         ],
         "name_typ": "name",
         "role_typ": "roles",

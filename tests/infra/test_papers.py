@@ -6,8 +6,8 @@ import pytest
 
 from local.bicep import INFRA, ROOT
 from local.deployment.permissions import OPTIONAL
+from shared.domain.deciders import DECISIONS
 from shared.telemetry import EVENTS
-from shared.use_cases.decide_reset import DECISIONS
 
 from .alerting import rules
 from .templates import Deployment

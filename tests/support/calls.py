@@ -3,6 +3,7 @@
 import base64
 import json
 import uuid
+from collections.abc import Sequence
 
 from shared.web.messages import HttpRequest
 
@@ -18,13 +19,24 @@ def object_id(name: str) -> str:
     return str(uuid.uuid5(uuid.UUID(TENANT), name))
 
 
-def principal(name: str = "boss@contoso.com", typ: str = "preferred_username") -> str:
+ALL_ROLES = ("Resets.Read", "Resets.Request", "Resets.Approve")
+
+
+def principal(
+    name: str = "boss@contoso.com",
+    typ: str = "preferred_username",
+    *,
+    roles: Sequence[str] = ALL_ROLES,
+    program: bool = False,
+) -> str:
     """The header that the platform's sign-in puts there."""
     return encoded(
         {"typ": "x", "val": 3},
         {"typ": f"{CLAIMS}/objectidentifier", "val": object_id(name)},
         {"typ": f"{CLAIMS}/tenantid", "val": TENANT},
         {"typ": typ, "val": name},
+        *({"typ": "roles", "val": role} for role in roles),
+        *([{"typ": "idtyp", "val": "app"}] if program else []),
         "odd",
     )
 

@@ -19,6 +19,7 @@ FUNCTIONS = {
     "get": (function_app.get_reset, "GET", "/api/resets/r1"),
     "decide": (function_app.decide_reset, "POST", "/api/resets/r1/decision"),
     "show": (function_app.show_reset, "GET", "/api/resets/r1/page"),
+    "decide on page": (function_app.decide_on_page, "POST", "/api/resets/r1/page"),
     "health": (function_app.health, "GET", "/api/health"),
     "openapi": (function_app.openapi, "GET", "/api/openapi.json"),
 }
@@ -63,12 +64,13 @@ async def test_a_life_over_http(serve: Serve) -> None:
     serve(world.app)
     header = {"X-MS-CLIENT-PRINCIPAL": principal()}
 
-    taken = await ask("submit")
-    again = await ask("submit")
+    nobody = await ask("submit")
+    taken = await ask("submit", **header)
+    again = await ask("submit", **header)
     await world.deliver()
     answers = [await ask(name, **header) for name in ("list", "get", "show", "decide", "decide")]
 
-    assert (taken.status_code, again.status_code) == (202, 200)
+    assert (nobody.status_code, taken.status_code, again.status_code) == (401, 202, 200)
     assert taken.headers["Location"] == "https://relink.example/api/resets/r1"
     assert [a.status_code for a in answers] == [200, 200, 200, 200, 409]
     assert answers[2].mimetype == "text/html"

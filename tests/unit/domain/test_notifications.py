@@ -158,7 +158,7 @@ async def test_a_person_who_is_asked_reads_what_is_asked_and_why_until_when_and_
         (
             "For the identity team: Approve or reject it on the page below. It needs an approval "
             "because: this target always needs an approval. Microsoft Entra breaks its links and "
-            "matches every account again. That is 50 accounts."
+            "matches every account again. That is 50 accounts, which takes 1 to 4 minutes."
         ),
         "Details (reset r1, message 2): https://relink.example/api/resets/r1/page",
         'Asked for by: "ann"',
@@ -233,9 +233,9 @@ async def test_a_ticket_system_that_is_down_repeats_no_reset_and_loses_no_answer
 
 
 async def given_up(world: World) -> None:
-    world.desk.down_until = world.clock() + timedelta(days=9)
+    world.desk.down_until = world.clock() + timedelta(days=20)
     await world.ask(ticket=ticket(), dry_run=True)
-    for _ in range(170):
+    for _ in range(240):
         world.clock.forward(hours=1)
         await world.quiesce()
 

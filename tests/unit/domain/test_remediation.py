@@ -388,7 +388,7 @@ def test_while_resets_are_switched_off_a_rehearsal_has_an_id_of_its_own() -> Non
 @pytest.mark.parametrize(
     ("remediate", "words"),
     [
-        ({"reasons": ["TooManyDeletes"]}, "'TooManyDeletes' is nothing that a timer may clear"),
+        ({"reasons": ["TooManyDeletes"]}, "one of them is nothing that a timer may clear"),
         ({"reasons": ["EncounteredQuarantineException"]}, "nothing that a timer may clear"),
         ({"reasons": ["Encountered"]}, "use any of EncounteredBaseEscrowThreshold"),
         ({"after": "-PT1H"}, "remediate.after is negative"),

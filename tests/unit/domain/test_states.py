@@ -380,7 +380,7 @@ def test_evidence_that_comes_late_still_counts_while_a_person_is_asked() -> None
 
 def test_a_refusal_by_graph_is_remembered_for_the_timers_and_is_no_restart() -> None:
     sent = next(x for x in RESETS if x.state is State.SENDING)
-    job = JobRow(target="t", head="r1", number=3, last_restart_at=START, last_job_id="j")
+    job = JobRow(target="t", head="r1", number=3, last_restart_at=START)
 
     step = transition(sent, job, events.RestartRejected(number=3, reason="400"), now=LATER)
 

@@ -200,13 +200,13 @@ async def test_storage_that_is_down_is_a_503_that_says_when() -> None:
 async def test_a_signed_in_person_decides_in_their_own_name() -> None:
     world = asking()
     world.rebuild(WEBSITE_AUTH_ENABLED="True")
-    await world.ask(requested_by="ann@contoso.com")
+    ann = {"signed_in": principal("ann@contoso.com")}
+    asked: dict[str, object] = {"target": TARGET, "requestId": "r1"}
+    await respond(world.app.api.submit_reset, call(asked, **ann))
+    await world.quiesce()
     body = b'{"decision": "approve", "by": "somebody else"}'
 
-    own = await respond(
-        world.app.api.decide_reset,
-        call(body, reset_id="r1", signed_in=principal("Ann@contoso.com")),
-    )
+    own = await respond(world.app.api.decide_reset, call(body, reset_id="r1", **ann))
     boss = await respond(
         world.app.api.decide_reset,
         call(b'{"decision": "approve"}', reset_id="r1", signed_in=principal()),
@@ -230,14 +230,15 @@ async def test_the_header_is_believed_only_where_the_platform_puts_it(enabled: s
     assert (approved.approved_by, approved.approver_signed_in) == ("claimed", False)
 
 
-@pytest.mark.parametrize(("header", "how"), [(principal(), "signed in"), ("", "name as claimed")])
-@pytest.mark.parametrize("decision", ["approve", "reject", "cancel"])
+@pytest.mark.parametrize(("sign_in", "how"), [("True", "signed in"), ("", "name as claimed")])
+@pytest.mark.parametrize("decision", ["reject", "cancel"])
 async def test_the_history_says_whether_who_decided_was_signed_in(
-    decision: str, header: str, how: str
+    decision: str, sign_in: str, how: str
 ) -> None:
     world = asking()
-    world.rebuild(WEBSITE_AUTH_ENABLED="True")
+    world.rebuild(WEBSITE_AUTH_ENABLED=sign_in)
     await world.ask()
+    header = principal() if sign_in else ""
     body: dict[str, object] = {"decision": decision, "by": "boss@contoso.com"}
 
     await respond(world.app.api.decide_reset, call(body, reset_id="r1", signed_in=header))
@@ -262,7 +263,7 @@ async def test_the_history_of_an_unknown_fate_says_whether_the_person_was_signed
     assert "(signed in)" in last.detail
 
 
-async def test_only_a_signed_in_person_lets_a_mass_deletion_go() -> None:
+async def test_only_two_different_signed_in_persons_let_a_mass_deletion_go() -> None:
     world = World()
     world.rebuild(WEBSITE_AUTH_ENABLED="True")
     world.graph.job = replace(
@@ -271,17 +272,25 @@ async def test_only_a_signed_in_person_lets_a_mass_deletion_go() -> None:
         quarantine=Quarantine(reason="TooManyDeletes", began=START),
     )
     await world.ask()
-    await world.decide("approve", by="claimed")
+
+    async def approve(header: str) -> int:
+        body: dict[str, object] = {"decision": "approve", "by": "claimed"}
+        call_ = call(body, reset_id="r1", signed_in=header)
+        return (await respond(world.app.api.decide_reset, call_)).status
+
+    nobody = await approve("")
+    first, again = await approve(principal("ann")), await approve(principal("ann"))
     await world.quiesce()
-    asked_again = await world.row()
-    await respond(
-        world.app.api.decide_reset,
-        call(b'{"decision": "approve"}', reset_id="r1", signed_in=principal()),
-    )
+    one_of_two = await world.row()
+    second = await approve(principal("bob"))
     await world.quiesce()
 
-    assert asked_again.state is State.AWAITING_APPROVAL
-    assert "signed-in person" in asked_again.detail
+    assert (nobody, first, again, second) == (401, 200, 409, 200)
+    assert one_of_two.state is State.AWAITING_APPROVAL
+    assert [e.detail for e in await world.events() if "approved" in e.detail] == [
+        "approved 1 of 2 (signed in)",
+        "approved 2 of 2 (signed in)",
+    ]
     assert (await world.row()).state is State.RESTARTED
 
 
