@@ -9,6 +9,7 @@ from typing import Any, Final
 from local.errors import Failed
 from local.screen import Records, Screen
 from local.session import open_gateway
+from shared.adapters.graph.gateway import GraphGateway
 from shared.bootstrap import utc_now
 from shared.config import Settings
 from shared.domain.catalogue import Target
@@ -137,6 +138,6 @@ async def link_and_print(
     if target is None:
         known = ", ".join(sorted(settings.catalogue or {})) or "none"
         raise Failed(f"target: {alias!r} is not in RESET_TARGETS; known are {known}")
-    async with open_gateway(settings) as gateway:
+    async with open_gateway(settings, GraphGateway) as gateway:
         found = await inspect(gateway, gateway.links(), alias, target, user)
     print(as_json(found) if machine else as_records(found).card(screen))

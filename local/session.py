@@ -59,16 +59,18 @@ def is_here(settings: Settings) -> bool:
 @asynccontextmanager
 async def open_graph(settings: Settings) -> AsyncIterator[Graph]:
     """The gateway as the port that the engine uses."""
-    async with open_gateway(settings) as gateway:
+    async with open_gateway(settings, GraphGateway) as gateway:
         yield gateway
 
 
 @asynccontextmanager
-async def open_gateway(settings: Settings) -> AsyncIterator[GraphGateway]:
+async def open_gateway[Gateway: GraphGateway](
+    settings: Settings, kind: type[Gateway]
+) -> AsyncIterator[Gateway]:
     """The gateway with the credential that the app would use here."""
     local = settings.graph_is_local
     credential = None if local else identity_credential(settings, settings.client_id)
-    gateway = GraphGateway(settings.graph_endpoint, credential)
+    gateway = kind(settings.graph_endpoint, credential)
     try:
         yield gateway
     finally:

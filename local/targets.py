@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from local.screen import Records, Screen
-from local.session import Progress, job_document, note, open_graph, size_of, state_of
+from local.session import Progress, job_document, note, open_gateway, size_of, state_of
+from local.tenant import JobsFound, ServicePrincipalJobs, TenantGateway
 from shared.config import Settings
 from shared.domain.catalogue import Catalogue
 from shared.domain.errors import Rejected
 from shared.domain.requests import RESERVED
-from shared.domain.sync_job import JobsFound, ServicePrincipalJobs, SyncJob
+from shared.domain.sync_job import SyncJob
 
 LONGEST_ALIAS: Final = 63
 HEADER: Final = ("NAME", "OBJECT ID", "JOB ID", "STATE", "ENTRIES", "ALIAS", "LISTED")
@@ -134,7 +135,7 @@ def entries(shown: list[Line]) -> dict[str, Mapping[str, str]]:
 
 
 async def targets(settings: Settings, *, screen: Screen, machine: bool) -> None:
-    async with open_graph(settings) as graph:
+    async with open_gateway(settings, TenantGateway) as graph:
         progress = Progress("service principals looked at")
         found = await graph.service_principals_with_jobs(progress=progress)
     unread = [principal for principal in found.service_principals if principal.problem]

@@ -37,7 +37,7 @@ from shared.domain.reset import (
     Scope,
     Stored,
 )
-from shared.domain.sync_job import AuditTrail, GraphObservation, JobsFound, StaleLinks, SyncJob
+from shared.domain.sync_job import AuditTrail, GraphObservation, StaleLinks, SyncJob
 
 
 class Clock(Protocol):
@@ -473,16 +473,6 @@ class Graph(Protocol):
         Not readable where Graph refuses (no ProvisioningLog.Read.All); a read that fails raises
         NotSent or FateUnknown. *job_id* is the one of the job as read, never empty. A user who
         succeeded afterwards is left out.
-        """
-
-    async def service_principals_with_jobs(
-        self, *, progress: Callable[[int, int], None]
-    ) -> JobsFound:
-        """
-        Return every service principal of the tenant that has jobs, by name.
-
-        One that cannot be read never hides the others. *progress* hears how many of how many
-        known so far have been looked at.
         """
 
 

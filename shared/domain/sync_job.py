@@ -151,26 +151,3 @@ class StaleLinks:
     links: tuple[StaleLink, ...] = ()
     whole: bool = True
     why: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ServicePrincipalJobs:
-    """A service principal and its jobs; `problem` says why they could not be read."""
-
-    id: str
-    app_id: str
-    name: str
-    jobs: tuple[SyncJob, ...] = ()
-    problem: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JobsFound:
-    """
-    The service principals that have jobs, or whose jobs could not be read, of the `looked_at`
-    ones in all. `problem` says why the list of service principals broke off.
-    """
-
-    service_principals: tuple[ServicePrincipalJobs, ...]
-    looked_at: int
-    problem: str = ""

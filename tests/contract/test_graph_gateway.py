@@ -11,7 +11,7 @@ import pytest
 from azure.core.credentials import AccessToken
 
 from local.emulator import Clock, Emulator, serve
-from local.emulator.values import Event, JobError, ServicePrincipal
+from local.emulator.values import Event, JobError
 from shared.adapters.graph.gateway import LOG_PAGES, GraphGateway
 from shared.domain.errors import (
     FateUnknown,
@@ -454,84 +454,3 @@ async def test_a_failed_read_of_the_provisioning_logs_is_raised(
 async def test_the_provisioning_logs_are_never_asked_without_a_job(graph: GraphGateway) -> None:
     with pytest.raises(ValueError, match="own id"):
         await graph.stale_links(SALESFORCE, "", since=START)
-
-
-async def test_every_service_principal_with_jobs_is_found_by_name(
-    emulator: Emulator, graph: GraphGateway
-) -> None:
-    emulator.directory.state.service_principals.append(
-        ServicePrincipal(id=NO_JOBS, app_id=NO_JOBS, display_name="A portal without provisioning")
-    )
-    heard: list[tuple[int, int]] = []
-
-    found = await graph.service_principals_with_jobs(
-        progress=lambda done, of: heard.append((done, of))
-    )
-
-    names = ["AWS IAM Identity Center", "Salesforce Production", "ServiceNow"]
-    assert [sp.name for sp in found.service_principals] == names
-    assert [len(sp.jobs) for sp in found.service_principals] == [2, 1, 1]
-    assert found.service_principals[1].id == SALESFORCE
-    assert found.service_principals[1].jobs[0].id == JOB
-    assert (found.looked_at, found.problem) == (4, "")
-    assert heard == [(done, 4) for done in range(5)]
-
-
-async def test_one_service_principal_that_cannot_be_read_hides_no_other(
-    emulator: Emulator, graph: GraphGateway
-) -> None:
-    await fault(emulator, path=f"*{AWS}/synchronization/jobs", times=1, status=403)
-
-    found = await graph.service_principals_with_jobs(progress=silent)
-
-    aws, *others = found.service_principals
-    assert (aws.id, aws.jobs) == (AWS, ())
-    assert "403" in aws.problem
-    assert all(sp.jobs and not sp.problem for sp in others)
-
-
-async def test_one_without_synchronization_is_left_out(
-    emulator: Emulator, graph: GraphGateway
-) -> None:
-    await fault(emulator, path=f"*{AWS}/synchronization/jobs", times=1, status=404)
-
-    found = await graph.service_principals_with_jobs(progress=silent)
-
-    assert AWS not in {sp.id for sp in found.service_principals}
-    assert found.looked_at == 3
-
-
-async def test_all_pages_of_service_principals_are_read(
-    emulator: Emulator, graph: GraphGateway
-) -> None:
-    emulator.directory.state.largest_page = 1
-
-    found = await graph.service_principals_with_jobs(progress=silent)
-
-    assert (found.looked_at, len(found.service_principals)) == (3, 3)
-
-
-async def test_a_list_that_breaks_off_says_so_and_keeps_what_it_has(
-    emulator: Emulator, graph: GraphGateway
-) -> None:
-    emulator.directory.state.largest_page = 2
-    await fault(emulator, path="/v1.0/servicePrincipals", times=1, delay=0.001)
-    await fault(emulator, path="/v1.0/servicePrincipals", times=1, status=429)
-
-    found = await graph.service_principals_with_jobs(progress=silent)
-
-    assert (found.looked_at, len(found.service_principals)) == (2, 2)
-    assert "broke off" in found.problem
-
-
-async def test_a_list_that_may_not_be_read_names_its_permission(
-    emulator: Emulator, graph: GraphGateway
-) -> None:
-    await fault(emulator, path="/v1.0/servicePrincipals", times=1, status=403)
-
-    with pytest.raises(RefusedForNow, match=r"Application\.Read\.All"):
-        await graph.service_principals_with_jobs(progress=silent)
-
-
-def silent(done: int, of: int) -> None:
-    del done, of

@@ -13,10 +13,8 @@ from shared.domain.sync_job import (
     AuditTrail,
     Execution,
     GraphStatus,
-    JobsFound,
     Quarantine,
     RestartSeen,
-    ServicePrincipalJobs,
     StaleLinks,
     SyncJob,
 )
@@ -35,7 +33,6 @@ class FakeGraph:
     failures: dict[str, list[GraphError | None]] = field(default_factory=dict)
     trail: AuditTrail = field(default_factory=lambda: AuditTrail(readable=False))
     stale: StaleLinks = field(default_factory=lambda: StaleLinks(readable=False))
-    principals: list[ServicePrincipalJobs] = field(default_factory=list)
     faults: Faults = field(default_factory=Faults)
     cycle_takes: timedelta | None = None
     posts: list[tuple[str, bool]] = field(default_factory=list)
@@ -111,18 +108,6 @@ class FakeGraph:
             return self.faults.meet("graph stale", lambda: replace(self.stale, links=shown), broken)
         except Rejected:
             return StaleLinks(readable=False)
-
-    async def service_principals_with_jobs(
-        self, *, progress: Callable[[int, int], None]
-    ) -> JobsFound:
-        await self._pause("principals")
-        self._maybe_fail("service_principals_with_jobs")
-        for done, _ in enumerate(self.principals, start=1):
-            progress(done, len(self.principals))
-        found = sorted(
-            (sp for sp in self.principals if sp.jobs or sp.problem), key=lambda sp: sp.name
-        )
-        return JobsFound(service_principals=tuple(found), looked_at=len(self.principals))
 
     def take_restart(self) -> None:
         """What a restart does to the job, and to a readable audit log."""
@@ -263,11 +248,6 @@ class FakeTenant:
         if not found.readable:
             self._tell(GraphStatus.PROVISIONING_LOG_UNREADABLE, "stale_links", found.why)
         return found
-
-    async def service_principals_with_jobs(
-        self, *, progress: Callable[[int, int], None]
-    ) -> JobsFound:
-        return await self.main.service_principals_with_jobs(progress=progress)
 
     @asynccontextmanager
     async def _told(self, call: str) -> AsyncIterator[None]:

@@ -5,10 +5,9 @@ Importing this module imports the SDK; the composition root does so on first use
 webhook needs none of it and a cold instance pays for it.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -41,8 +40,6 @@ from shared.domain.reset import Scope
 from shared.domain.sync_job import (
     AuditTrail,
     GraphStatus,
-    JobsFound,
-    ServicePrincipalJobs,
     StaleLinks,
     SyncJob,
 )
@@ -54,17 +51,12 @@ LOG_PAGES: Final = 4
 AUDIT_PAGE: Final = 200
 AUDIT_PAGES: Final = 4
 JOBS_PAGES: Final = 20
-PRINCIPALS_PAGE: Final = 999
-PRINCIPALS_PAGES: Final = 100
-AT_ONCE: Final = 8
 
-_READING_PRINCIPALS: Final = "Application.Read.All"
 
 _JOBS: Final = "{+baseurl}/servicePrincipals/{service_principal}/synchronization/jobs"
 _JOB: Final = f"{_JOBS}/{{job}}"
 _AUDITS: Final = "{+baseurl}/auditLogs/directoryAudits{?%24filter,%24top}"
 _PROVISIONING: Final = "{+baseurl}/auditLogs/provisioning{?%24filter,%24orderby,%24top}"
-_PRINCIPALS: Final = "{+baseurl}/servicePrincipals{?%24select,%24top}"
 
 
 def criteria_of(scope: Scope) -> SynchronizationJobRestartCriteria:
@@ -115,9 +107,9 @@ class GraphGateway:
                 answer = await self._client.get(
                     _JOB, service_principal=service_principal_id, job=job_id
                 )
-                return job_of(_value(answer, RESTARTING), read_at=_date(answer))
+                return job_of(_value(answer, RESTARTING), read_at=date_of(answer))
             jobs, answer = await self._all_jobs(service_principal_id)
-            return job_of(only_job(service_principal_id, jobs), read_at=_date(answer))
+            return job_of(only_job(service_principal_id, jobs), read_at=date_of(answer))
 
     async def restart(
         self,
@@ -211,57 +203,6 @@ class GraphGateway:
                     raise
                 return _Listed(problem=error.reason, refused=True)
 
-    async def service_principals_with_jobs(
-        self, *, progress: Callable[[int, int], None]
-    ) -> JobsFound:
-        """https://learn.microsoft.com/graph/api/synchronization-synchronization-list-jobs."""
-        async with self._told("service_principals_with_jobs"):
-            principals = await self._pages(
-                await self._client.get(
-                    _PRINCIPALS, _select="id,appId,displayName", _top=PRINCIPALS_PAGE
-                ),
-                most=PRINCIPALS_PAGES,
-                needs=_READING_PRINCIPALS,
-            )
-        places, done, of = asyncio.Semaphore(AT_ONCE), 0, len(principals.rows)
-        progress(done, of)
-
-        async def look(row: object) -> ServicePrincipalJobs:
-            nonlocal done
-            async with places:
-                found = await self._jobs_found(row)
-            done += 1
-            progress(done, of)
-            return found
-
-        looked = await asyncio.gather(*map(look, principals.rows))
-        found = sorted(
-            (sp for sp in looked if sp.jobs or sp.problem), key=lambda sp: (sp.name, sp.id)
-        )
-        broke_off = f"the list of service principals broke off: {principals.problem}"
-        return JobsFound(
-            service_principals=tuple(found),
-            looked_at=of,
-            problem=broke_off if principals.problem else "",
-        )
-
-    async def _jobs_found(self, row: object) -> ServicePrincipalJobs:
-        names = read.members(row)
-        empty = ServicePrincipalJobs(
-            id=read.text(names.get("id")),
-            app_id=read.text(names.get("appId")),
-            name=read.text(names.get("displayName")),
-        )
-        try:
-            jobs, answer = await self._all_jobs(empty.id)
-            read_at = _date(answer)
-            return replace(empty, jobs=tuple(job_of(job, read_at=read_at) for job in jobs))
-        except GraphError as error:
-            if isinstance(error, Rejected) and error.status == httpx.codes.NOT_FOUND:
-                # It has no synchronization at all, or has been deleted meanwhile.
-                return empty
-            return replace(empty, problem=error.reason)
-
     async def _all_jobs(self, service_principal_id: str) -> tuple[Sequence[object], Answer]:
         """Every job; a list that is not read to its end does not say which is the only one."""
         answer = await self._client.get(_JOBS, service_principal=service_principal_id)
@@ -331,7 +272,7 @@ def _page(answer: Answer, needs: str) -> _Page:
     return _Page(rows=rows, next_link=read.text(page.get("@odata.nextLink")))
 
 
-def _date(answer: Answer) -> datetime:
+def date_of(answer: Answer) -> datetime:
     """Graph's own clock. An answer without it does not come from Graph."""
     if answer.date is None:
         raise FateUnknown("the answer of Microsoft Graph has no Date header")

@@ -9,8 +9,9 @@ import pytest
 from local.screen import Records
 from local.session import state_of
 from local.targets import ambiguous, as_json, as_records, entries, lines
+from local.tenant import JobsFound, ServicePrincipalJobs
 from shared.domain.catalogue import Catalogue, parse_catalogue
-from shared.domain.sync_job import JobsFound, Quarantine, ServicePrincipalJobs, SyncJob
+from shared.domain.sync_job import Quarantine, SyncJob
 from tests.support.graph import healthy
 from tests.support.world import START
 
