@@ -24,7 +24,7 @@ from shared.app import App, NotConfigured
 from shared.config import Settings, Storage
 from shared.domain.errors import NotSent
 from shared.domain.notifications import Listeners
-from shared.domain.ports import Clock, Graph, Notifier, Store
+from shared.domain.ports import Clock, Graph, LinkGraph, Notifier, Store
 from shared.domain.states import StateMachine, transition
 from shared.names import (
     FOLLOW_UPS_QUEUE,
@@ -52,6 +52,7 @@ from shared.use_cases.run_reset import RunReset
 from shared.use_cases.stand_in import StandIn, SweepWatch
 from shared.use_cases.submit import Submission
 from shared.use_cases.sweep import Sweep
+from shared.use_cases.trace_links import TraceLinks
 from shared.use_cases.write_transition import TransitionWriter
 from shared.web.api import Api
 from shared.web.not_configured import NotConfiguredApi
@@ -109,6 +110,12 @@ class LazyGraph:
                 )
                 self._gateway = gateway
             return self._gateway
+
+    async def links(self) -> LinkGraph:
+        """What Graph tells of users' links, over the same gateway."""
+        gateway: Any = await self()
+        links: LinkGraph = gateway.links()
+        return links
 
     def _credential(self) -> Any:
         if self._settings.graph_is_local:
@@ -175,11 +182,13 @@ def build(environ: Mapping[str, str], *, app_dir: Path = APP_DIR) -> App | NotCo
     entries = settings.notifiers or {}
     notifiers = {name: make_notifier(entry, clock=utc_now) for name, entry in entries.items()}
     observer = GraphObserver(store=store, clock=utc_now)
+    graph = LazyGraph(settings, on_call=observer.saw)
     return assemble(
         settings,
         store=store,
         queues=queues,
-        graph=LazyGraph(settings, on_call=observer.saw),
+        graph=graph,
+        link_graph=graph.links,
         observer=observer,
         notifiers=notifiers,
         clock=utc_now,
@@ -195,6 +204,7 @@ def assemble(
     store: Store,
     queues: StorageQueues,
     graph: Callable[[], Awaitable[Graph]],
+    link_graph: Callable[[], Awaitable[LinkGraph]],
     observer: GraphObserver,
     notifiers: Mapping[str, Notifier],
     clock: Clock,
@@ -223,6 +233,7 @@ def assemble(
             transition=machine,
         ),
         calls=JobCalls(graph=graph, settings=settings, clock=clock, jitter=jitter),
+        links=TraceLinks(rows=store, graph=link_graph, settings=settings, clock=clock),
         budget=RestartBudget(store=store, settings=settings, clock=clock),
         settings=settings,
         clock=clock,

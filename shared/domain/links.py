@@ -16,6 +16,8 @@ from typing import Final
 
 import msgspec
 
+from shared.domain.reset import Link
+
 MAX_EVIDENCE: Final = 2000
 """Characters of the evidence that a row keeps."""
 
@@ -370,3 +372,16 @@ def _where(entry: ProvisioningEntry) -> str:
 
 def _cut(text: str) -> str:
     return text[:MAX_EVIDENCE]
+
+
+def in_words(link: Link) -> str:
+    """What is known of one user's link before a restart, and what to change first."""
+    known = f"linked to {link.before} ({link.before_from})" if link.before else "link not known"
+    said = f"{link.subject}: {known}"
+    matching = load_matching(link.matching)
+    if matching:
+        said += "; a new match is decided by " + ", then by ".join(map(str, matching))
+    if link.before and matching and not link.evidence:
+        said += f"; change {matching[0].target} of account {link.before} first, if it still matches"
+    notes = [note for note in (link.evidence, link.problem) if note]
+    return "; ".join([said, *notes])

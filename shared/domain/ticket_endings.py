@@ -114,7 +114,7 @@ def _what_now(facts: Facts) -> str:
 
 def _link(link: LinkFact) -> str:
     who = f'"{link.subject}"'
-    why = f", because {link.why}" if link.why else ""
+    why = f" ({link.why})" if link.why else ""
     match link.verdict:
         case "relinked":
             said = f"relinked, {link.before or 'not known before'} -> {link.after}"

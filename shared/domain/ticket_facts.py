@@ -118,7 +118,7 @@ def link_facts(links: Iterable[Link]) -> tuple[LinkFact, ...]:
             verdict=link.verdict,
             before=quote(link.before),
             after=quote(link.after),
-            why=quote(link.problem),
+            why=quote(link.evidence if link.verdict else link.problem),
             remedy=quote(link.remedy),
         )
         for link in links

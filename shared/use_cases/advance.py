@@ -33,6 +33,7 @@ from shared.domain.sync_job import SyncJob
 from shared.telemetry import emit
 from shared.use_cases.job_calls import JobCalls
 from shared.use_cases.restart_budget import RestartBudget
+from shared.use_cases.trace_links import TraceLinks
 from shared.use_cases.write_transition import TransitionWriter
 
 LOST_RACES: Final = 8
@@ -46,6 +47,7 @@ class Engine:
     store: Store
     writer: TransitionWriter
     calls: JobCalls
+    links: TraceLinks
     budget: RestartBudget
     settings: Settings
     clock: Clock
@@ -75,7 +77,7 @@ class Engine:
             return await self._write(reset, job, events.SenderDied())
         if state is State.UNKNOWN:
             return await self._resolve(reset, job, await self.calls.find_evidence(reset.row))
-        return await self._write(reset, job, await self.calls.poll_cycle(reset.row))
+        return await self._write(reset, job, await self._poll(reset.row))
 
     # Before the intent
 
@@ -90,6 +92,7 @@ class Engine:
             if row.seen_number is None:
                 return await self._write(reset, job, events.WindowOpened())
             if self.stands_for(job.row, row):
+                await self._trace_as_joined(row, job.row)
                 return await self._write(reset, job, events.LeaderEnded())
             if job.row.head not in {"", row.id}:
                 blocked = await self._blocked_by(row, job.row.head)
@@ -169,6 +172,9 @@ class Engine:
         ruling = restarted_meanwhile(reset, snapshot) or policy.after_reading(
             reset, snapshot, history, self.settings.rules, now=now
         )
+        if not isinstance(ruling, policy.Go) or self._reads_connections(reset):
+            # The logs tell the old link afterwards too; an object connection is gone by then.
+            await self.links.before(reset, snapshot.id)
         return await self._as_event(reset, ruling, history, snapshot)
 
     async def _preview(
@@ -185,7 +191,8 @@ class Engine:
             return snapshot
         if isinstance(ruling, policy.Go):
             ruling = policy.after_reading(reset, snapshot, history, rules, now=now)
-        return previewed(reset, ruling, snapshot, enabled=enabled)
+        traced = await self.links.before(reset, snapshot.id)
+        return previewed(reset, ruling, snapshot, enabled=enabled, links=traced.links)
 
     async def _as_event(
         self,
@@ -234,6 +241,10 @@ class Engine:
             expected_minutes=cycle.expected_minutes(snapshot.size),
             warnings=policy.warnings(reset, snapshot, job, target),
         )
+
+    def _reads_connections(self, reset: Reset) -> bool:
+        target = (self.settings.catalogue or {}).get(reset.target)
+        return target is not None and target.object_connections
 
     # The intent, the POST, and the sender's word about it
 
@@ -288,6 +299,35 @@ class Engine:
                     raise StorageUnavailable(f"{claim.id} is gone") from None
                 reset = again
         raise StorageUnavailable(f"{claim.id} is changed by too many processes at once")
+
+    # After the restart
+
+    async def _poll(self, reset: Reset) -> events.CycleEnded | events.CycleRuns:
+        """Ask whether the cycle has ended, and before a good end what became of the links."""
+        event = await self.calls.poll_cycle(reset)
+        if not reset.subjects or reset.snapshot_at is None:
+            return event
+        job_id = _job_id(reset)
+        await self.links.before(reset, job_id, until=reset.snapshot_at)
+        if not isinstance(event, events.CycleEnded):
+            return event
+        traced = await self.links.after(reset, job_id, since=reset.snapshot_at)
+        in_time = reset.deadline is None or self.clock() < reset.deadline
+        if event.completed and traced.again_at is not None and in_time:
+            why = "the initial cycle has ended; its provisioning log is being read"
+            return events.CycleRuns(look_at=traced.again_at, progress=why)
+        return event
+
+    async def _trace_as_joined(self, reset: Reset, job: JobRow) -> None:
+        """Judge the links of a request for which another one's restart stands."""
+        if not reset.subjects or job.last_full is None:
+            return
+        leader = await self.store.find_reset(job.last_full.id)
+        if leader is None or leader.row.snapshot_at is None:
+            return
+        job_id = _job_id(leader.row)
+        await self.links.before(reset, job_id, until=leader.row.snapshot_at)
+        await self.links.after(reset, job_id, since=leader.row.snapshot_at)
 
     # What persons decide
 
@@ -354,6 +394,12 @@ def is_due(reset: Reset, job: JobRow, *, now: datetime) -> bool:
     if reset.state not in OPEN or reset.due_at is None:
         return False
     return reset.due_at <= now or bool(reset.behind and reset.behind != job.head)
+
+
+def _job_id(reset: Reset) -> str:
+    """The job's own id, also where the catalogue names none."""
+    before = evidence.load(reset.before)
+    return reset.job_id or (before.id if before is not None else "")
 
 
 def _must_wait(ruling: policy.Wait) -> events.MustWait:

@@ -10,6 +10,7 @@ from shared.domain.notifications import Listeners
 from shared.domain.ports import Clock, Queues, Store
 from shared.domain.reset import OPEN, JobRow, Notification, NotificationKind, Reset, State, Stored
 from shared.domain.states import RELINK, StateMachine, Transition
+from shared.domain.ticket_facts import LinkFact, link_facts
 from shared.telemetry import emit
 
 
@@ -51,6 +52,7 @@ class TransitionWriter:
             why=event.reason if isinstance(event, Decided) else "",
             public_url=self.settings.public_url,
             sign_in=self.settings.sign_in,
+            links=await self._links(step),
         )
         stored = await self.store.commit(
             reset,
@@ -79,6 +81,12 @@ class TransitionWriter:
             raise Conflict(f"{job.row.head} is Head")
         stored = await self.store.commit(reset, step.reset, job=(job, step.job))
         return stored, await self.store.read_job(reset.row.target)
+
+    async def _links(self, step: Transition) -> tuple[LinkFact, ...]:
+        """What is known of the subjects' links, where a ticket is to hear of it."""
+        if step.answer is None or not step.reset.subjects:
+            return ()
+        return link_facts(await self.store.links(step.reset))
 
     async def _audible(self, step: Transition) -> NotificationKind | None:
         """A joined request on its leader's ticket gets no comment of its own."""

@@ -331,7 +331,11 @@ def _links(found: Found) -> Markup:
         "Verdict": [user_text(each.verdict or "not looked up") for each in links],
         "Linked to before": [_id(each.before or "") for each in links],
         "Linked to after": [_id(each.after or "") for each in links],
-        "Evidence": [_given(each.evidence or "") for each in links],
+        "Evidence": [
+            _given("; ".join(filter(None, (each.evidence, each.remedy, each.problem))))
+            for each in links
+        ],
+        "Matched by": [_given(", ".join(each.matching)) for each in links],
     }
     caption = "Users whose link must change"
     shown = {name: cells for name, cells in columns.items() if any(map(escaped, cells))}

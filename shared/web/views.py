@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared.domain.deciders import DECISIONS
+from shared.domain.links import load_matching
 from shared.domain.requests import Ticket
 from shared.domain.reset import HistoryEntry, Link, Reset, Scope, State, WaitingFor
 from shared.domain.waits import Asks, asks, expected_end, waits_until
@@ -76,6 +77,11 @@ class LinkView(_View, frozen=True, kw_only=True):
     before: Annotated[str | None, Meta(description="Id in the application before.")] = None
     after: Annotated[str | None, Meta(description="Id in the application after.")] = None
     evidence: str | None = None
+    remedy: Annotated[str | None, Meta(description="What to put right before asking again.")] = None
+    problem: Annotated[str | None, Meta(description="What could not be read, and why.")] = None
+    matching: Annotated[
+        list[str], Meta(description="The attributes that decide a match, in their order.")
+    ] = []
 
 
 class HistoryEntryView(_View, frozen=True, kw_only=True):
@@ -258,6 +264,9 @@ def _link(subject: str, link: Link | None) -> LinkView:
         before=link.before or None,
         after=link.after or None,
         evidence=link.evidence or None,
+        remedy=link.remedy or None,
+        problem=link.problem or None,
+        matching=[str(each) for each in load_matching(link.matching)],
     )
 
 

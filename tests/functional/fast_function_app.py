@@ -36,11 +36,13 @@ def application() -> App:
     assert settings.storage is not None, settings.problems
     store, queues = bootstrap.storage_adapters(settings, settings.storage)
     observer = GraphObserver(store=store, clock=clock)
+    graph = bootstrap.LazyGraph(settings, on_call=observer.saw)
     return bootstrap.assemble(
         settings,
         store=store,
         queues=queues,
-        graph=bootstrap.LazyGraph(settings, on_call=observer.saw),
+        graph=graph,
+        link_graph=graph.links,
         observer=observer,
         notifiers={},
         clock=clock,

@@ -40,6 +40,7 @@ from shared.web.respond import respond
 from tests.support.calls import call
 from tests.support.faults import Faults
 from tests.support.graph import FakeGraph, FakeTenant, healthy
+from tests.support.link_graph import FakeLinkGraph
 from tests.support.storage import Storage
 
 SP = "11111111-2222-3333-4444-555555555555"
@@ -123,6 +124,7 @@ class World:
         self.storage = Storage(self.clock, self.faults)
         self.graph = FakeGraph(clock=self.clock, job=healthy(self.clock()), faults=self.faults)
         self.tenant = FakeTenant(self.graph)
+        self.links = FakeLinkGraph(faults=self.faults)
         self.desk = RecordingNotifier(self.faults, clock=self.clock)
         self.other = RecordingNotifier(self.faults, clock=self.clock)
         self.numbers = itertools.count(1)
@@ -157,11 +159,15 @@ class World:
         async def graph() -> Graph:
             return replace(self.tenant, on_call=observer.saw)
 
+        async def link_graph() -> FakeLinkGraph:
+            return self.links
+
         return assemble(
             self.settings,
             store=store,
             queues=seen.adapter(),
             graph=graph,
+            link_graph=link_graph,
             observer=observer,
             notifiers={"desk": self.desk, "other": self.other},
             clock=clock or self.clock,

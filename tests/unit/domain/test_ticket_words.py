@@ -102,10 +102,10 @@ def test_done_with_links_names_both_accounts_and_what_is_still_wrong() -> None:
 
     assert message.results == (
         '"adele": relinked, 005-OLD -> 005-NEW.',
-        '"lee": STILL LINKED to 005-OLD, because the name is equal. Rename it first.',
+        '"lee": STILL LINKED to 005-OLD (the name is equal). Rename it first.',
         '"new": a new account was made, 005-X.',
         '"gone": not seen in this run (out of scope, not assigned, or not yet).',
-        '"dark": NOT checked, because a permission is missing.',
+        '"dark": NOT checked (a permission is missing).',
     )
     assert message.next.startswith("Do not close the ticket yet")
     only = done(links[:1])

@@ -95,10 +95,13 @@ async def test_a_reset_is_shown_with_its_whole_history() -> None:
         "subjects": [
             {
                 "subject": "adele@contoso.com",
-                "verdict": None,
+                "verdict": "unknown",
                 "before": None,
                 "after": None,
-                "evidence": None,
+                "evidence": "Entra has no such user",
+                "remedy": None,
+                "problem": "Entra has no such user",
+                "matching": ["userPrincipalName = Username"],
             }
         ],
         "dryRun": False,
