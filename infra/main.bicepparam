@@ -30,6 +30,7 @@ param settings = {
   RESETS_ENABLED: readEnvironmentVariable('RESETS_ENABLED', 'false') == 'true' ? 'true' : 'false'
   RESET_DAILY_BUDGET: readEnvironmentVariable('RESET_DAILY_BUDGET', '10')
   RESET_MAX_AGE: readEnvironmentVariable('RESET_MAX_AGE', 'P3D')
+  RESET_MAX_OPEN: readEnvironmentVariable('RESET_MAX_OPEN', '20000')
   APPROVAL_EXPIRY: readEnvironmentVariable('APPROVAL_EXPIRY', 'P1D')
   FOLLOW_UP_INTERVAL: readEnvironmentVariable('FOLLOW_UP_INTERVAL', 'PT5M')
   RESET_RETENTION: readEnvironmentVariable('RESET_RETENTION', 'P400D')

@@ -22,6 +22,9 @@ type chosenSettings = {
   @description('Older requests expire. ISO 8601 duration.')
   RESET_MAX_AGE: string
 
+  @description('Resets of one target and sender that may be open.')
+  RESET_MAX_OPEN: string
+
   @description('How long a question to a person stays open. ISO 8601 duration.')
   APPROVAL_EXPIRY: string
 
