@@ -76,7 +76,6 @@ class MustAsk:
     expires: datetime
     questions: tuple[str, ...] = ()
     before: str = ""
-    snapshot_at: datetime | None = None
     expected_minutes: str = ""
 
 

@@ -170,8 +170,8 @@ def _previewed(reset: Reset, event: events.Previewed, now: datetime) -> Transiti
         state=State.PREVIEWED,
         outcome="previewed",
         detail=event.detail,
+        # SnapshotAt stays that of the last intent: the two say whose snapshot Before is.
         before=event.before,
-        snapshot_at=event.snapshot_at,
         expected_minutes=event.expected_minutes,
     )
     return _end(reset, shown, None, now)
@@ -281,7 +281,6 @@ def _ask(reset: Reset, lock: JobRow, event: events.MustAsk, now: datetime) -> Tr
         detail=event.reason,
         questions=event.questions,
         before=event.before,
-        snapshot_at=event.snapshot_at,
         expected_minutes=event.expected_minutes,
     )
     moved = _move(reset, asking, now)

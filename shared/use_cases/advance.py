@@ -213,7 +213,6 @@ class Engine:
                     expires=expires,
                     questions=tuple(each.key for each in ruling.questions),
                     before=evidence.dump(snapshot),
-                    snapshot_at=snapshot.read_at,
                     expected_minutes=cycle.expected_minutes(snapshot.size),
                 )
             case policy.Refuse():

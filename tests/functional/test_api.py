@@ -150,7 +150,7 @@ async def test_methods_and_forged_principals_get_what_one_expects() -> None:
 
 
 async def test_who_asked_and_who_decided_are_recorded_as_signed_in() -> None:
-    entry = {"servicePrincipalId": SALESFORCE, "approval": "always"}
+    entry = {"servicePrincipalId": SALESFORCE, "approveAbove": 1}
     changes = {
         "RESET_TARGETS": json.dumps({"salesforce-prod": entry}),
         "LOCAL_PRINCIPAL": "boss@contoso.com",

@@ -70,9 +70,10 @@ async def test_an_approval_over_http_sends_the_restart_and_the_ticket_hears_it_a
     assert (ended.state, ended.approved_by) == (State.COMPLETED, "boss")
     assert [(h["kind"], h["state"]) for h in heard] == [
         ("awaiting_approval", "awaiting_approval"),
+        ("restarted", "restarted"),
         ("end", "completed"),
     ]
-    assert len({h["webhook-id"] for h in heard}) == 2
+    assert len({h["webhook-id"] for h in heard}) == 3
     assert heard[-1]["ticket"] == {"system": "servicenow", "id": "INC1", "url": ""}
     assert heard[-1]["type"] == "reset.completed"
     assert "(reset r1, message " in heard[-1]["text"]

@@ -14,6 +14,7 @@ from tests.functional.stack import environ, storage_and_graph
 from tests.support import webhooks
 
 NAMES = [
+    "decide_on_page",
     "decide_reset",
     "follow_up_reset",
     "get_reset",
@@ -109,7 +110,8 @@ async def ask():
     api, body = world.app.api, {"requestId": "r1", "target": "salesforce-prod"}
     cancel = call({"decision": "cancel"}, reset_id="r1", signed_in=principal())
     one = call(reset_id="r1", signed_in=principal())
-    asked = [(api.submit_reset, call(body)), (api.list_resets, one), (api.get_reset, one)]
+    submit = call(body, signed_in=principal())
+    asked = [(api.submit_reset, submit), (api.list_resets, one), (api.get_reset, one)]
     asked += [(api.show_reset, one), (api.health, one), (api.openapi, one)]
     asked += [(api.decide_reset, cancel)]
     return [(await respond(endpoint, request)).status for endpoint, request in asked]
@@ -132,8 +134,8 @@ async def test_no_http_function_imports_the_graph_sdk() -> None:
     [
         ({"RESET_TARGETS": ""}, "RESET_TARGETS: missing; list what may be reset"),
         ({"ResetStorage": ""}, "ResetStorage: missing; give a connection string"),
-        ({"GRAPH_ENDPOINT": "https://x"}, "GRAPH_ENDPOINT: 'https://x' is not allowed"),
-        ({"APPROVAL_EXPIRY": "soon"}, "APPROVAL_EXPIRY: 'soon' is not an ISO 8601 duration"),
+        ({"GRAPH_ENDPOINT": "https://x"}, "GRAPH_ENDPOINT: that address is not allowed"),
+        ({"APPROVAL_EXPIRY": "soon"}, "APPROVAL_EXPIRY: is not an ISO 8601 duration"),
     ],
 )
 async def test_the_host_stops_with_one_line_that_names_the_setting(
