@@ -111,6 +111,7 @@ def json_schema() -> dict[str, Any]:
     (schema,), parts = msgspec.json.schema_components([ResetRequest], ref_template="#/$defs/{name}")
     schema = parts.pop("ResetRequest") if "$ref" in schema else schema
     leave_out_empty_defaults([schema, *parts.values()])
+    take_null_as_left_out([schema, *parts.values()])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Relink reset request",
@@ -125,6 +126,18 @@ def leave_out_empty_defaults(schemas: Iterable[dict[str, Any]]) -> None:
         for part in schema.get("properties", {}).values():
             if part.get("default") == "":
                 del part["default"]
+
+
+def take_null_as_left_out(schemas: Iterable[dict[str, Any]]) -> None:
+    """Null stands for "left out" wherever a property may be left out."""
+    for schema in schemas:
+        required = schema.get("required", [])
+        for name, part in schema.get("properties", {}).items():
+            if name not in required and {"type": "null"} not in part.get("anyOf", []):
+                described = part.pop("description", None)
+                anyone = {"anyOf": [dict(part), {"type": "null"}]}
+                part.clear()
+                part |= anyone | ({"description": described} if described else {})
 
 
 def parse_request(raw: bytes) -> ResetRequest:

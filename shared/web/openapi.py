@@ -19,6 +19,7 @@ from shared.domain.requests import (
     RESET_ID,
     ResetRequest,
     leave_out_empty_defaults,
+    take_null_as_left_out,
 )
 from shared.domain.reset import State
 from shared.use_cases.lookup import DEFAULT_PAGE, MAX_PAGE
@@ -70,6 +71,7 @@ def openapi_document() -> _Part:
         ref_template="#/components/schemas/{name}",
     )
     leave_out_empty_defaults(schemas.values())
+    take_null_as_left_out([schemas["ResetRequest"], schemas["Ticket"]])
     schemas["CloudEvent"] = _CLOUD_EVENT_SCHEMA
     return {
         "openapi": "3.1.1",

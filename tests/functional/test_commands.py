@@ -231,7 +231,7 @@ async def test_a_tenant_without_jobs_is_said_to_have_none(graph: httpx.AsyncClie
         pytest.param({"RESET_TARGETS": "{}"}, "RESET_TARGETS: empty", id="empty"),
         pytest.param({"RESET_TARGETS": "{"}, "RESET_TARGETS: not valid JSON", id="unreadable"),
         pytest.param({"RESET_TARGETS": ""}, "RESET_TARGETS: missing", id="missing"),
-        pytest.param({"RESET_TARGETS": "@none.json"}, "RESET_TARGETS: file", id="no-file"),
+        pytest.param({"RESET_TARGETS": "@none.json"}, "RESET_TARGETS: the file", id="no-file"),
         pytest.param({"GRAPH_ENDPOINT": "https://evil.example"}, "GRAPH_ENDPOINT: ", id="endpoint"),
         pytest.param({"GRAPH_ENDPOINT": "http://127.0.0.1:9"}, "make emulator", id="no-emulator"),
     ],
@@ -299,7 +299,8 @@ async def test_the_rows_are_looked_at_where_there_is_storage(graph: httpx.AsyncC
     assert (ran.code, ran.err) == (0, "")
     assert found["rows"] == {"read": True, "why": ""}
     assert all(
-        entry["request"][0]["reason"] == "today's budget of 1 restarts is spent"
+        entry["request"][0]["reason"]
+        == "today's budget of 1 restarts is spent (RESET_DAILY_BUDGET)"
         for entry in found["targets"]
     )
 

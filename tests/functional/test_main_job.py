@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from local import processes
-from shared.domain.reset import State
+from shared.domain.reset import State, WaitingFor
 from tests.functional.stack import AWS, SALESFORCE, Stack, eventually, running, storage_and_graph
 
 ADELE = "cea097b7-2680-50c3-84bf-94c9323d3363"
@@ -189,7 +189,7 @@ async def test_a_cycle_with_errors_on_entries_is_completed_and_says_so(stack: St
     ended = await stack.ended("r1")
 
     assert ended.state is State.COMPLETED
-    assert "errors on some entries" in ended.detail
+    assert "1 entry failed" in ended.detail
 
 
 async def test_a_state_that_the_sdk_does_not_know_asks_a_person(stack: Stack) -> None:
@@ -202,14 +202,14 @@ async def test_a_state_that_the_sdk_does_not_know_asks_a_person(stack: Stack) ->
     assert await stack.restarts() == []
 
 
-async def test_a_missing_permission_is_refused_and_named(stack: Stack) -> None:
+async def test_a_missing_permission_is_waited_for_and_named(stack: Stack) -> None:
     await stack.graph.put("/_emulator/state", json={"permission": "missing"})
     await stack.ask("r1")
 
-    refused = await stack.ended("r1")
+    waiting = await stack.reached("r1", State.WAITING)
 
-    assert refused.state is State.REFUSED
-    assert "Synchronization.ReadWrite.All" in refused.detail
+    assert waiting.waiting_for is WaitingFor.GRAPH
+    assert "Synchronization.ReadWrite.All" in waiting.detail
 
 
 async def test_killing_the_host_while_it_runs_and_starting_it_again_finishes_the_reset() -> None:
