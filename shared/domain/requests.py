@@ -134,10 +134,10 @@ def take_null_as_left_out(schemas: Iterable[dict[str, Any]]) -> None:
         required = schema.get("required", [])
         for name, part in schema.get("properties", {}).items():
             if name not in required and {"type": "null"} not in part.get("anyOf", []):
-                described = part.pop("description", None)
-                anyone = {"anyOf": [dict(part), {"type": "null"}]}
+                kept = {k: part.pop(k) for k in ("description", "default") if k in part}
+                value = dict(part)
                 part.clear()
-                part |= anyone | ({"description": described} if described else {})
+                part.update(anyOf=[value, {"type": "null"}], **kept)
 
 
 def parse_request(raw: bytes) -> ResetRequest:

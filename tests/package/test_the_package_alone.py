@@ -15,7 +15,7 @@ from local.package.build import ROOT, SITE
 from shared.domain.reset import State
 from tests.functional.stack import SALESFORCE, Stack, storage_and_graph
 from tests.functional.test_main_job import (
-    test_a_missing_permission_is_refused_and_named,
+    test_a_missing_permission_is_waited_for_and_named,
     test_a_request_restarts_the_job_in_full_once_and_the_link_is_replaced,
     test_a_restart_whose_answer_is_lost_is_found_by_looking_and_not_sent_again,
     test_several_jobs_are_refused_with_their_ids,
@@ -24,7 +24,7 @@ from tests.functional.test_start import NAMES
 from tests.package.support import run, strangers, venv
 
 __all__ = [
-    "test_a_missing_permission_is_refused_and_named",
+    "test_a_missing_permission_is_waited_for_and_named",
     "test_a_request_restarts_the_job_in_full_once_and_the_link_is_replaced",
     "test_a_restart_whose_answer_is_lost_is_found_by_looking_and_not_sent_again",
     "test_several_jobs_are_refused_with_their_ids",
