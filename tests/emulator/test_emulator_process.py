@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,12 @@ from local.emulator.scopes import FULL, PORTAL
 from tests.emulator.emulator_support import Story
 
 ROOT = Path(__file__).parents[2]
-READY = re.compile(r"Graph emulator ready on (http://127\.0\.0\.1:\d+) at 60x\n")
+READY = re.compile(r"Graph emulator ready on (http://127\.0\.0\.1:\d+) at 60x[^\n]*\n")
 
 
-def _start(**environ: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@contextmanager
+def _start(**environ: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
         [sys.executable, "-m", "local.emulator"],
         cwd=ROOT,
         env=os.environ | {"GRAPH_EMULATOR_PORT": "0"} | environ,
@@ -30,6 +33,12 @@ def _start(**environ: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+    with process:
+        try:
+            yield process
+        finally:
+            # A test that failed would wait for its end for ever.
+            process.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
