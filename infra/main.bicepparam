@@ -32,6 +32,7 @@ param settings = {
   RESET_MAX_AGE: readEnvironmentVariable('RESET_MAX_AGE', 'P3D')
   RESET_MAX_OPEN: readEnvironmentVariable('RESET_MAX_OPEN', '20000')
   APPROVAL_EXPIRY: readEnvironmentVariable('APPROVAL_EXPIRY', 'P1D')
+  APPROVAL_VALID: readEnvironmentVariable('APPROVAL_VALID', 'PT4H')
   FOLLOW_UP_INTERVAL: readEnvironmentVariable('FOLLOW_UP_INTERVAL', 'PT5M')
   RESET_RETENTION: readEnvironmentVariable('RESET_RETENTION', 'P400D')
   SWEEP_SCHEDULE: readEnvironmentVariable('SWEEP_SCHEDULE', '0 * * * * *')

@@ -22,11 +22,14 @@ type chosenSettings = {
   @description('Older requests expire. ISO 8601 duration.')
   RESET_MAX_AGE: string
 
-  @description('Resets of one target and sender that may be open.')
+  @description('Resets of one sender that may be open.')
   RESET_MAX_OPEN: string
 
   @description('How long a question to a person stays open. ISO 8601 duration.')
   APPROVAL_EXPIRY: string
+
+  @description('How long an approval that was given lasts, as an ISO 8601 duration.')
+  APPROVAL_VALID: string
 
   @description('How often a running cycle is checked. ISO 8601 duration.')
   FOLLOW_UP_INTERVAL: string

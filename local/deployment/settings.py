@@ -6,6 +6,7 @@ environment.
 """
 
 import base64
+import hashlib
 import json
 import os
 import sys
@@ -24,6 +25,7 @@ CHOSEN: Final = (
     "RESET_MAX_AGE",
     "RESET_MAX_OPEN",
     "APPROVAL_EXPIRY",
+    "APPROVAL_VALID",
     "FOLLOW_UP_INTERVAL",
     "RESET_RETENTION",
     "SWEEP_SCHEDULE",
@@ -100,7 +102,11 @@ _LATER: Final[Mapping[str, str]] = {
     f"{CONNECTION}__queueServiceUri": "https://known-later.queue.core.windows.net/",
     f"{CONNECTION}__tableServiceUri": "https://known-later.table.core.windows.net/",
 }
-_SOME_SECRET: Final = "whsec_" + base64.b64encode(bytes(32)).decode()
+
+
+def _some_secret(name: str) -> str:
+    """A secret that every scheme takes; no two senders share one."""
+    return "whsec_" + base64.b64encode(hashlib.sha256(name.encode()).digest()).decode()
 
 
 def app_settings(environ: Mapping[str, str]) -> dict[str, str]:
@@ -112,7 +118,7 @@ def app_settings(environ: Mapping[str, str]) -> dict[str, str]:
     names = sender_names(chosen.get("WEBHOOK_SENDERS", ""))
     if names:
         # What the vault holds is not read from here: something of the right form stands for it.
-        found["WEBHOOK_SECRETS"] = json.dumps({name: [_SOME_SECRET] for name in names})
+        found["WEBHOOK_SECRETS"] = json.dumps({name: [_some_secret(name)] for name in names})
     return found
 
 
