@@ -111,6 +111,18 @@ async def decide_on_page(req: func.HttpRequest) -> func.HttpResponse:
     return _response(await respond(application().api.decide_on_page, _request(req)))
 
 
+@app.route(route="overview", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
+async def show_overview(req: func.HttpRequest) -> func.HttpResponse:
+    """Show signed-in people what waits for them, what is open, and the targets."""
+    return _response(await respond(application().api.show_overview, _request(req)))
+
+
+@app.route(route="overview", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+async def ask_on_page(req: func.HttpRequest) -> func.HttpResponse:
+    """Accept a reset request from the form on the overview."""
+    return _response(await respond(application().api.ask_on_page, _request(req)))
+
+
 @app.route(route="openapi.json", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 async def openapi(req: func.HttpRequest) -> func.HttpResponse:
     """Describe the HTTP API."""

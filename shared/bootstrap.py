@@ -44,6 +44,7 @@ from shared.use_cases.housekeeping import Housekeeping
 from shared.use_cases.job_calls import JobCalls
 from shared.use_cases.lookup import Lookup
 from shared.use_cases.notify import Notify
+from shared.use_cases.overview import Overview
 from shared.use_cases.receive_webhook import ReceiveWebhook
 from shared.use_cases.refusals import RefusalLog
 from shared.use_cases.remediate import Remediation
@@ -56,6 +57,7 @@ from shared.use_cases.trace_links import TraceLinks
 from shared.use_cases.write_transition import TransitionWriter
 from shared.web.api import Api
 from shared.web.not_configured import NotConfiguredApi
+from shared.web.show_overview import OverviewPages
 from shared.web.show_reset import ResetPages
 
 APP_DIR: Final = Path(__file__).resolve().parent.parent
@@ -302,6 +304,14 @@ def assemble(
             decisions=decisions,
             lookup=lookup,
             pages=ResetPages(settings=settings, lookup=lookup, decisions=decisions, clock=clock),
+            overviews=OverviewPages(
+                settings=settings,
+                overview=Overview(rows=store, lookup=lookup, settings=settings, clock=clock),
+                lookup=lookup,
+                submission=submission,
+                clock=clock,
+                new_id=lambda: uuid.uuid4().hex,
+            ),
             reporter=Health(
                 vitals=store, queues=queues, settings=settings, clock=clock, watch=watch
             ),

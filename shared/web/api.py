@@ -42,6 +42,7 @@ from shared.web.messages import (
 )
 from shared.web.openapi import openapi_response
 from shared.web.roles import READERS, demand
+from shared.web.show_overview import OverviewPages
 from shared.web.show_reset import ResetPages
 from shared.web.views import DecisionBody, list_body, reset_body
 from shared.webhooks.parsed import AsksNothing
@@ -66,6 +67,7 @@ class Api:
     lookup: Lookup
     reporter: Health
     pages: ResetPages
+    overviews: OverviewPages
     new_id: Callable[[], str]
 
     async def submit_reset(self, request: HttpRequest) -> HttpResponse:
@@ -152,6 +154,14 @@ class Api:
     async def decide_on_page(self, request: HttpRequest) -> HttpResponse:
         """`POST /api/resets/{id}/page`."""
         return await self.pages.decide(request)
+
+    async def show_overview(self, request: HttpRequest) -> HttpResponse:
+        """`GET /api/overview`."""
+        return await self.overviews.show(request)
+
+    async def ask_on_page(self, request: HttpRequest) -> HttpResponse:
+        """`POST /api/overview`."""
+        return await self.overviews.ask(request)
 
     async def openapi(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 -- always the same
         """`GET /api/openapi.json`."""

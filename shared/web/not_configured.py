@@ -32,7 +32,7 @@ class NotConfiguredApi:
     async def show_reset(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 -- an endpoint
         return unavailable()
 
-    decide_on_page = show_reset
+    decide_on_page = show_overview = ask_on_page = show_reset
 
     async def openapi(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 -- an endpoint
         return openapi_response()

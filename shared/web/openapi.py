@@ -26,6 +26,7 @@ from shared.use_cases.lookup import DEFAULT_PAGE, MAX_PAGE
 from shared.use_cases.receive_webhook import LONGEST_WEBHOOK
 from shared.web.forms import FORM
 from shared.web.messages import HTML, JSON, PROBLEM, TITLES, HttpResponse
+from shared.web.overview_page import SEARCHES
 from shared.web.views import (
     AcceptedView,
     DecidedView,
@@ -103,6 +104,7 @@ def _paths() -> _Part:
             "get": _page(),
             "post": _decide_on_page(),
         },
+        "/api/overview": {"get": _overview(), "post": _ask_on_page()},
         "/api/webhooks/{sender}": {"parameters": [_SENDER], "post": _webhook()},
         "/api/health": {"get": _health()},
         "/api/openapi.json": {"get": _openapi()},
@@ -262,6 +264,60 @@ def _decide_on_page() -> _Part:
                 "404": {"description": "There is no such reset.", **_HTML},
                 "409": {"description": "It came too late; the page says who decided.", **_HTML},
                 "412": {"description": "The reset has changed since it was shown.", **_HTML},
+            }
+        ),
+    }
+
+
+def _overview() -> _Part:
+    text: _Part = {"type": "string"}
+    return {
+        "operationId": "showOverview",
+        "tags": ["resets"],
+        "summary": "What waits for people, what is open, the targets, a search",
+        "security": [{"signedIn": []}],
+        "parameters": [
+            _query("target", text, "Shows the last resets of this target."),
+            _query("by", {"type": "string", "enum": list(SEARCHES)}, "By what to search."),
+            _query("words", text, "What to search for, exactly."),
+            _query("continuation", text, "The next page of what is shown."),
+            _query("from", text, "The target at which the page of targets begins."),
+        ],
+        "responses": _pages(
+            **{
+                "200": {"description": "The page.", **_HTML},
+                "400": {"description": "The search or the page asked for is not valid.", **_HTML},
+                "404": {"description": "Nothing has the id searched for.", **_HTML},
+            }
+        ),
+    }
+
+
+def _ask_on_page() -> _Part:
+    fields = {
+        "requestId": {"type": "string"},
+        "target": {"type": "string"},
+        "reason": {"type": "string", "maxLength": LONGEST_REASON},
+        "users": {"type": "string", "description": "One a line."},
+        "dryRun": {"type": "string", "description": "Any text asks for a dry run."},
+    }
+    return {
+        "operationId": "askOnPage",
+        "tags": ["resets"],
+        "summary": "Ask for a reset by the form on the overview",
+        "description": "Only from a page of this app: `Origin` and `Sec-Fetch-Site` must say so.",
+        "security": [{"signedIn": []}],
+        "requestBody": {
+            "required": True,
+            "content": {FORM: {"schema": {"type": "object", "properties": fields}}},
+        },
+        "responses": _pages(
+            **{
+                "303": {
+                    "description": "Accepted; the page of the reset shows it.",
+                    "headers": {"Location": {"required": True, "schema": {"type": "string"}}},
+                },
+                "400": {"description": "The form is not valid; the page says why.", **_HTML},
             }
         ),
     }

@@ -14,6 +14,7 @@ from tests.functional.stack import environ, storage_and_graph
 from tests.support import webhooks
 
 NAMES = [
+    "ask_on_page",
     "decide_on_page",
     "decide_reset",
     "follow_up_reset",
@@ -25,6 +26,7 @@ NAMES = [
     "receive_webhook",
     "remediate",
     "run_reset",
+    "show_overview",
     "show_reset",
     "submit_reset",
     "sweep",

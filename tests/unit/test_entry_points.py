@@ -20,6 +20,8 @@ FUNCTIONS = {
     "decide": (function_app.decide_reset, "POST", "/api/resets/r1/decision"),
     "show": (function_app.show_reset, "GET", "/api/resets/r1/page"),
     "decide on page": (function_app.decide_on_page, "POST", "/api/resets/r1/page"),
+    "overview": (function_app.show_overview, "GET", "/api/overview"),
+    "ask on page": (function_app.ask_on_page, "POST", "/api/overview"),
     "health": (function_app.health, "GET", "/api/health"),
     "openapi": (function_app.openapi, "GET", "/api/openapi.json"),
 }
