@@ -162,18 +162,22 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Part]]) 
     return element("div", grid, class_="wide", role="region", aria_label=caption, tabindex="0")
 
 
+OVERVIEW: Final = "/api/overview"
+
+
 def document(title: str, *parts: Part, head: Part = EMPTY, foot: Part = EMPTY) -> str:
     """
-    Build a page; *head* stands above it.
+    Build a page; *head* stands beside the way back to the overview.
 
     It never renews itself: a page that does takes the place away from who is reading it.
     """
+    home = element("nav", element("a", "Overview", href=OVERVIEW), aria_label="Pages")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="robots" content="noindex">'
         f"<title>{escape(title)} · Relink</title><style>{STYLE}</style></head>"
-        f"<body><header>{escaped(head)}</header>"
+        f"<body><header>{home.html}{escaped(head)}</header>"
         f"<main>{joined(parts).html}</main><footer>{escaped(foot)}</footer></body></html>\n"
     )
 
