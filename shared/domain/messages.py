@@ -145,8 +145,12 @@ def open_envelope(envelope: dict[str, Any]) -> tuple[ResetRequest, tuple[str, st
     for name in ("id", "source", "type"):
         if not isinstance(envelope.get(name), str) or not envelope[name]:
             raise InvalidRequest(f"{name}: missing or no string; CloudEvents 1.0 requires it")
-    kind = envelope.get("datacontenttype") or "application/json"
-    subtype = str(kind).partition(";")[0].strip().lower()
+    kind = envelope.get("datacontenttype")
+    if kind is None or kind == "":
+        kind = "application/json"
+    if not isinstance(kind, str):
+        raise InvalidRequest("datacontenttype: must be a string; send application/json")
+    subtype = kind.partition(";")[0].strip().lower()
     if subtype != "application/json" and not subtype.endswith("+json"):
         raise InvalidRequest("datacontenttype: only JSON data is read; send application/json")
     request = _bounded(to_request(_data(envelope)))

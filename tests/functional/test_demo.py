@@ -35,7 +35,7 @@ async def test_the_demo_shows_the_story_and_ends_with_0() -> None:
     assert "changed on the way -> 401" in text
     assert "POST /api/webhooks/desk -> 202" in text
     assert re.search(r"INC0012345  .* Done: Microsoft Entra has matched all \d+ accounts of", text)
-    assert "now linked to the right account was NOT checked" in text
+    assert '"adele.vance@contoso.com": relinked, 0055e000001aOLDAA2 -> 0055e000009bNEWAA2' in text
     assert re.search(r"Reference \(reset [\w.-]+, message \d+\)", text)
     for state in ("accepted", "sending", "restarted", "cycle", "completed"):
         assert f" {state} " in text
