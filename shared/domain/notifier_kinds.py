@@ -51,7 +51,7 @@ class Needs:
     What a kind needs, and what it may be asked in a minute.
 
     `ticket` is the pattern of its tickets' ids, None where it writes to a channel. `per_minute` is
-    half of what the system documents, because a pace of turns may bring two minutes' worth in one.
+    a cautious default of ours; `perMinute` of the entry changes it.
     """
 
     ways: tuple[Way, ...]

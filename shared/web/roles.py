@@ -1,4 +1,4 @@
-"""Ask for the app roles of whoever calls, wherever people sign in."""
+"""Demand app roles of the caller, wherever people sign in."""
 
 from typing import Final
 
@@ -13,7 +13,7 @@ READERS: Final = (Role.READ, Role.REQUEST, Role.APPROVE)
 
 def demand(request: HttpRequest, *roles: Role, sign_in: bool) -> Person | None:
     """
-    Return the signed-in caller, who holds one of *roles*; without any, whoever it is.
+    Return the signed-in caller, who holds one of *roles*; any caller where none are named.
 
     None where nobody can sign in: there the function key, which the host has checked, is enough.
     Raise NotSignedIn or NotAllowed.

@@ -41,7 +41,7 @@ class Fixed:
         return self._headers
 
     def forget(self) -> None:
-        """There is nothing to ask for anew."""
+        """A fixed secret is never renewed."""
 
 
 class Fetched:

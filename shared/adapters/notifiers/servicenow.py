@@ -38,7 +38,7 @@ class ServiceNow:
         )
 
     async def holds(self, ticket: str, mark: str, answer: Notification) -> bool:
-        """The record's own journal, newest first: whoever may write it may read it."""
+        """The record's own journal, newest first; an account that may write it may read it."""
         del answer
         reply = await self._caller.ask(
             "GET",
