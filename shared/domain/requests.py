@@ -184,7 +184,7 @@ def _without_nulls(fields: Mapping[str, Any], path: str) -> dict[str, Any]:
 
 
 def _check_what_types_cannot(request: ResetRequest) -> None:
-    # `$` of a regular expression also matches before a last newline; such an id cannot be a row key.
+    # `$` of a regular expression also matches before a last newline; such an id is not a row key.
     for name, value in (("target", request.target), ("requestId", request.request_id)):
         if value.endswith("\n"):
             raise InvalidRequest(f"{name}: ends with a newline; remove it")
