@@ -15,6 +15,7 @@ from shared.domain.evidence import (
     SHOWN_NOT_BEFORE,
     audit_since,
     dump,
+    load,
     others,
     told_of_others,
 )
@@ -124,7 +125,11 @@ def whose_cycle(
             after=ended.after,
             steady_at=ended.steady_at,
         )
-    if trail.readable and now - sent_at < SHOWN_NOT_BEFORE:
+    # Somebody may have restarted the job long after our intent: their row comes as late.
+    after = load(ended.after)
+    began = after.last_execution.began if after is not None else None
+    latest = max(sent_at, began) if began is not None else sent_at
+    if trail.readable and now - latest < SHOWN_NOT_BEFORE:
         return CycleRuns(
             look_at=look_at,
             progress="ended; the audit log does not show yet whose restart it was",

@@ -158,6 +158,7 @@ LIVES = st.builds(
 @example(Life(lag=0, delay=120, effect_after=0, first_post="lost before", portal=1))
 @example(Life(lag=119, delay=120, effect_after=0, first_post="lost before", portal=-90))
 @example(Life(lag=0, delay=0, effect_after=0, first_post="409", portal=0))
+@example(Life(lag=0, delay=46, effect_after=0, first_post="lost before", portal=90))
 async def test_there_is_one_full_at_most_and_none_is_claimed_without_effect(life: Life) -> None:
     reset, graph = await life.lived()
 

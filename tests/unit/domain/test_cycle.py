@@ -227,7 +227,8 @@ def test_what_is_said_when_the_time_is_over_tells_what_graph_shows(
 
 OURS = RestartSeen(at=T + MINUTE, ours=True)
 ANNS = RestartSeen(at=T + 3 * MINUTE, by="ann@contoso.com")
-LATE = T + timedelta(hours=2, minutes=15)
+LATE = T + timedelta(hours=3)
+"""More than two hours and a quarter after the cycle began, and with it any restart."""
 
 
 def whose(
