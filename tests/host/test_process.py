@@ -198,7 +198,9 @@ def test_a_timer_runs_on_startup_and_keeps_its_status_in_a_blob(work: Work, tmp_
 def test_a_bad_setting_stops_the_start_with_one_line(
     work: Work, tmp_path: Path, changes: dict[str, str], code: int, words: str
 ) -> None:
-    with start_host("queues", tmp_path, work.environ | changes) as host:
+    with start_host(
+        "queues", tmp_path, work.environ | {"LOCAL_FUNCTION_KEY": "local"} | changes
+    ) as host:
         assert host.process.wait() == code
         # The worker itself warns of an app without HTTP functions; that line is not ours.
         (line,) = [each for each in host.log.read_text().splitlines() if "Auth level" not in each]

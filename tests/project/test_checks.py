@@ -46,7 +46,7 @@ def test_a_copy_without_changes_passes(copy: Path) -> None:
     ("right", "wrong"),
     [
         pytest.param("seen_number=job.number", "seen_numbre=job.number", id="a field"),
-        pytest.param("due_at=event.until", "due_at=event.untill", id="an event's field"),
+        pytest.param("due_at=event.expires", "due_at=event.expiress", id="an event's field"),
         pytest.param("events.TooOld()", "events.TooOlld()", id="an event"),
         pytest.param("sent_at=now", 'sent_at="now"', id="a field's type"),
     ],
