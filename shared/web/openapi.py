@@ -552,7 +552,7 @@ _CLOUD_EVENT_SCHEMA: Final[_Part] = {
         "id": {"type": "string", "minLength": 1},
         "source": {"type": "string", "minLength": 1},
         "type": {"type": "string", "minLength": 1},
-        "datacontenttype": {"type": "string"},
+        "datacontenttype": {"type": ["string", "null"]},
         "data": _ref(ResetRequest),
     },
     "required": list(_EVENT_NAMES),
