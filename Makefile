@@ -49,9 +49,9 @@ test: setup check ## Run everything that CI runs
 unit: $(READY) ## Run the fast tests alone
 	@$(RUN) -m pytest -q tests/unit
 
-soak: $(READY) ## Run the seeded simulation for long (SEEDS, default 5000; FROM, default 1000)
-	@SOAK_FROM=$(or $(FROM),1000) SOAK_TO=$$(( $(or $(FROM),1000) + $(or $(SEEDS),5000) )) \
-	  $(RUN) -m pytest -q tests/crash/test_many_at_once.py -k interleaved
+soak: setup ## Run simulation, fuzzers and storms at length (SEEDS, default 5000; FROM, default 1000; ONLY)
+	@SOAK=1 SOAK_FROM=$(or $(FROM),1000) SOAK_TO=$$(( $(or $(FROM),1000) + $(or $(SEEDS),5000) )) \
+	  $(RUN) -m pytest -q -m soak -k "$(or $(ONLY),test)" -o faulthandler_timeout=0
 
 month: $(READY) ## Simulate a month of fifty targets (TARGETS, DAYS, SEED)
 	@MONTH_TARGETS=$(or $(TARGETS),50) MONTH_DAYS=$(or $(DAYS),30) MONTH_SEED=$(or $(SEED),1) \

@@ -43,6 +43,7 @@ def run(seed: int) -> tuple[int, str, Counter[str]]:
         return seed, f"{type(error).__name__}: {error}", Counter()
 
 
+@pytest.mark.soak
 def test_whatever_is_interleaved_no_promise_is_broken(capsys: pytest.CaptureFixture[str]) -> None:
     total: Counter[str] = Counter()
     wrong = []
