@@ -25,7 +25,8 @@ from shared.config import Settings, Storage
 from shared.domain.errors import NotSent
 from shared.domain.notifications import Listeners
 from shared.domain.ports import Clock, Graph, LinkGraph, Notifier, Store
-from shared.domain.states import StateMachine, transition
+from shared.domain.states import transition
+from shared.domain.transitions import StateMachine
 from shared.names import (
     FOLLOW_UPS_QUEUE,
     IDS_TABLE,
@@ -225,9 +226,11 @@ def assemble(
     """
     listeners = listeners_of(settings)
     engine = engine_type(
-        store=store,
+        resets=store,
+        limits=store,
         writer=TransitionWriter(
-            store=store,
+            resets=store,
+            links=store,
             queues=queues,
             settings=settings,
             listeners=listeners,
@@ -236,7 +239,7 @@ def assemble(
         ),
         calls=JobCalls(graph=graph, settings=settings, clock=clock, jitter=jitter),
         links=TraceLinks(rows=store, graph=link_graph, settings=settings, clock=clock),
-        budget=RestartBudget(store=store, settings=settings, clock=clock),
+        budget=RestartBudget(limits=store, settings=settings, clock=clock),
         settings=settings,
         clock=clock,
         new_id=new_id,
@@ -245,7 +248,7 @@ def assemble(
         census=store, outbox=store, settings=settings, listeners=listeners, clock=clock
     )
     acceptance = Acceptance(
-        store=store,
+        resets=store,
         admission=admission,
         queues=queues,
         settings=settings,
@@ -256,10 +259,13 @@ def assemble(
     sweeper = Sweep(schedule=store, heartbeats=store, queues=queues, clock=clock)
     watch = SweepWatch(heartbeats=store, late=late_after(settings.sweep_schedule), clock=clock)
     stand_in = StandIn(heartbeats=store, sweep=sweeper, watch=watch, clock=clock)
-    lookup, decisions = Lookup(resets=store), DecideReset(store=store, engine=engine, clock=clock)
+    lookup = Lookup(resets=store)
+    decisions = DecideReset(resets=store, reader=store, engine=engine, clock=clock)
     return App(
         settings=settings,
-        runs=RunReset(store=store, acceptance=acceptance, engine=engine, clock=clock),
+        runs=RunReset(
+            resets=store, dead_letters=store, acceptance=acceptance, engine=engine, clock=clock
+        ),
         sweeper=sweeper,
         substitute=stand_in if guarded else None,
         remediation=Remediation(

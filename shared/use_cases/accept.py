@@ -18,7 +18,7 @@ from shared.domain.errors import (
 from shared.domain.keys import to_milliseconds
 from shared.domain.notifications import Listeners
 from shared.domain.people import Person
-from shared.domain.ports import Clock, Queues, Store
+from shared.domain.ports import Clock, Queues, Resets
 from shared.domain.requests import (
     HORIZON,
     Received,
@@ -74,7 +74,7 @@ class Taken:
 class Acceptance:
     """The use case `accept`. It is idempotent: the same request again changes nothing."""
 
-    store: Store
+    resets: Resets
     admission: Admission
     queues: Queues
     settings: Settings
@@ -106,8 +106,8 @@ class Acceptance:
         )
         await self._check(received, via)
         await self._admit(received, via)
-        await self.store.remember_target(request.target, at=now)
-        claim = await self.store.claim(wanted)
+        await self.resets.remember_target(request.target, at=now)
+        claim = await self.resets.claim(wanted)
         if claim.content_hash != wanted.content_hash:
             raise IdReused(
                 f"requestId: {received.id} was used for a request with other content; "
@@ -115,7 +115,7 @@ class Acceptance:
             )
         # Missing after a crash between the ids row and the reset: then it is completed here. Where
         # the ids row is this call's own, there is no reset to read.
-        there = None if claim is wanted else await self.store.read_reset(claim)
+        there = None if claim is wanted else await self.resets.read_reset(claim)
         if there is not None:
             return Accepted(stored=there, claim=claim, known=True)
         # Over the API a name came along; elsewhere the way itself says whose word it is.
@@ -126,7 +126,7 @@ class Acceptance:
     async def _check(self, received: Received, via: str) -> None:
         complaint = self._complaint(received, via)
         # A known id is answered whatever the settings say now, and the app's own messages have one.
-        if complaint and await self.store.find(received.id) is None:
+        if complaint and await self.resets.find(received.id) is None:
             raise InvalidRequest(complaint)
 
     async def _admit(self, received: Received, via: str) -> None:
@@ -134,7 +134,7 @@ class Acceptance:
             await self.admission.admit(via)
         except TooManyOpen:
             # A known id is answered as ever.
-            if await self.store.find(received.id) is None:
+            if await self.resets.find(received.id) is None:
                 raise
 
     def _complaint(self, received: Received, via: str) -> str:
@@ -155,7 +155,7 @@ class Acceptance:
         self, received: Received, claim: Claim, taken: Taken, *, now: datetime
     ) -> Accepted:
         for _ in range(MAX_RACES):
-            job = await self.store.read_job(claim.target)
+            job = await self.resets.read_job(claim.target)
             reset = self._reset(received.request, claim, job.row, taken, now=now)
             event = HistoryEntry(
                 sequence=1,
@@ -176,7 +176,7 @@ class Acceptance:
             first = first_place(reset, job.row, now=now)
             becomes = (job, first.job) if first.job is not None else None
             try:
-                stored = await self.store.insert(first.reset, event, answers, job=becomes)
+                stored = await self.resets.insert(first.reset, event, answers, job=becomes)
             except Conflict:
                 # Another request became Head meanwhile: this one is inserted behind it.
                 continue

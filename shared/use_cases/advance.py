@@ -16,7 +16,7 @@ from shared.domain import approvals, cycle, events, evidence, policy
 from shared.domain.errors import Conflict, StorageUnavailable
 from shared.domain.events import Event
 from shared.domain.moments import budget_day
-from shared.domain.ports import Clock, Store
+from shared.domain.ports import Clock, Limits, Resets
 from shared.domain.preview import previewed
 from shared.domain.reset import (
     BEFORE_SENDING,
@@ -44,7 +44,8 @@ LOST_RACES: Final = 8
 class Engine:
     """The use case `advance`. *new_id* gives the client-request-id of each intent."""
 
-    store: Store
+    resets: Resets
+    limits: Limits
     writer: TransitionWriter
     calls: JobCalls
     links: TraceLinks
@@ -56,10 +57,10 @@ class Engine:
     async def advance(self, claim: Claim) -> Reset | None:
         """Return the reset after its step; None where only its ids row exists."""
         for _ in range(LOST_RACES):
-            reset = await self.store.read_reset(claim)
+            reset = await self.resets.read_reset(claim)
             if reset is None:
                 return None
-            job = await self.store.read_job(claim.target)
+            job = await self.resets.read_job(claim.target)
             if not is_due(reset.row, job.row, now=self.clock()):
                 return reset.row
             try:
@@ -114,8 +115,8 @@ class Engine:
 
     async def _blocked_by(self, reset: Reset, head: str) -> events.HeadTaken:
         """Name the reset that may act, and what that one waits for."""
-        claim = await self.store.find(head) if reset.waiting_since is not None else None
-        stored = await self.store.read_reset(claim) if claim is not None else None
+        claim = await self.resets.find(head) if reset.waiting_since is not None else None
+        stored = await self.resets.read_reset(claim) if claim is not None else None
         return events.HeadTaken(reason=blocked_words(head, stored.row if stored else None))
 
     def _with_ids(self, reset: Stored[Reset]) -> Stored[Reset]:
@@ -157,9 +158,9 @@ class Engine:
         now = self.clock()
         history = policy.History(
             job=job,
-            budget=await self.store.budget(budget_day(now)),
-            fleet=await self.store.fleet(),
-            watch=(await self.store.read_observation(reset.target)).row,
+            budget=await self.limits.budget(budget_day(now)),
+            fleet=await self.limits.fleet(),
+            watch=(await self.limits.read_observation(reset.target)).row,
         )
         if reset.dry_run:
             return await self._preview(reset, history, now)
@@ -277,7 +278,7 @@ class Engine:
         for _ in range(LOST_RACES):
             # Only a refusal ends the reset here, and with it frees the job row.
             job = (
-                await self.store.read_job(claim.target)
+                await self.resets.read_job(claim.target)
                 if isinstance(event, events.RestartRejected)
                 else Stored(row=JobRow(target=claim.target))
             )
@@ -293,7 +294,7 @@ class Engine:
             try:
                 return await self._write(reset, job, event)
             except Conflict:
-                again = await self.store.read_reset(claim)
+                again = await self.resets.read_reset(claim)
                 if again is None:
                     raise StorageUnavailable(f"{claim.id} is gone") from None
                 reset = again
@@ -321,7 +322,7 @@ class Engine:
         """Judge the links of a request for which another one's restart stands."""
         if not reset.subjects or job.last_full is None:
             return
-        leader = await self.store.find_reset(job.last_full.id)
+        leader = await self.resets.find_reset(job.last_full.id)
         if leader is None or leader.row.snapshot_at is None:
             return
         job_id = _job_id(leader.row)
@@ -333,10 +334,10 @@ class Engine:
     async def put(self, claim: Claim, event: Callable[[Reset], Event]) -> Reset | None:
         """Write what *event* makes of the reset; None where its state does not allow it."""
         for _ in range(LOST_RACES):
-            reset = await self.store.read_reset(claim)
+            reset = await self.resets.read_reset(claim)
             if reset is None:
                 return None
-            job = await self.store.read_job(claim.target)
+            job = await self.resets.read_job(claim.target)
             found = event(reset.row)
             if not self.writer.fits(reset.row, job.row, found):
                 return None

@@ -19,10 +19,10 @@ from shared.domain.errors import (
 )
 from shared.domain.events import Decided, Event
 from shared.domain.people import Person
-from shared.domain.ports import Clock, Store
+from shared.domain.ports import Clock, ResetReader, Resets
 from shared.domain.requests import LONGEST_NAME, LONGEST_REASON, OWN_NAMES, RESET_ID
 from shared.domain.reset import Claim, HistoryEntry, Reset, State, WaitingFor, tag
-from shared.domain.states import RELINK
+from shared.domain.transitions import RELINK
 from shared.telemetry import emit
 from shared.use_cases.advance import Engine
 
@@ -62,7 +62,8 @@ class Decision:
 class DecideReset:
     """The use case `decide_reset`."""
 
-    store: Store
+    resets: Resets
+    reader: ResetReader
     engine: Engine
     clock: Clock
 
@@ -77,7 +78,7 @@ class DecideReset:
         """
         _check(wanted)
         named = RESET_ID.fullmatch(reset_id)
-        claim = await self.store.find(reset_id) if named else None
+        claim = await self.resets.find(reset_id) if named else None
         if claim is None:
             raise NotFound(f"there is no reset {reset_id}")
 
@@ -160,11 +161,11 @@ class DecideReset:
 
     async def _too_late(self, reset_id: str, decision: str) -> str:
         """Say what the reset is now, and who decided that, when."""
-        stored = await self.store.find_reset(reset_id)
+        stored = await self.resets.find_reset(reset_id)
         if stored is None:
             return f"the reset does not allow {decision}"
         state = stored.row.state.replace("_", " ")
-        for entry in reversed(await self.store.events(stored.row)):
+        for entry in reversed(await self.reader.events(stored.row)):
             if entry.by != RELINK and entry.sequence > 1 and not entry.detail.startswith(REFUSED):
                 return (
                     f"the reset is {state} and does not allow {decision}: {entry.by} decided at "
@@ -181,7 +182,7 @@ class DecideReset:
             decision=wanted.decision,
             by=wanted.name,
         )
-        stored = await self.store.read_reset(claim)
+        stored = await self.resets.read_reset(claim)
         if stored is None:
             return
         row = replace(stored.row, sequence=stored.row.sequence + 1)
@@ -193,7 +194,7 @@ class DecideReset:
             detail=f"{REFUSED} {wanted.decision}: {why}",
         )
         with suppress(Conflict):
-            await self.store.commit(stored, row, event=entry)
+            await self.resets.commit(stored, row, event=entry)
 
     def _check_lift(self, reset: Reset) -> None:
         """A person can end a wait for the cooldown or the budget, and no other one."""

@@ -10,8 +10,8 @@ from shared.domain import cycle, events, evidence
 from shared.domain.errors import FateUnknown, GraphError, NotSent, RefusedForNow, Rejected
 from shared.domain.ports import Clock, Graph
 from shared.domain.reset import Reset, WaitingFor
-from shared.domain.states import POST_BEGINS_WITHIN, found_job_id, is_gone
 from shared.domain.sync_job import AuditTrail, SyncJob
+from shared.domain.transitions import POST_BEGINS_WITHIN, found_job_id, is_gone
 from shared.telemetry import emit
 
 BACK_OFF_FROM: Final = timedelta(seconds=30)

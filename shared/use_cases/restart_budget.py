@@ -8,7 +8,7 @@ from shared.config import Settings
 from shared.domain.errors import StorageUnavailable
 from shared.domain.moments import budget_day
 from shared.domain.policy import budget_lifted
-from shared.domain.ports import Clock, Store
+from shared.domain.ports import Clock, Limits
 from shared.domain.reset import BudgetPlace, Reset
 from shared.telemetry import emit
 
@@ -24,7 +24,7 @@ class RestartBudget:
     Two deliveries of one reset have a place each, so that the one that loses gives back its own.
     """
 
-    store: Store
+    limits: Limits
     settings: Settings
     clock: Clock
 
@@ -35,7 +35,7 @@ class RestartBudget:
         now = self.clock()
         limit = None if budget_lifted(reset, now=now) else self.settings.daily_budget
         place = _place(reset, client_request_id, budget_day(now))
-        return await self.store.reserve(place, limit=limit)
+        return await self.limits.reserve(place, limit=limit)
 
     async def give_back(self, reset: Reset, client_request_id: str) -> None:
         """Free the place of an intent that was not written."""
@@ -50,7 +50,7 @@ class RestartBudget:
         """Also in the row of the day before, where the place was taken just before midnight."""
         for day in sorted({budget_day(at), budget_day(at - WRITTEN_WITHIN)}):
             try:
-                await self.store.give_back(_place(reset, client_request_id, day))
+                await self.limits.give_back(_place(reset, client_request_id, day))
             except StorageUnavailable as error:
                 # It costs this one place; the sender's word must not be lost over it.
                 emit(

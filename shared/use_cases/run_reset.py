@@ -7,7 +7,7 @@ from typing import Final
 from shared.domain.errors import InvalidRequest, NewerRow, StorageUnavailable, TooManyOpen
 from shared.domain.json_object import decode_object
 from shared.domain.messages import read_message, unreadable_key
-from shared.domain.ports import Clock, Store
+from shared.domain.ports import Clock, DeadLetters, Resets
 from shared.domain.requests import RESET_ID, Received
 from shared.domain.reset import BEFORE_SENDING, Claim
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
@@ -27,7 +27,8 @@ class RunReset:
     NewerRow before a reset is written: then the host brings the message again.
     """
 
-    store: Store
+    resets: Resets
+    dead_letters: DeadLetters
     acceptance: Acceptance
     engine: Engine
     clock: Clock
@@ -75,13 +76,13 @@ class RunReset:
             emit("reset.newer_row", why=str(error))
 
     async def _located(self, reset_id: str) -> Claim:
-        claim = await self.store.find(reset_id)
+        claim = await self.resets.find(reset_id)
         if claim is None:
             raise InvalidRequest(f"id: there is no reset {reset_id}")
         return claim
 
     async def _keep(self, body: bytes, message_id: str, queue: str, reason: str) -> None:
-        key = await self.store.keep_unreadable(
+        key = await self.dead_letters.keep_unreadable(
             unreadable_key(message_id, body), body, reason=reason, queue=queue, at=self.clock()
         )
         emit("message.unreadable", key=key, queue=queue, reason=reason)

@@ -7,10 +7,10 @@ from shared.domain import notifications
 from shared.domain.errors import Conflict, StorageUnavailable
 from shared.domain.events import Decided, Event, HeadFree
 from shared.domain.notifications import Listeners
-from shared.domain.ports import Clock, Queues, Store
+from shared.domain.ports import Clock, Links, Queues, Resets
 from shared.domain.reset import OPEN, JobRow, Notification, NotificationKind, Reset, State, Stored
-from shared.domain.states import RELINK, StateMachine, Transition
 from shared.domain.ticket_facts import LinkFact, link_facts
+from shared.domain.transitions import RELINK, StateMachine, Transition
 from shared.telemetry import emit
 
 
@@ -18,7 +18,8 @@ from shared.telemetry import emit
 class TransitionWriter:
     """Carry out what the state machine says, in one transaction."""
 
-    store: Store
+    resets: Resets
+    links: Links
     queues: Queues
     settings: Settings
     listeners: Listeners
@@ -54,7 +55,7 @@ class TransitionWriter:
             sign_in=self.settings.sign_in,
             links=await self._links(step),
         )
-        stored = await self.store.commit(
+        stored = await self.resets.commit(
             reset,
             step.reset,
             job=(job, step.job) if step.job is not None else None,
@@ -79,22 +80,22 @@ class TransitionWriter:
         step = self.transition(reset.row, job.row, HeadFree(), now=self.clock())
         if step is None or step.job is None:
             raise Conflict(f"{job.row.head} is Head")
-        stored = await self.store.commit(reset, step.reset, job=(job, step.job))
-        return stored, await self.store.read_job(reset.row.target)
+        stored = await self.resets.commit(reset, step.reset, job=(job, step.job))
+        return stored, await self.resets.read_job(reset.row.target)
 
     async def _links(self, step: Transition) -> tuple[LinkFact, ...]:
         """What is known of the subjects' links, where a ticket is to hear of it."""
         if step.answer is None or not step.reset.subjects:
             return ()
-        return link_facts(await self.store.links(step.reset))
+        return link_facts(await self.links.links(step.reset))
 
     async def _audible(self, step: Transition) -> NotificationKind | None:
         """A joined request on its leader's ticket gets no comment of its own."""
         reset = step.reset
         if reset.state is not State.JOINED or not reset.ticket_id or step.answer is None:
             return step.answer
-        claim = await self.store.find(reset.leader)
-        leader = await self.store.read_reset(claim) if claim is not None else None
+        claim = await self.resets.find(reset.leader)
+        leader = await self.resets.read_reset(claim) if claim is not None else None
         told = leader is not None and notifications.may_write(leader.row, self.listeners)
         same = (
             leader is not None

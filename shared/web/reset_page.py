@@ -11,7 +11,7 @@ from shared.domain import approvals, evidence
 from shared.domain.approvals import Standard
 from shared.domain.people import Person
 from shared.domain.reset import OPEN, HistoryEntry, Reset, Scope, State, vouched
-from shared.domain.states import RELINK
+from shared.domain.transitions import RELINK
 from shared.domain.waits import waits_until
 from shared.use_cases.lookup import Found
 from shared.web import views

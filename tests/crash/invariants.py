@@ -6,7 +6,8 @@ from datetime import timedelta
 from shared.domain.catalogue import Remediate
 from shared.domain.evidence import load
 from shared.domain.reset import ENDED, State
-from shared.domain.states import ALLOWED, POST_BEGINS_WITHIN
+from shared.domain.states import ALLOWED
+from shared.domain.transitions import POST_BEGINS_WITHIN
 from shared.names import REMEDIATE
 from tests.crash.scenarios import COOLDOWN
 from tests.support.host import places, resets, target_rows, took_effect, unclear

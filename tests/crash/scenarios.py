@@ -7,8 +7,9 @@ from datetime import timedelta
 
 from shared.adapters.table_store import TableStore
 from shared.domain.reset import State
-from shared.domain.states import StateMachine, transition
+from shared.domain.states import transition
 from shared.domain.sync_job import AuditTrail, StaleLink, StaleLinks
+from shared.domain.transitions import StateMachine
 from shared.names import RESETS_QUEUE
 from shared.use_cases.advance import Engine
 from tests.support import world as ordinary

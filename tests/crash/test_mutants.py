@@ -32,8 +32,9 @@ from shared.domain.reset import (
     Stored,
     WaitingFor,
 )
-from shared.domain.states import StateMachine, Transition, transition
+from shared.domain.states import transition
 from shared.domain.sync_job import AuditTrail, SyncJob
+from shared.domain.transitions import StateMachine, Transition
 from shared.use_cases.advance import Engine
 from tests.crash.invariants import check
 from tests.crash.scenarios import CYCLE, ENVIRON, live

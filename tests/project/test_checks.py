@@ -43,18 +43,24 @@ def test_a_copy_without_changes_passes(copy: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong"),
+    ("module", "right", "wrong"),
     [
-        pytest.param("seen_number=job.number", "seen_numbre=job.number", id="a field"),
-        pytest.param("due_at=event.expires", "due_at=event.expiress", id="an event's field"),
-        pytest.param("events.TooOld()", "events.TooOlld()", id="an event"),
-        pytest.param("sent_at=now", 'sent_at="now"', id="a field's type"),
+        pytest.param("states", "behind=job.head", "behnid=job.head", id="a field of states"),
+        pytest.param("before_sending", "seen_number=job.number", "seen_numbre=0", id="a field"),
+        pytest.param(
+            "before_sending", "due_at=event.expires", "due_at=event.expiress", id="an event's field"
+        ),
+        pytest.param("before_sending", "events.TooOld()", "events.TooOlld()", id="an event"),
+        pytest.param("before_sending", "sent_at=now", 'sent_at="now"', id="a field's type"),
+        pytest.param(
+            "after_sending", "last_restart_at=", "last_restartat=", id="a field after the restart"
+        ),
     ],
 )
 def test_a_slip_in_the_state_machine_fails_the_type_check(
-    copy: Path, right: str, wrong: str
+    copy: Path, module: str, right: str, wrong: str
 ) -> None:
-    states = copy / "shared/domain/states.py"
+    states = copy / f"shared/domain/{module}.py"
     text = states.read_text(encoding="utf-8")
     assert right in text
     states.write_text(text.replace(right, wrong, 1), encoding="utf-8")
@@ -64,7 +70,7 @@ def test_a_slip_in_the_state_machine_fails_the_type_check(
         states.write_text(text, encoding="utf-8")
 
     assert checked.returncode == 1
-    assert "states.py" in checked.stdout
+    assert f"{module}.py" in checked.stdout
 
 
 @pytest.mark.parametrize(

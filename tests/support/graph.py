@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from shared.adapters.graph.observed import OnCall, status_of
 from shared.domain.errors import FateUnknown, GraphError, NotSent, Rejected
 from shared.domain.reset import Scope
-from shared.domain.states import POST_TAKES_AT_MOST
 from shared.domain.sync_job import (
     AuditTrail,
     Execution,
@@ -18,6 +17,7 @@ from shared.domain.sync_job import (
     StaleLinks,
     SyncJob,
 )
+from shared.domain.transitions import POST_TAKES_AT_MOST
 from tests.support.faults import TAKES_EFFECT, Faults
 
 

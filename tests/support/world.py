@@ -30,7 +30,8 @@ from shared.domain.reset import (
     Reset,
     State,
 )
-from shared.domain.states import StateMachine, transition
+from shared.domain.states import transition
+from shared.domain.transitions import StateMachine
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
 from shared.use_cases.accept import Accepted
 from shared.use_cases.advance import Engine

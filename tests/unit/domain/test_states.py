@@ -22,7 +22,8 @@ from shared.domain.reset import (
     State,
     WaitingFor,
 )
-from shared.domain.states import ALLOWED, Transition, transition
+from shared.domain.states import ALLOWED, transition
+from shared.domain.transitions import Transition
 from tests.support.world import SP, START
 
 LATER = START + timedelta(hours=1)
