@@ -1,216 +1,143 @@
 """
 `make demo`: the project's main job, for real, on this machine.
 
-A ticket system's signed webhook goes in; the queue-triggered function restarts the job through the
-Graph SDK; the initial cycle is watched to its end; the result lies in Table Storage, and the ticket
-hears of it. Ends with 0 only if all of that was seen to be true.
+Two users are linked to accounts that were replaced. The portal's restart changes nothing. A ticket
+system's signed webhook asks for a reset of both: one is linked to the new account, the other is
+not, and the ticket says what to rename first. That is done, a second ticket asks, and hears of the
+new link. Ends with 0 only if all of that was seen to be true.
 """
 
 import asyncio
-import base64
-import hashlib
-import hmac
 import json
 import secrets
 import sys
+import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
-from aiohttp import web
 from azure.data.tables.aio import TableServiceClient
 
 from local import processes
+from local.demo_desk import SENDER, Desk
+from local.demo_tenant import SERVICE_PRINCIPAL, Account, Tenant
+from local.demo_terminal import Terminal, short
+from local.link import as_records
+from local.screen import Screen
+from local.trial import seed
+from shared.adapters.graph.gateway import GraphGateway
 from shared.adapters.table_store import TableStore
+from shared.domain.links import LinkEvidence
 from shared.domain.reset import ENDED, Claim, Reset, State
 from shared.names import CONNECTION, IDS_TABLE, RESETS_TABLE
 
 TARGET: Final = "salesforce-prod"
-SERVICE_PRINCIPAL: Final = "8e6c3c1d-4b7a-4c52-9f0e-2a1d5b9c7e31"
-SUBJECT: Final = "adele.vance@contoso.com"
-SENDER: Final = "desk"
+RENAMED: Final = "adele.vance@contoso.com"
+"""The old account was renamed when it was replaced."""
+
+NOT_RENAMED: Final = "lee.gu@contoso.com"
+"""The old account still has the username by which accounts are matched."""
+
+NEW_OF_NOT_RENAMED: Final = "0055e000007cLEEAA2"
 TICKET: Final = "INC0012345"
+SECOND_TICKET: Final = "INC0012346"
 TAKES_AT_MOST: Final = 120.0
 EXPECTED_BODY: Final = {"criteria": {"resetScope": "Full"}}
-BAR: Final = 30
+SECONDS_A_USER: Final = 0.1
+SECONDS_UNTIL_LOGGED: Final = 0.5
 
 
 @dataclass
-class Terminal:
-    """Plain lines in a pipe; colour and one moving line in a terminal."""
+class Seen:
+    """What the story has shown so far."""
 
-    live: bool = field(default_factory=sys.stdout.isatty)
-    began: float = field(default_factory=time.monotonic)
-    moving: bool = False
-
-    def line(self, text: str = "") -> None:
-        if self.moving:
-            print()
-            self.moving = False
-        print(text, flush=True)
-
-    def title(self, text: str) -> None:
-        self.line()
-        self.line(f"\033[1m{text}\033[0m" if self.live else text)
-
-    def event(self, name: str, text: str) -> None:
-        self.line(f"  {time.monotonic() - self.began:6.1f} s  {name:<10} {text}")
-
-    def progress(self, text: str) -> None:
-        done, _, rest = text.partition(" of ")
-        if not (done.isdigit() and rest.isdigit() and int(rest)):
-            return
-        filled = round(BAR * int(done) / int(rest))
-        shown = f"[{'#' * filled}{'.' * (BAR - filled)}] {text} users"
-        where = f"  {time.monotonic() - self.began:6.1f} s  {'cycle':<10} {shown}"
-        if self.live:
-            print(f"\r\033[K{where}", end="", flush=True)
-            self.moving = True
-        else:
-            self.line(where)
+    portal: list[LinkEvidence] = field(default_factory=list)
+    answers: list[int] = field(default_factory=list)
+    resets: list[Reset | None] = field(default_factory=list)
+    links: dict[str, Account] = field(default_factory=dict)
 
 
-@dataclass
-class Link:
-    """Whom the job has linked the subject to."""
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Everything that the story is played with."""
 
-    target_id: str
-    username: str
-    active: bool
+    terminal: Terminal
+    tenant: Tenant
+    desk: Desk
+    tables: TableServiceClient
+    key: str
+    seen: Seen = field(default_factory=Seen)
 
-    def __str__(self) -> str:
-        state = "active" if self.active else "DEACTIVATED"
-        return f"{SUBJECT} -> {self.target_id} ({self.username}, {state})"
-
-
-class Graph:
-    """The emulator as a spectator sees it: what it received, and the links it holds."""
-
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
-
-    async def link(self) -> Link:
-        state = (await self._client.get("/_emulator/state")).json()
-        user = next(u["id"] for u in state["users"] if u["userPrincipalName"] == SUBJECT)
-        principal = next(p for p in state["servicePrincipals"] if p["id"] == SERVICE_PRINCIPAL)
-        target_id = principal["jobs"][0]["links"].get(user, "none")
-        accounts: list[dict[str, Any]] = principal["targetAccounts"]
-        account = next((a for a in accounts if a["id"] == target_id), {})
-        return Link(
-            target_id=target_id,
-            username=account.get("attributes", {}).get("Username", "?"),
-            active=bool(account.get("active", False)),
-        )
-
-    async def restarts(self) -> list[dict[str, Any]]:
-        received = (await self._client.get("/_emulator/requests")).json()["value"]
-        return [r for r in received if r["method"] == "POST" and r["path"].endswith("/restart")]
-
-    async def restart_as_the_portal_does(self) -> None:
-        """An empty criteria, and the time that its cycle takes."""
-        jobs = f"/v1.0/servicePrincipals/{SERVICE_PRINCIPAL}/synchronization/jobs"
-        job = (await self._client.get(jobs)).json()["value"][0]["id"]
-        (await self._client.post(f"{jobs}/{job}/restart", json={})).raise_for_status()
-        (await self._client.post("/_emulator/clock", json={"advance": 1200})).raise_for_status()
-
-
-class Desk:
-    """The ticket system: it signs what it sends, and keeps the comments that its ticket gets."""
-
-    def __init__(self, key: bytes) -> None:
-        self._key = key
-        self.comments: list[str] = []
-        self.forged = 0
-        self.host = ""
-
-    def signed(self, raw: bytes) -> dict[str, str]:
-        """https://www.standardwebhooks.com."""
-        delivery, at = f"msg_{secrets.token_hex(8)}", str(int(time.time()))
-        content = f"{delivery}.{at}.".encode() + raw
-        return {
-            "webhook-id": delivery,
-            "webhook-timestamp": at,
-            "webhook-signature": self._signature(content),
-            "content-type": "application/json",
-        }
-
-    async def send(self, raw: bytes, *, signed: bytes | None = None) -> httpx.Response:
-        """Send *raw*, under the signature of *signed* where somebody changed it on the way."""
-        async with httpx.AsyncClient(timeout=10) as client:
-            address = f"{self.host}/api/webhooks/{SENDER}"
-            return await client.post(address, content=raw, headers=self.signed(signed or raw))
-
-    async def _comment(self, request: web.Request) -> web.Response:
-        """Take what the app has signed, as its own webhooks are signed."""
-        raw, headers = await request.read(), request.headers
-        content = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + raw
-        if not hmac.compare_digest(headers["webhook-signature"], self._signature(content)):
-            self.forged += 1
-            return web.Response(status=401)
-        self.comments.append(json.loads(raw)["data"]["text"])
-        return web.Response(status=204)
-
-    def _signature(self, content: bytes) -> str:
-        digest = hmac.digest(self._key, content, hashlib.sha256)
-        return f"v1,{base64.b64encode(digest).decode()}"
-
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator[str]:
-        app = web.Application()
-        app.router.add_post("/comments", self._comment)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}/comments"
-        finally:
-            await runner.cleanup()
+    @property
+    def store(self) -> TableStore:
+        resets, ids = map(self.tables.get_table_client, (RESETS_TABLE, IDS_TABLE))
+        return TableStore(resets, ids, new_id=str)
 
 
 async def main() -> int:
     terminal = Terminal()
-    terminal.line(
-        "Relink demo: a ticket asks, a full-scope restart happens, the result is recorded"
-    )
-    terminal.line("and the ticket hears of it. All on this machine (127.0.0.1, free ports).")
+    terminal.line("Relink demo: a ticket asks, a full-scope restart happens, and the ticket hears")
+    terminal.line("whether each link changed, and if not, why. All on this machine (127.0.0.1,")
+    terminal.line("free ports, an emulated Microsoft Graph whose cycles take seconds).")
     terminal.title("Starting")
-    key = secrets.token_bytes(32)
-    desk = Desk(key)
-    async with (
-        processes.azurite() as storage,
-        processes.emulator() as graph_url,
-        desk.listening() as comments,
-    ):
-        terminal.event("storage", "Azurite is ready (queues, tables, blobs)")
-        terminal.event("graph", f"the Graph emulator is ready on {graph_url}")
-        environ = {**_environ(storage, graph_url), **_desk_environ(key, comments)}
-        async with processes.host(environ) as (_, desk.host):
-            terminal.event("host", f"the app runs in the genuine Functions worker on {desk.host}")
-            async with (
-                httpx.AsyncClient(base_url=graph_url, timeout=10) as client,
-                TableServiceClient.from_connection_string(storage) as tables,
-            ):
-                problems = await _story(terminal, Graph(client), tables, desk)
+    desk, key = Desk(secrets.token_bytes(32)), secrets.token_hex(16)
+    with tempfile.TemporaryDirectory() as folder:
+        async with (
+            processes.azurite() as storage,
+            processes.emulator(_emulator_environ(Path(folder))) as graph_url,
+            desk.listening() as comments,
+        ):
+            terminal.event("storage", "Azurite is ready (queues, tables, blobs)")
+            terminal.event("graph", f"the Graph emulator is ready on {graph_url}")
+            environ = {
+                **_environ(storage, graph_url, key),
+                **desk.environ(comments, target=TARGET),
+            }
+            async with processes.host(environ) as (_, desk.host):
+                words = "the app runs in the genuine Functions worker on "
+                terminal.event("host", words + desk.host)
+                problems = await _play(terminal, desk, key, graph_url, storage)
     _heed_interrupt()
     return _verdict(terminal, problems)
 
 
-def _desk_environ(key: bytes, comments: str) -> Mapping[str, str]:
-    sender = {"scheme": "standard-webhooks", "format": "relink", "targets": [TARGET]}
-    notifier = {"kind": "webhook", "url": comments, "on": ["accepted", "restarted", "end"]}
-    return {
-        "WEBHOOK_SENDERS": json.dumps({SENDER: sender}),
-        "WEBHOOK_SECRETS": json.dumps({SENDER: [base64.b64encode(key).decode()]}),
-        "NOTIFIERS": json.dumps({SENDER: notifier}),
-        "NOTIFIER_SECRETS": json.dumps({SENDER: {"signing": [base64.b64encode(key).decode()]}}),
-    }
+async def _play(
+    terminal: Terminal, desk: Desk, key: str, graph_url: str, storage: str
+) -> Sequence[str]:
+    gateway = GraphGateway(graph_url, None)
+    try:
+        async with (
+            httpx.AsyncClient(base_url=graph_url, timeout=10) as client,
+            TableServiceClient.from_connection_string(storage) as tables,
+        ):
+            stage = Stage(
+                terminal=terminal,
+                tenant=Tenant(client, gateway, TARGET),
+                desk=desk,
+                tables=tables,
+                key=key,
+            )
+            return await _story(stage)
+    finally:
+        await gateway.close()
 
 
-def _environ(storage: str, graph_url: str) -> Mapping[str, str]:
-    # Default settings: the portal's restart, tried first, holds no ticket back.
+def _emulator_environ(folder: Path) -> Mapping[str, str]:
+    """A tenant in real time, so that its dates and those of the app agree, with short cycles."""
+    state = seed() | {"provisioningLogDelay": SECONDS_UNTIL_LOGGED}
+    for principal in state["servicePrincipals"]:
+        for job in principal["jobs"]:
+            job["secondsPerUser"] = SECONDS_A_USER
+    path = folder / "seed.json"
+    path.write_text(json.dumps(state), encoding="utf-8")
+    return {"GRAPH_EMULATOR_SEED": str(path), "GRAPH_EMULATOR_SPEED": "1"}
+
+
+def _environ(storage: str, graph_url: str, key: str) -> Mapping[str, str]:
+    # Default settings, but for how often is looked.
     catalogue = {TARGET: {"servicePrincipalId": SERVICE_PRINCIPAL}}
     return {
         "AzureWebJobsStorage": storage,
@@ -222,76 +149,114 @@ def _environ(storage: str, graph_url: str) -> Mapping[str, str]:
         "SWEEP_SCHEDULE": "* * * * * *",
         # Deployed, an idle queue is looked at every ten seconds (host.json).
         "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:01",
+        "LOCAL_FUNCTION_KEY": key,
         "APP_DIR": str(processes.ROOT),
     }
 
 
-async def _story(
-    terminal: Terminal, graph: Graph, tables: TableServiceClient, desk: Desk
-) -> list[str]:
-    terminal.title("The link before")
-    old = await graph.link()
-    terminal.line(f"  {old}")
+async def _story(stage: Stage) -> Sequence[str]:
+    await _portal_changes_nothing(stage)
+    await _first_ticket(stage)
+    await _rename(stage)
+    await _second_ticket(stage)
+    await _what_graph_received(stage)
+    # The last answer leaves the outbox once the app has heard that it arrived.
+    await asyncio.sleep(0.5)
+    stage.terminal.title("8. What is recorded")
+    await _show_rows(stage)
+    return await _problems(stage)
 
-    terminal.title('"Restart provisioning" in the portal, to compare')
-    await graph.restart_as_the_portal_does()
-    portal = await graph.link()
-    terminal.line(f"  {portal}: {'nothing changed' if portal == old else 'changed'}")
 
-    terminal.title("The ticket system's webhook, signed")
-    request = {
-        "target": TARGET,
-        "reason": "Adele's Salesforce user was replaced; Entra keeps the deactivated one",
-        "requestedBy": "helpdesk@contoso.com",
-        "ticket": {"system": SENDER, "id": TICKET},
-        "subjects": [SUBJECT],
-    }
-    terminal.line(f"  {json.dumps(request, ensure_ascii=False)}")
-    before = len(await graph.restarts())
-    raw = json.dumps(request, ensure_ascii=False).encode()
+async def _portal_changes_nothing(stage: Stage) -> None:
+    terminal, tenant = stage.terminal, stage.tenant
+    terminal.title("1. Two users whose Salesforce account was replaced (`make link` shows this)")
+    before = [await tenant.inspect(user) for user in (RENAMED, NOT_RENAMED)]
+    for found in before:
+        terminal.line(as_records(found).card(Screen(width=78)))
+        terminal.line(f"  {'the account':<14}{await tenant.linked(found.user)}", indent=14)
+    terminal.title('2. "Restart provisioning" in the portal, which people try first')
+    since = await tenant.restart_in_the_portal()
+    for found in before:
+        verdict = await tenant.verdict(found, since)
+        stage.seen.portal.append(verdict)
+        terminal.line(f"  {found.user}: {verdict.verdict} (nothing changed)")
+        terminal.line(f"    {verdict.evidence}")
+
+
+async def _first_ticket(stage: Stage) -> None:
+    terminal, desk = stage.terminal, stage.desk
+    terminal.title(f"3. {TICKET} asks for both: the ticket system's webhook, signed")
+    body = _request(TICKET, "Both were replaced in Salesforce", RENAMED, NOT_RENAMED)
+    raw = json.dumps(body, indent=2).encode()
+    terminal.lines(f"  {line}" for line in raw.decode().splitlines())
     forged = await desk.send(raw.replace(b"adele", b"oscar"), signed=raw)
+    stage.seen.answers.append(forged.status_code)
     terminal.line(f"  changed on the way -> {forged.status_code} {forged.json()['detail']}")
-    answer = await desk.send(raw)
-
-    terminal.line(f"  POST /api/webhooks/{SENDER} -> {answer.status_code} {answer.text}")
-    reset_id = answer.json().get("id", "")
-
-    terminal.title("What happens")
-    store = TableStore(
-        tables.get_table_client(RESETS_TABLE), tables.get_table_client(IDS_TABLE), new_id=str
-    )
-    reset = await _watch(terminal, store, reset_id)
-
-    terminal.title("The link after")
-    new = await graph.link()
-    terminal.line(f"  {new}")
-
-    terminal.title("What Graph received")
-    sent = (await graph.restarts())[before:]
-    for each in sent:
-        body = json.dumps(each["body"], separators=(",", ":"))
-        terminal.line(f"  {each['method']} {each['path']}")
-        terminal.line(f"  {body} -> {each['status']}")
-
-    terminal.title("What the ticket hears")
-    await _heard(desk, 3)
-    for comment in desk.comments:
-        first, *rest = comment.splitlines()
-        terminal.line(f"  {TICKET}  {first}")
-        for line in rest:
-            terminal.line(f"  {'':{len(TICKET)}}  {line}")
-
-    terminal.title("What is recorded")
-    await _show_rows(terminal, tables)
-    return _problems(
-        reset=reset, old=old, portal=portal, new=new, sent=sent, answers=(forged, answer), desk=desk
-    )
+    reset_id = await _send(stage, raw)
+    await _watch(stage, reset_id)
+    await _hears(stage, TICKET, 3)
 
 
-async def _heard(desk: Desk, count: int) -> None:
+async def _rename(stage: Stage) -> None:
+    """As the ticket has said: the old account no longer matches, the new one does."""
+    terminal, tenant = stage.terminal, stage.tenant
+    terminal.title("4. An administrator of Salesforce renames the old account first")
+    old = await tenant.linked(NOT_RENAMED)
+    for account, username in (
+        (old.id, f"{old.username}.deactivated"),
+        (NEW_OF_NOT_RENAMED, old.username),
+    ):
+        await tenant.rename(account, username)
+        terminal.line(f"  Username of {account} is now {username}")
+
+
+async def _second_ticket(stage: Stage) -> None:
+    terminal = stage.terminal
+    terminal.title(f"5. {SECOND_TICKET} asks again, on the same day: it has to wait, and hears why")
+    body = _request(SECOND_TICKET, "The old account was renamed", NOT_RENAMED)
+    reset_id = await _send(stage, json.dumps(body).encode())
+    await _hears(stage, SECOND_TICKET, 2)
+    terminal.title("6. A person ends that wait (`make decide`)")
+    decision = {"decision": "approve", "by": "ann.admin@contoso.com", "reason": "renamed"}
+    async with httpx.AsyncClient(timeout=10) as client:
+        answer = await client.post(
+            f"{stage.desk.host}/api/resets/{reset_id}/decision",
+            json=decision,
+            headers={"x-functions-key": stage.key},
+        )
+    stage.seen.answers.append(answer.status_code)
+    terminal.line(f"  approve -> {answer.status_code}")
+    await _watch(stage, reset_id)
+    await _hears(stage, SECOND_TICKET, 4, said=2)
+
+
+def _request(ticket: str, reason: str, *subjects: str) -> dict[str, Any]:
+    return {
+        "target": TARGET,
+        "reason": reason,
+        "requestedBy": "helpdesk@contoso.com",
+        "ticket": {"system": SENDER, "id": ticket},
+        "subjects": subjects,
+    }
+
+
+async def _send(stage: Stage, raw: bytes) -> str:
+    answer = await stage.desk.send(raw)
+    stage.seen.answers.append(answer.status_code)
+    reset_id: str = answer.json().get("id", "")
+    stage.terminal.line(f"  POST /api/webhooks/{SENDER} -> {answer.status_code} {reset_id}")
+    return reset_id
+
+
+async def _hears(stage: Stage, ticket: str, count: int, *, said: int = 0) -> None:
+    """Wait for the ticket's comments, and show those that were not shown before."""
     deadline = time.monotonic() + 15
-    while len(desk.comments) < count and time.monotonic() < deadline:
+    while len(stage.desk.comments.get(ticket, ())) < count and time.monotonic() < deadline:
         await asyncio.sleep(0.1)
+        _heed_interrupt()
+    for comment in stage.desk.comments.get(ticket, [])[said:]:
+        stage.terminal.line(f"\n  {ticket} hears:")
+        stage.terminal.lines(f"  {line}" for line in comment.splitlines())
 
 
 def _heed_interrupt() -> None:
@@ -301,10 +266,12 @@ def _heed_interrupt() -> None:
         raise asyncio.CancelledError
 
 
-async def _watch(terminal: Terminal, store: TableStore, reset_id: str) -> Reset | None:
+async def _watch(stage: Stage, reset_id: str) -> None:
     """Show each event as it is written, and the cycle's progress, until the reset has ended."""
+    terminal, store = stage.terminal, stage.store
     shown, progress = 0, ""
     deadline = time.monotonic() + TAKES_AT_MOST
+    terminal.line()
     while time.monotonic() < deadline:
         await asyncio.sleep(0.1)
         _heed_interrupt()
@@ -320,61 +287,77 @@ async def _watch(terminal: Terminal, store: TableStore, reset_id: str) -> Reset 
             terminal.event(str(event.state), event.detail)
             shown += 1
         if reset.state in ENDED:
-            return reset
-    return None
+            stage.seen.resets.append(reset)
+            return
+    stage.seen.resets.append(None)
 
 
-async def _show_rows(terminal: Terminal, tables: TableServiceClient) -> None:
+async def _what_graph_received(stage: Stage) -> None:
+    terminal = stage.terminal
+    terminal.title("7. What Graph received")
+    for each in await stage.tenant.restarts():
+        body = json.dumps(each["body"], separators=(",", ":"))
+        terminal.line(f"  {each['method']} {each['path']}")
+        terminal.line(f"    {body} -> {each['status']}")
+
+
+async def _show_rows(stage: Stage) -> None:
     for name in (IDS_TABLE, RESETS_TABLE):
-        terminal.line(f"  {name}")
-        found = [e async for e in tables.get_table_client(name).list_entities()]
-        for entity in found:
-            key = f"{entity.pop('PartitionKey')} / {entity.pop('RowKey')}"
-            terminal.line(f"    {key}")
-            columns = "  ".join(f"{k}={_short(v)}" for k, v in entity.items() if v not in ("", 0))
-            terminal.line(f"      {columns}")
+        stage.terminal.line(f"  {name}")
+        async for entity in stage.tables.get_table_client(name).list_entities():
+            stage.terminal.line(f"  {entity.pop('PartitionKey')} / {entity.pop('RowKey')}")
+            columns = "  ".join(f"{k}={short(v)}" for k, v in entity.items() if v not in ("", 0))
+            stage.terminal.line(f"    {columns}", indent=0)
 
 
-def _short(value: Any) -> str:
-    text = value.isoformat() if hasattr(value, "isoformat") else str(value)
-    return text if len(text) <= 100 else f"{text[:97]}..."
-
-
-def _problems(
-    *,
-    reset: Reset | None,
-    old: Link,
-    portal: Link,
-    new: Link,
-    sent: list[dict[str, Any]],
-    answers: tuple[httpx.Response, httpx.Response],
-    desk: Desk,
-) -> list[str]:
+async def _problems(stage: Stage) -> Sequence[str]:
     """What should be true and is not."""
-    forged, answer = answers
+    seen, desk = stage.seen, stage.desk
+    sent = await stage.tenant.restarts()
+    first, second = ("\n".join(desk.comments.get(ticket, [])) for ticket in (TICKET, SECOND_TICKET))
+    links = [await stage.tenant.linked(user) for user in (RENAMED, NOT_RENAMED)]
     checks = {
-        "a forged webhook was not refused": forged.status_code == 401,
-        "the webhook was not taken in": answer.status_code == 202,
-        "the ticket did not hear of its end": any("Done:" in c for c in desk.comments),
-        "the ticket was told something that the app has not signed": desk.forged == 0,
-        "the reset did not end as completed": reset is not None and reset.state is State.COMPLETED,
-        "the portal's restart was expected to change nothing": portal == old,
-        "the link did not change": new.target_id != old.target_id,
-        "the new link is not to an active account": new.active,
-        "there was not exactly one restart": len(sent) == 1,
-        "the body was not the full one": [s["body"] for s in sent] == [EXPECTED_BODY],
+        "the answers over HTTP are not 401, 202, 202, 200": seen.answers == [401, 202, 202, 200],
+        "the portal's restart was expected to change nothing": [
+            verdict.verdict for verdict in seen.portal
+        ]
+        == ["still_linked"] * 2,
+        "a reset did not end as completed": [reset and reset.state for reset in seen.resets]
+        == [State.COMPLETED] * 2,
+        f"{TICKET} did not hear of the new link": f'"{RENAMED}": relinked' in first,
+        f"{TICKET} did not hear what to rename first": f'"{NOT_RENAMED}": STILL LINKED' in first
+        and "Change Username of account" in first,
+        f"{SECOND_TICKET} did not hear of the new link": f'"{NOT_RENAMED}": relinked' in second,
+        "a ticket was told something that the app has not signed": desk.forged == 0,
+        "a new link is not to an active account": all(account.active for account in links),
+        "the restarts were not two full ones": [s["body"] for s in sent] == [EXPECTED_BODY] * 2,
         "a token was sent to the emulator": not any(s["authorization"] for s in sent),
     }
     return [problem for problem, fine in checks.items() if not fine]
 
 
-def _verdict(terminal: Terminal, problems: list[str]) -> int:
+_NEXT: Final = """\
+  For the next user, in your own tenant:
+    make link USER=<upn> TARGET=<alias>
+      shows who is linked to what, and what to rename first; rename it
+    make request TARGET=<alias> SUBJECTS=<upn> TICKET=<system>/<id> DRY_RUN=1
+      writes the same into the ticket, and sends nothing
+    make request TARGET=<alias> SUBJECTS=<upn> TICKET=<system>/<id> \\
+        REASON=<why>
+      resets the job once, with all its users; the ticket hears of this one
+  On this machine: make up, and in another terminal: . .local/up.sh
+  In Azure: docs/operate/deploy.md."""
+
+
+def _verdict(terminal: Terminal, problems: Sequence[str]) -> int:
     terminal.title("Result")
     for problem in problems:
         terminal.line(f"  NOT as it should be: {problem}")
     if not problems:
-        terminal.line("  One Full restart was sent, its initial cycle was watched to its end, and")
-        terminal.line("  the link was replaced. All that was started has been stopped.")
+        terminal.line("  Two Full restarts were sent, each cycle was watched to its end, and both")
+        terminal.line("  links were replaced. All that was started has been stopped.")
+        terminal.title("Next steps")
+        print(_NEXT, flush=True)
     return 1 if problems else 0
 
 

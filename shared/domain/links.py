@@ -302,14 +302,7 @@ def _linked(
             evidence=_cut(f"{where}: linked to {new}; the link before the restart is not known"),
         )
     if new == old:
-        why = _explained(row, matching)
-        return LinkEvidence(
-            verdict=LinkVerdict.STILL_LINKED,
-            before=old,
-            after=new,
-            evidence=_cut(f"{where}: still linked to {old}{why}"),
-            remedy=_remedy(old, matching),
-        )
+        return _still_linked(old, where, row, matching)
     return LinkEvidence(
         verdict=LinkVerdict.RELINKED,
         before=old,
@@ -318,14 +311,61 @@ def _linked(
     )
 
 
+def _still_linked(
+    old: str,
+    where: str,
+    row: ProvisioningEntry | None,
+    matching: Sequence[MatchingAttribute],
+) -> LinkEvidence:
+    other = row.matched_target if row is not None else ""
+    if other and other != old:
+        # The row itself shows that no attribute leads to the old account.
+        return LinkEvidence(
+            verdict=LinkVerdict.STILL_LINKED,
+            before=old,
+            after=old,
+            evidence=_cut(
+                f"{where}: still linked to {old} by the stored link, which this restart did not "
+                f"break; the matching attributes find {other}"
+            ),
+            remedy=f"restart the job in full: that breaks the stored link, and {other} is matched",
+        )
+    return LinkEvidence(
+        verdict=LinkVerdict.STILL_LINKED,
+        before=old,
+        after=old,
+        evidence=_cut(f"{where}: still linked to {old}{_explained(row, matching)}"),
+        remedy=_remedy(old, _deciding(row, matching)),
+    )
+
+
 def _explained(row: ProvisioningEntry | None, matching: Sequence[MatchingAttribute]) -> str:
-    if matching:
-        first = matching[0]
-        value = "" if first.value is None else f" ({first.value})"
-        return f" because {first.source}{value} equals its {first.target}"
+    step = _step_by_attributes(row)
+    deciding = _deciding(row, matching)
+    if deciding:
+        causes = (
+            f"{each.source}{'' if each.value is None else f' ({each.value})'} "
+            f"equals its {each.target}"
+            for each in deciding
+        )
+        return f" because {', or '.join(causes)}"
+    return f" ({step.description})" if step is not None and step.description else ""
+
+
+def _deciding(
+    row: ProvisioningEntry | None, matching: Sequence[MatchingAttribute]
+) -> Sequence[MatchingAttribute]:
+    """The attribute that the row's step names; else each of them may be the one that decided."""
+    step = _step_by_attributes(row)
+    words = set(re.findall(r"[\w.:-]+", step.description.casefold())) if step is not None else set()
+    named = [each for each in matching if each.target.casefold() in words]
+    return named[:1] or matching
+
+
+def _step_by_attributes(row: ProvisioningEntry | None) -> ProvisioningStep | None:
     names = {name.lower() for name in BY_ATTRIBUTES}
-    step = next((s for s in row.steps if s.name.lower() in names), None) if row else None
-    return f" ({step.description})" if step and step.description else ""
+    steps = row.steps if row is not None else ()
+    return next((step for step in steps if step.name.lower() in names), None)
 
 
 def _remedy(old: str, matching: Sequence[MatchingAttribute]) -> str:
@@ -334,7 +374,7 @@ def _remedy(old: str, matching: Sequence[MatchingAttribute]) -> str:
             f"change the matching attribute of account {old} in the application first, then ask "
             "again; which attribute that is stands in the attribute mappings of the job"
         )
-    names = " or ".join(dict.fromkeys(each.target for each in matching))
+    names = " and ".join(dict.fromkeys(each.target for each in matching))
     return f"change {names} of account {old} in the application first, then ask again"
 
 

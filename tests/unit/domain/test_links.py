@@ -137,6 +137,57 @@ def test_still_linked_names_the_attribute_that_explains_it_and_the_remedy() -> N
     )
 
 
+def test_a_stored_link_that_the_attributes_contradict_is_not_blamed_on_them() -> None:
+    row = after(
+        steps=(step("EntryImport", OLD), step("EntryImportByJoiningProperty", NEW)),
+    )
+
+    found = judge_link(BEFORE, [row], USER, restarted_at=RESTART, matching=[BY_NAME])
+
+    assert found.verdict is LinkVerdict.STILL_LINKED
+    assert f"the matching attributes find {NEW}" in found.evidence
+    assert "equals" not in found.evidence
+    assert "in full" in found.remedy
+
+
+BY_MAIL = replace(BY_NAME, priority=2, source="mail", target="Email", value="a@contoso.com")
+
+
+@pytest.mark.parametrize(
+    ("said", "why", "rename"),
+    [
+        pytest.param(
+            "matched with the source entry by matching attribute name: Email",
+            "because mail (a@contoso.com) equals its Email",
+            "change Email of account",
+            id="the step names the second attribute",
+        ),
+        pytest.param(
+            "matched",
+            "because userPrincipalName (adele@contoso.com) equals its Username, or mail "
+            "(a@contoso.com) equals its Email",
+            "change Username and Email of account",
+            id="the step names none",
+        ),
+    ],
+)
+def test_of_several_attributes_the_one_that_the_step_names_is_the_cause(
+    said: str, why: str, rename: str
+) -> None:
+    matched = replace(step("EntryImportByMatchingProperty", OLD), description=said)
+
+    found = judge_link(
+        BEFORE,
+        [after(steps=(matched,))],
+        USER,
+        restarted_at=RESTART,
+        matching=[BY_NAME, BY_MAIL],
+    )
+
+    assert why in found.evidence
+    assert found.remedy.startswith(rename)
+
+
 def test_without_a_link_before_nothing_is_claimed_to_have_changed() -> None:
     found = judge_link(None, [after(target_id=NEW)], USER, restarted_at=RESTART)
 
