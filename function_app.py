@@ -99,6 +99,18 @@ async def decide_reset(req: func.HttpRequest) -> func.HttpResponse:
     return _response(await respond(application().api.decide_reset, _request(req)))
 
 
+@app.route(route="unreadable", methods=["GET", "HEAD"])
+async def list_unreadable(req: func.HttpRequest) -> func.HttpResponse:
+    """List the messages that became no reset."""
+    return _response(await respond(application().api.list_unreadable, _request(req)))
+
+
+@app.route(route="unreadable/{key}/retry", methods=["POST"])
+async def retry_unreadable(req: func.HttpRequest) -> func.HttpResponse:
+    """Send a message again that was put right."""
+    return _response(await respond(application().api.retry_unreadable, _request(req)))
+
+
 @app.route(route="resets/{id}/page", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 async def show_reset(req: func.HttpRequest) -> func.HttpResponse:
     """Show one reset as a page, to signed-in people."""

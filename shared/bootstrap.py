@@ -55,6 +55,7 @@ from shared.use_cases.stand_in import StandIn, SweepWatch
 from shared.use_cases.submit import Submission
 from shared.use_cases.sweep import Sweep
 from shared.use_cases.trace_links import TraceLinks
+from shared.use_cases.unreadable import UnreadableMessages
 from shared.use_cases.write_transition import TransitionWriter
 from shared.web.api import Api
 from shared.web.not_configured import NotConfiguredApi
@@ -309,6 +310,7 @@ def assemble(
             ),
             decisions=decisions,
             lookup=lookup,
+            messages=UnreadableMessages(kept=store, submission=submission, clock=clock),
             pages=ResetPages(settings=settings, lookup=lookup, decisions=decisions, clock=clock),
             overviews=OverviewPages(
                 settings=settings,

@@ -14,6 +14,7 @@ _log: Final = logging.getLogger("relink")
 EVENTS: Final[dict[str, int]] = {
     "message.received": logging.INFO,
     "message.unreadable": logging.ERROR,
+    "message.sent_again": logging.INFO,
     "message.repeated": logging.INFO,
     "message.poisoned": logging.ERROR,
     "webhook.received": logging.INFO,

@@ -1,46 +1,22 @@
-"""Keep messages that became no reset, and delete resets whose retention is over."""
+"""Delete resets whose retention is over, with all their rows."""
 
 import contextlib
-import hashlib
 from datetime import datetime
 
 from shared.adapters import table_rows
 from shared.adapters.table_client import Table
 from shared.adapters.table_resets import rows_of
 from shared.domain import keys
-from shared.domain.errors import Conflict, NewerRow, StorageUnavailable
+from shared.domain.errors import NewerRow
 from shared.domain.reset import Reset
 
 
 class TableArchive:
-    """The ports `DeadLetters` and `Archive`."""
+    """The resets of the port `Archive`."""
 
     def __init__(self, resets: Table, ids: Table) -> None:
         self._resets = resets
         self._ids = ids
-
-    async def keep_unreadable(
-        self, key: str, body: bytes, *, reason: str, queue: str, at: datetime
-    ) -> str:
-        digest = hashlib.sha256(body).hexdigest()
-        for row_key in (key, f"{key}-{digest[:16]}"):
-            entity = {
-                "PartitionKey": "unreadable",
-                "RowKey": row_key,
-                "At": at,
-                "Queue": queue,
-                "Reason": reason,
-                "Body": body,
-                "Digest": digest,
-            }
-            try:
-                await self._resets.create(entity)
-            except Conflict:
-                there = await self._resets.get("unreadable", row_key)
-                if there is None or there.get("Digest") != digest:
-                    continue
-            return row_key
-        raise StorageUnavailable(f"two messages share the key {key}")
 
     async def outdated(self, target: str, *, before: datetime, most: int) -> list[Reset]:
         found = await self._resets.first(
@@ -53,18 +29,6 @@ class TableArchive:
             with contextlib.suppress(NewerRow):
                 kept.append(table_rows.reset_from(entity))
         return kept
-
-    async def forget_unreadable(self, *, before: datetime, most: int) -> int:
-        # Their keys are the messages' ids, in no order of time: the service filters.
-        found = await self._resets.first(
-            "PartitionKey eq 'unreadable' and At lt @before",
-            {"before": before},
-            most=most,
-            select=["RowKey"],
-        )
-        for entity in found:
-            await self._resets.delete("unreadable", str(entity["RowKey"]))
-        return len(found)
 
     async def forget(self, reset: Reset) -> None:
         # The order lets a later run go on after a crash: the rest is found by the reset's row, and

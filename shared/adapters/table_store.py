@@ -8,12 +8,21 @@ from shared.adapters.table_archive import TableArchive
 from shared.adapters.table_client import Table
 from shared.adapters.table_limits import TableLimits
 from shared.adapters.table_links import TableLinks
+from shared.adapters.table_messages import TableMessages
 from shared.adapters.table_outbox import TableOutbox
 from shared.adapters.table_resets import TableResets
 from shared.adapters.table_schedule import TableSchedule
 
 
-class TableStore(TableResets, TableSchedule, TableOutbox, TableLimits, TableLinks, TableArchive):
+class TableStore(
+    TableResets,
+    TableSchedule,
+    TableOutbox,
+    TableLimits,
+    TableLinks,
+    TableMessages,
+    TableArchive,
+):
     """All ports of rows; a use case is handed it as the roles that it may play."""
 
     def __init__(self, resets: TableClient, ids: TableClient, *, new_id: Callable[[], str]) -> None:
@@ -23,4 +32,5 @@ class TableStore(TableResets, TableSchedule, TableOutbox, TableLimits, TableLink
         TableOutbox.__init__(self, resets_table)
         TableLimits.__init__(self, resets_table, new_write_id=new_id)
         TableLinks.__init__(self, resets_table)
+        TableMessages.__init__(self, resets_table)
         TableArchive.__init__(self, resets_table, ids_table)

@@ -23,6 +23,12 @@ FROM: Final = "due:from:"
 BEHIND: Final = "due:behind:"
 """The index by the Head that is waited for."""
 
+ASKED: Final = "request:"
+"""The index of unreadable messages by the request's id."""
+
+MESSAGES: Final = "time:"
+"""The index of unreadable messages by time. Their own keys sort before both indexes."""
+
 _LAST_MS: Final = 10**13 - 1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
@@ -30,6 +36,7 @@ _PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-_@")
 _LONGEST_VALUE: Final = 192
 _BEGINNING: Final = 64
 _RESET_KEY: Final = re.compile(f"reset:[0-9]{{13}}:{RESET_ID.pattern}")
+_MESSAGE_PLACE: Final = re.compile(f"{MESSAGES}[0-9]{{13}}:[A-Za-z0-9-]{{1,128}}")
 
 
 def reset_key(requested_at: datetime, reset_id: str) -> str:
@@ -89,6 +96,20 @@ def _as_key(value: str) -> str:
         return plain
     digest = hashlib.sha256(folded.encode("utf-8", "surrogatepass")).hexdigest()
     return f"{plain[:_BEGINNING]}~{digest}"
+
+
+def message_key(at: datetime, key: str) -> str:
+    """Where an unreadable message stands in the index by time, newest first."""
+    return f"{MESSAGES}{_LAST_MS - _milliseconds(at):013d}:{key}"
+
+
+def is_message_place(place: str) -> bool:
+    return _MESSAGE_PLACE.fullmatch(place) is not None
+
+
+def asked_key(request_id: str) -> str:
+    """Where the unreadable message is found that brought this request's id."""
+    return f"{ASKED}{request_id}"
 
 
 def reset_due_key(due_at: datetime, reset_id: str) -> str:

@@ -43,6 +43,21 @@ def read_message(body: bytes, *, message_id: str) -> Received:
     return Received(id=request.request_id or derived, request=request, own_id=own)
 
 
+def claimed_id(body: bytes) -> str:
+    """
+    The `requestId` that a message gives, bare or in an envelope; "" where none can be read.
+
+    The message itself may be wrong otherwise: its sender looks for it under this id.
+    """
+    try:
+        found = decode_object(_unpack(body), name="message")
+        inner = found if "specversion" not in found else _data(found)
+    except InvalidRequest:
+        return ""
+    given = inner.get("requestId")
+    return given if isinstance(given, str) and RESET_ID.fullmatch(given) else ""
+
+
 def _with_stored_id(found: dict[str, Any]) -> ResetRequest:
     """The app's own messages may bring a longer id than a request: one with a sender's prefix."""
     given = found.get("requestId")

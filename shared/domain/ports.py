@@ -36,6 +36,7 @@ from shared.domain.reset import (
     Reset,
     Scope,
     Stored,
+    Unreadable,
 )
 from shared.domain.sync_job import AuditTrail, GraphObservation, StaleLinks, SyncJob
 
@@ -134,6 +135,9 @@ class ResetReader(Protocol):
 
     async def read_open(self, there: OpenReset) -> Stored[Reset] | None:
         """Return the reset of an entry of that list; None where it is gone."""
+
+    async def unreadable_of(self, request_id: str) -> Unreadable | None:
+        """Return the last message that gave this request's id and became no reset."""
 
 
 class Links(Protocol):
@@ -339,9 +343,31 @@ class DeadLetters(Protocol):
     """Messages that became no reset."""
 
     async def keep_unreadable(
-        self, key: str, body: bytes, *, reason: str, queue: str, at: datetime
+        self,
+        key: str,
+        body: bytes,
+        *,
+        reason: str,
+        queue: str,
+        at: datetime,
+        request_id: str = "",
     ) -> str:
         """Keep a message whole; return its key. Keeping the same one again changes nothing."""
+
+
+class KeptMessages(Protocol):
+    """The same messages, as people list them and send them again."""
+
+    async def read_unreadable(self, key: str) -> Stored[Unreadable] | None:
+        """Return the message that is kept under this key."""
+
+    async def unreadable(self, *, after: str, most: int) -> list[Unreadable]:
+        """Return messages after the place *after*, newest first; no other is read."""
+
+    async def note_sent_again(
+        self, message: Stored[Unreadable], *, sent_as: str, at: datetime
+    ) -> None:
+        """Write down what it became; a message that has changed or is gone is left alone."""
 
 
 class Archive(Protocol):
@@ -375,6 +401,7 @@ class Store(
     Vitals,
     Census,
     DeadLetters,
+    KeptMessages,
     Archive,
     Protocol,
 ):

@@ -274,6 +274,25 @@ class PoisonMessage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Unreadable:
+    """
+    A message that became no reset, as it is kept.
+
+    `request_id` is what it gives as its own, empty where that cannot be read. `sent_as` is the
+    reset that it became once it was put right and sent again.
+    """
+
+    key: str
+    body: bytes
+    reason: str
+    queue: str
+    at: datetime
+    request_id: str = ""
+    sent_as: str = ""
+    sent_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DueRow:
     """An entry of the sweep's index that is due: a reset, or (with n) a notification."""
 

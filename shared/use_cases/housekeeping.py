@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from shared.domain.errors import InvalidRequest, RelinkError, TooManyOpen
-from shared.domain.messages import read_message, unreadable_key
+from shared.domain.messages import claimed_id, read_message, unreadable_key
 from shared.domain.ports import Archive, Clock, DeadLetters, Heartbeats, PoisonQueues
 from shared.domain.reset import PoisonMessage
 from shared.names import RESETS_QUEUE
@@ -80,7 +80,12 @@ class Housekeeping:
         body = message.text.encode("utf-8", "surrogatepass")
         key = unreadable_key(message.id, body)
         return await self.dead_letters.keep_unreadable(
-            key, body, reason=reason, queue=f"{message.queue}-poison", at=self.clock()
+            key,
+            body,
+            reason=reason,
+            queue=f"{message.queue}-poison",
+            at=self.clock(),
+            request_id=claimed_id(body),
         )
 
     async def forget_outdated(self) -> int:

@@ -56,29 +56,40 @@ class ListQuery:
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> "ListQuery":
         """Raise InvalidRequest naming the parameter, also for one that is not known."""
-        for name in query:
-            # The platform's key may stand in the address.
-            if name not in _PARAMETERS and name != "code":
-                near = nearest(name, _PARAMETERS)
-                guess = f"did you mean {near}?" if near else f"known are {', '.join(_PARAMETERS)}"
-                raise InvalidRequest(f"{name[:64]}: unknown parameter; {guess}")
+        only_known(query, _PARAMETERS)
         searched = [name for name in _SEARCHED if query.get(name)]
         if len(searched) > 1:
             raise InvalidRequest(f"{searched[1]}: stands beside {searched[0]}; give one of them")
-        state, limit = query.get("state", ""), query.get("limit", str(DEFAULT_PAGE))
+        state = query.get("state", "")
         if state and state not in set(State):
             raise InvalidRequest(f"state: must be one of {', '.join(State)}")
-        if not re.fullmatch("[0-9]{1,3}", limit) or not 1 <= int(limit) <= MAX_PAGE:
-            raise InvalidRequest(f"limit: must be a number from 1 to {MAX_PAGE}")
         return cls(
             target=query.get("target", ""),
             state=State(state) if state else None,
-            limit=int(limit),
+            limit=read_limit(query),
             continuation=query.get("continuation", ""),
             kind=_SEARCHED[searched[0]] if searched else None,
             value=query[searched[0]] if searched else "",
             since=_moment(query.get("since", "")),
         )
+
+
+def only_known(query: Mapping[str, str], known: Sequence[str]) -> None:
+    """Raise InvalidRequest for a parameter that is not one of *known*."""
+    for name in query:
+        # The platform's key may stand in the address.
+        if name not in known and name != "code":
+            near = nearest(name, known)
+            guess = f"did you mean {near}?" if near else f"known are {', '.join(known)}"
+            raise InvalidRequest(f"{name[:64]}: unknown parameter; {guess}")
+
+
+def read_limit(query: Mapping[str, str]) -> int:
+    """How many a page may hold."""
+    limit = query.get("limit", str(DEFAULT_PAGE))
+    if not re.fullmatch("[0-9]{1,3}", limit) or not 1 <= int(limit) <= MAX_PAGE:
+        raise InvalidRequest(f"limit: must be a number from 1 to {MAX_PAGE}")
+    return int(limit)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,12 +108,24 @@ class Lookup:
         """Two point reads and two ranges; raise NotFound where there is none."""
         stored = await self.resets.find_reset(reset_id) if RESET_ID.fullmatch(reset_id) else None
         if stored is None:
-            raise NotFound(f"there is no reset {reset_id[:192]}")
+            raise NotFound(await self._why_none(reset_id))
         events, links = await asyncio.gather(
             self.resets.events(stored.row),
             self.resets.links(stored.row),
         )
         return Found(reset=stored.row, events=events, links=links)
+
+    async def _why_none(self, reset_id: str) -> str:
+        """Two point reads, where the id is one: a message may have come and been kept."""
+        none = f"there is no reset {reset_id[:192]}"
+        kept = await self.resets.unreadable_of(reset_id) if RESET_ID.fullmatch(reset_id) else None
+        if kept is None:
+            return none
+        return (
+            f"{none}: a message with this id came at {kept.at:%Y-%m-%d %H:%M:%S} UTC and was not "
+            f"taken in: {kept.reason} (kept as {kept.key}; put right, it can be sent again by "
+            f"POST /api/unreadable/{kept.key}/retry)"
+        )
 
     async def page(self, question: ListQuery) -> ListPage:
         """Of the question's target the newest first; without one what is open, by target."""
@@ -131,7 +154,7 @@ class Lookup:
         return await (self._of_target(question) if question.target else self._open(question))
 
     async def _of_target(self, question: ListQuery) -> ListPage:
-        after = _position(question, is_reset_key)
+        after = page_position(question, is_reset_key)
         # One more than asked for: it tells whether there is a next page.
         rows = await self.resets.resets(question.target, after=after, most=question.limit + 1)
         page = rows[: question.limit]
@@ -139,7 +162,7 @@ class Lookup:
             return ListPage(resets=page)
         last = page[-1]
         return ListPage(
-            resets=page, continuation=_token(question, reset_key(last.requested_at, last.id))
+            resets=page, continuation=page_token(question, reset_key(last.requested_at, last.id))
         )
 
     async def search(
@@ -159,7 +182,7 @@ class Lookup:
         """
         question = ListQuery(target=f"{target} {kind} {value} {since or ''}", limit=limit)
         question = replace(question, continuation=continuation)
-        after = _position(question, lambda place: is_reset_key(f"reset:{place}"))
+        after = page_position(question, lambda place: is_reset_key(f"reset:{place}"))
         before = keys.after(reset_key(since, "")).removeprefix("reset:") if since else ""
         targets = [target] if target else await self.resets.targets()
         gate = asyncio.Semaphore(MAX_READS_AT_ONCE)
@@ -175,7 +198,7 @@ class Lookup:
         page = found[:limit]
         resets = await self._read_all(page)
         more = len(found) > limit
-        token = _token(question, page[-1].key.removeprefix("reset:")) if more else ""
+        token = page_token(question, page[-1].key.removeprefix("reset:")) if more else ""
         return ListPage(resets=resets, continuation=token)
 
     async def _read_all(self, places: Sequence[OpenReset]) -> list[Reset]:
@@ -189,7 +212,7 @@ class Lookup:
 
     async def _open(self, question: ListQuery) -> ListPage:
         """From the rows `due:reset:`, which are there for what is open and for nothing else."""
-        after = _position(question, _is_place)
+        after = page_position(question, _is_place)
         begin, _, after_id = after.partition(" ")
         wanted, places = question.limit + 1, list[OpenReset]()
         for target in await self.resets.targets():
@@ -204,7 +227,7 @@ class Lookup:
         # What has ended since the index was read is no longer open.
         resets = [reset for reset in await self._read_all(page) if reset.state in OPEN]
         more = len(places) > len(page)
-        token = _token(question, f"{page[-1].target} {page[-1].id}") if more else ""
+        token = page_token(question, f"{page[-1].target} {page[-1].id}") if more else ""
         return ListPage(resets=resets, continuation=token)
 
 
@@ -228,12 +251,13 @@ def _moment(text: str) -> datetime | None:
     return found
 
 
-def _token(question: ListQuery, position: str) -> str:
+def page_token(question: ListQuery, position: str) -> str:
+    """Where the next page begins, for the caller to hand back."""
     text = f"{_mark(question, position)} {position}"
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _position(question: ListQuery, fits: Callable[[str], bool]) -> str:
+def page_position(question: ListQuery, fits: Callable[[str], bool]) -> str:
     """
     Read from the token where the page begins; raise InvalidRequest for another list's token.
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from shared.domain.errors import InvalidRequest, NewerRow, StorageUnavailable, TooManyOpen
 from shared.domain.json_object import decode_object
-from shared.domain.messages import read_message, unreadable_key
+from shared.domain.messages import claimed_id, read_message, unreadable_key
 from shared.domain.ports import Clock, DeadLetters, Resets
 from shared.domain.requests import RESET_ID, Received
 from shared.domain.reset import BEFORE_SENDING, Claim
@@ -83,7 +83,12 @@ class RunReset:
 
     async def _keep(self, body: bytes, message_id: str, queue: str, reason: str) -> None:
         key = await self.dead_letters.keep_unreadable(
-            unreadable_key(message_id, body), body, reason=reason, queue=queue, at=self.clock()
+            unreadable_key(message_id, body),
+            body,
+            reason=reason,
+            queue=queue,
+            at=self.clock(),
+            request_id=claimed_id(body),
         )
         emit("message.unreadable", key=key, queue=queue, reason=reason)
 

@@ -27,6 +27,7 @@ from shared.use_cases.health import Health
 from shared.use_cases.lookup import ListQuery, Lookup
 from shared.use_cases.receive_webhook import ReceiveWebhook
 from shared.use_cases.submit import Submission
+from shared.use_cases.unreadable import UnreadableMessages
 from shared.web.health import health_response
 from shared.web.messages import (
     AFTER_REPAIR,
@@ -44,7 +45,7 @@ from shared.web.openapi import openapi_response
 from shared.web.roles import READERS, demand
 from shared.web.show_overview import OverviewPages
 from shared.web.show_reset import ResetPages
-from shared.web.views import DecisionBody, list_body, reset_body
+from shared.web.views import DecisionBody, list_body, reset_body, unreadable_body
 from shared.webhooks.parsed import AsksNothing
 
 WHY_NOTHING: Final = "Relink-Reason"
@@ -65,6 +66,7 @@ class Api:
     webhooks: ReceiveWebhook
     decisions: DecideReset
     lookup: Lookup
+    messages: UnreadableMessages
     reporter: Health
     pages: ResetPages
     overviews: OverviewPages
@@ -127,6 +129,24 @@ class Api:
         self._demand(request, *READERS)
         found = await self.lookup.page(ListQuery.from_query(request.query))
         return ok(list_body(found.resets, found.continuation))
+
+    async def list_unreadable(self, request: HttpRequest) -> HttpResponse:
+        """`GET /api/unreadable`."""
+        self._demand(request, *READERS)
+        found = await self.messages.page(request.query)
+        return ok(unreadable_body(found.messages, found.continuation))
+
+    async def retry_unreadable(self, request: HttpRequest) -> HttpResponse:
+        """`POST /api/unreadable/{key}/retry`; a body takes the place of the message."""
+        if self.settings.problems:
+            return problem_response(503, self.settings.problems[0], AFTER_REPAIR)
+        problem = body_problem(request, LONGEST_BODY) if request.body else None
+        if problem:
+            return problem
+        person = self._demand(request, Role.REQUEST)
+        corrected = self._received(request) if request.body else None
+        accepted = await self.messages.retry(request.path.get("key", ""), corrected, person=person)
+        return accepted_response(accepted, self._base(request))
 
     async def decide_reset(self, request: HttpRequest) -> HttpResponse:
         """`POST /api/resets/{id}/decision`; a signed-in person decides in their own name."""

@@ -23,6 +23,7 @@ class NotConfiguredApi:
         return problem_response(503, self.settings.problems[0], AFTER_REPAIR)
 
     submit_reset = get_reset = list_resets = decide_reset = _unavailable
+    list_unreadable = retry_unreadable = _unavailable
 
     async def receive_webhook(self, request: HttpRequest) -> HttpResponse:
         if len(request.body) > LONGEST_WEBHOOK:

@@ -35,6 +35,7 @@ from shared.web.views import (
     ListPageView,
     ProblemView,
     ResetView,
+    UnreadablePageView,
 )
 
 API_VERSION: Final = "1.0.0"
@@ -66,6 +67,7 @@ def openapi_document() -> _Part:
             DecidedView,
             ResetView,
             ListPageView,
+            UnreadablePageView,
             HealthView,
             ProblemView,
         ],
@@ -104,6 +106,8 @@ def _paths() -> _Part:
             "get": _page(),
             "post": _decide_on_page(),
         },
+        "/api/unreadable": {"get": _list_unreadable()},
+        "/api/unreadable/{key}/retry": {"parameters": [_KEY], "post": _retry_unreadable()},
         "/api/overview": {"get": _overview(), "post": _ask_on_page()},
         "/api/webhooks/{sender}": {"parameters": [_SENDER], "post": _webhook()},
         "/api/health": {"get": _health()},
@@ -148,11 +152,7 @@ def _list() -> _Part:
                 {"type": "string", "enum": list(State)},
                 "Filters each page: a page may be short or empty although there is a next one.",
             ),
-            _query(
-                "limit",
-                {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE},
-                "Resets a page.",
-            ),
+            _LIMIT,
             _query(
                 "continuation",
                 {"type": "string"},
@@ -166,6 +166,45 @@ def _list() -> _Part:
             _query("since", {"type": "string", "format": "date-time"}, "Asked for since then."),
         ],
         "responses": {"200": _json("A page.", ListPageView), **_problems(400, 403, 503), **_NO_KEY},
+    }
+
+
+def _list_unreadable() -> _Part:
+    return {
+        "operationId": "listUnreadable",
+        "tags": ["resets"],
+        "summary": "List messages that became no reset, newest first",
+        "parameters": [_LIMIT, _query("continuation", {"type": "string"}, "From the last page.")],
+        "responses": {
+            "200": _json("A page.", UnreadablePageView),
+            **_problems(400, 403, 503),
+            **_NO_KEY,
+        },
+    }
+
+
+def _retry_unreadable() -> _Part:
+    return {
+        "operationId": "retryUnreadable",
+        "tags": ["resets"],
+        "summary": "Send a message again that was put right",
+        "description": "Without a body the message is judged again as it was kept; with one, the "
+        "body takes its place. The caller asks for it. Without a `requestId` of its own it keeps "
+        "the one of the message, or gets one that follows from the key, so that a retry that is "
+        "repeated is the same request. The message stays in the list, with the reset's id.",
+        "requestBody": {
+            "required": False,
+            "content": {
+                JSON: {"schema": _ref(ResetRequest), "examples": _REQUESTS},
+                _CLOUD_EVENT: {"schema": {"$ref": "#/components/schemas/CloudEvent"}},
+            },
+        },
+        "responses": {
+            "202": _accepted("Accepted."),
+            "200": _accepted("It was accepted before."),
+            **_problems(400, 403, 404, 409, 413, 415, 422, 429, 503),
+            **_NO_KEY,
+        },
     }
 
 
@@ -490,6 +529,16 @@ def _query(name: str, schema: _Part, description: str) -> _Part:
     }
 
 
+_LIMIT: Final = _query(
+    "limit",
+    {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE},
+    "Entries a page.",
+)
+_KEY: Final = _parameter(
+    "key",
+    {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9-]{0,127}$"},
+    "Of an unreadable message.",
+)
 _ID: Final = _parameter(
     "id", {"type": "string", "pattern": f"^{RESET_ID.pattern}$"}, "Id of a reset."
 )

@@ -1,5 +1,6 @@
 """Define the bodies of the HTTP API, for its responses and its OpenAPI document."""
 
+import base64
 import json
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,7 +12,15 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from shared.domain.deciders import DECISIONS
 from shared.domain.links import load_matching
 from shared.domain.requests import Ticket
-from shared.domain.reset import HistoryEntry, Link, Reset, Scope, State, WaitingFor
+from shared.domain.reset import (
+    HistoryEntry,
+    Link,
+    Reset,
+    Scope,
+    State,
+    Unreadable,
+    WaitingFor,
+)
 from shared.domain.waits import Asks, asks, expected_end, waits_until
 
 _Job = Annotated[
@@ -153,6 +162,33 @@ class ListPageView(_View, frozen=True, kw_only=True):
     continuation: str | None
 
 
+class UnreadableView(_View, frozen=True, kw_only=True):
+    """A message that became no reset."""
+
+    key: Annotated[str, Meta(description="Under which it is kept; names it for a retry.")]
+    at: _Time
+    queue: str
+    reason: Annotated[str, Meta(description="Why it was not taken in.")]
+    request_id: Annotated[str | None, Meta(description="The id that it gives, where it gives one.")]
+    message: Annotated[
+        str | None, Meta(description="The whole message; null where it is not UTF-8.")
+    ]
+    message_base64: Annotated[
+        str | None, Meta(description="The whole message, where it is not UTF-8.")
+    ]
+    sent_as: Annotated[
+        str | None, Meta(description="The reset that it became when it was sent again.")
+    ]
+    sent_at: _Time | None
+
+
+class UnreadablePageView(_View, frozen=True, kw_only=True):
+    """Messages that became no reset, newest first; `continuation` asks for the next page."""
+
+    value: list[UnreadableView]
+    continuation: str | None
+
+
 class ProblemView(_View, frozen=True, kw_only=True):
     """An error: https://www.rfc-editor.org/rfc/rfc9457. `detail` names the field and the remedy."""
 
@@ -233,6 +269,32 @@ def list_body(found: Sequence[Reset], continuation: str) -> dict[str, Any]:
         continuation=continuation or None,
     )
     return _builtins(view)
+
+
+def unreadable_body(found: Sequence[Unreadable], continuation: str) -> dict[str, Any]:
+    """Build the JSON body of one page of messages."""
+    view = UnreadablePageView(
+        value=[_unreadable(each) for each in found], continuation=continuation or None
+    )
+    return _builtins(view)
+
+
+def _unreadable(message: Unreadable) -> UnreadableView:
+    try:
+        text, coded = message.body.decode(), None
+    except UnicodeDecodeError:
+        text, coded = None, base64.b64encode(message.body).decode()
+    return UnreadableView(
+        key=message.key,
+        at=message.at,
+        queue=message.queue,
+        reason=message.reason,
+        request_id=message.request_id or None,
+        message=text,
+        message_base64=coded,
+        sent_as=message.sent_as or None,
+        sent_at=message.sent_at,
+    )
 
 
 def reset_body(

@@ -16,7 +16,7 @@ from azure.data.tables.aio import TableServiceClient
 from shared.adapters.table_rows import answer_entity, reset_entity
 from shared.adapters.table_store import TableStore
 from shared.domain.errors import Conflict, NewerRow, StorageUnavailable
-from shared.domain.keys import SearchKind, reset_key
+from shared.domain.keys import SearchKind, message_key, reset_key
 from shared.domain.pace import Pace
 from shared.domain.ports import Store
 from shared.domain.reset import (
@@ -36,6 +36,7 @@ from shared.domain.reset import (
     Scope,
     State,
     Stored,
+    Unreadable,
 )
 from shared.domain.sync_job import GraphObservation, GraphStatus
 from tests.support.storage import Storage
@@ -452,6 +453,59 @@ async def test_an_unreadable_message_is_forgotten_once_it_is_old(store: Store) -
 
     assert counts == [1, 0]
     assert await store.forget_unreadable(before=NOW + timedelta(days=1), most=9) == 1
+
+
+async def test_unreadable_messages_are_listed_newest_first_and_page_by_page(store: Store) -> None:
+    for n in range(12):
+        at = NOW + timedelta(minutes=n)
+        await store.keep_unreadable(f"m{n}", b"{%d" % n, reason="why", queue="q", at=at)
+
+    first = await store.unreadable(after="", most=5)
+    place = message_key(first[-1].at, first[-1].key)
+    rest = await store.unreadable(after=place, most=50)
+
+    assert [each.key for each in first] == ["m11", "m10", "m9", "m8", "m7"]
+    assert [each.key for each in rest] == ["m6", "m5", "m4", "m3", "m2", "m1", "m0"]
+    assert first[0] == Unreadable(
+        key="m11", body=b"{11", reason="why", queue="q", at=NOW + timedelta(minutes=11)
+    )
+
+
+async def test_a_message_is_found_by_the_id_that_it_gave_the_last_one_of_several(
+    store: Store,
+) -> None:
+    for n, why in enumerate(("first", "second")):
+        at = NOW + timedelta(days=n)
+        await store.keep_unreadable(
+            f"m{n}", b"%d" % n, reason=why, queue="q", at=at, request_id="INC-1"
+        )
+
+    found, other = await store.unreadable_of("INC-1"), await store.unreadable_of("INC-2")
+    assert (found and found.reason, other) == ("second", None)
+
+    # The older one goes, and takes nothing of the younger one along.
+    assert await store.forget_unreadable(before=NOW + timedelta(hours=1), most=9) == 1
+    assert await store.unreadable_of("INC-1") == found
+    assert await store.forget_unreadable(before=NOW + timedelta(days=2), most=9) == 1
+    assert await store.unreadable_of("INC-1") is None
+    assert await store.unreadable(after="", most=9) == []
+    assert await store.read_unreadable("m1") is None
+
+
+async def test_what_a_message_became_is_noted_once(store: Store) -> None:
+    await store.keep_unreadable("m1", b"1", reason="why", queue="q", at=NOW)
+    message = await store.read_unreadable("m1")
+    assert message is not None
+
+    await store.note_sent_again(message, sent_as="INC-1", at=NOW)
+    await store.note_sent_again(message, sent_as="INC-2", at=NOW)
+
+    again = await store.read_unreadable("m1")
+    assert again is not None
+    assert again.row == replace(message.row, sent_as="INC-1", sent_at=NOW)
+    await store.forget_unreadable(before=NOW + timedelta(days=1), most=9)
+    await store.note_sent_again(again, sent_as="INC-1", at=NOW)
+    assert await store.read_unreadable("m1") is None
 
 
 async def test_what_is_open_is_counted_by_sender(store: Store) -> None:

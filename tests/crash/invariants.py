@@ -43,7 +43,7 @@ def _nothing_is_left(world: World) -> None:
         assert queue.messages == {}, f"messages on {name}"
     job = world.storage.resets.cells.get(("salesforce-prod", "job"))
     assert job is None or job[0]["Head"] == "", "a Head that has ended"
-    assert world.keys("unreadable") == []
+    assert world.unreadable() == []
 
 
 def _restarts_are_counted(world: World, requests: int) -> None:

@@ -92,7 +92,7 @@ class Stack:
 
     async def unreadable(self) -> list[dict[str, Any]]:
         table = self.tables.get_table_client(RESETS_TABLE)
-        found = table.query_entities("PartitionKey eq 'unreadable'")
+        found = table.query_entities("PartitionKey eq 'unreadable' and RowKey lt 'request:'")
         return [dict(entity) async for entity in found]
 
     async def restarts(self) -> list[dict[str, Any]]:

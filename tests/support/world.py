@@ -18,6 +18,7 @@ from shared.app import App
 from shared.bootstrap import assemble
 from shared.config import Settings
 from shared.domain.errors import NotDelivered, RelinkError
+from shared.domain.keys import ASKED
 from shared.domain.ports import Graph, Store
 from shared.domain.requests import Received, ResetRequest
 from shared.domain.reset import (
@@ -304,6 +305,10 @@ class World:
 
     def keys(self, partition: str) -> list[str]:
         return list(self.storage.resets.cells.partitions.get(partition, []))
+
+    def unreadable(self) -> list[str]:
+        """The keys of the messages themselves; their indexes come after."""
+        return [key for key in self.keys("unreadable") if key < ASKED]
 
     def waiting(self, queue: str = FOLLOW_UPS_QUEUE) -> list[str]:
         return [m.content for m in self.storage.queues[queue].messages.values()]

@@ -18,6 +18,8 @@ FUNCTIONS = {
     "list": (function_app.list_resets, "GET", "/api/resets"),
     "get": (function_app.get_reset, "GET", "/api/resets/r1"),
     "decide": (function_app.decide_reset, "POST", "/api/resets/r1/decision"),
+    "unreadable": (function_app.list_unreadable, "GET", "/api/unreadable"),
+    "retry": (function_app.retry_unreadable, "POST", "/api/unreadable/m1/retry"),
     "show": (function_app.show_reset, "GET", "/api/resets/r1/page"),
     "decide on page": (function_app.decide_on_page, "POST", "/api/resets/r1/page"),
     "overview": (function_app.show_overview, "GET", "/api/overview"),
@@ -43,7 +45,7 @@ async def ask(name: str, **headers: str) -> func.HttpResponse:
         url=f"{url}?code=secret",
         headers={"Content-Type": "application/json", **headers},
         params={},
-        route_params={"id": "r1"},
+        route_params={"id": "r1", "key": "m1"},
         body=body,
     )
     answer: func.HttpResponse = await function(request)
@@ -71,11 +73,17 @@ async def test_a_life_over_http(serve: Serve) -> None:
     again = await ask("submit", **header)
     await world.deliver()
     answers = [await ask(name, **header) for name in ("list", "get", "show", "decide", "decide")]
+    await world.app.housekeeping.dead_letters.keep_unreadable(
+        "m1", b"\xff", reason="why", queue="provisioning-resets", at=world.clock()
+    )
+    others = [await ask(name, **header) for name in ("unreadable", "retry")]
 
     assert (nobody.status_code, taken.status_code, again.status_code) == (401, 202, 200)
     assert taken.headers["Location"] == "https://relink.example/api/resets/r1"
     assert [a.status_code for a in answers] == [200, 200, 200, 200, 409]
     assert answers[2].mimetype == "text/html"
+    # Not a request as it was kept: it is put right by a body.
+    assert [a.status_code for a in others] == [200, 400]
 
 
 async def test_with_a_bad_setting_nothing_is_taken_in(serve: Serve) -> None:
@@ -92,16 +100,17 @@ async def test_with_a_bad_setting_nothing_is_taken_in(serve: Serve) -> None:
 async def test_without_storage_everything_says_so(serve: Serve) -> None:
     serve(build({}))
 
-    answers = [await ask(name) for name in ("submit", "list", "get", "decide", "show")]
+    asked = ("submit", "list", "get", "decide", "show", "unreadable", "retry")
+    answers = [await ask(name) for name in asked]
     open_to_all = [await ask(name) for name in ("health", "openapi")]
 
-    assert [a.status_code for a in answers] == [503] * 5
+    assert [a.status_code for a in answers] == [503] * 7
     assert [a.status_code for a in open_to_all] == [503, 200]
     assert all(a.headers["Retry-After"] for a in answers)
 
 
 async def test_storage_that_is_down_is_a_503_of_every_function(serve: Serve) -> None:
-    for name in ("submit", "list", "get", "decide", "show", "health"):
+    for name in ("submit", "list", "get", "decide", "show", "health", "unreadable", "retry"):
         world = World()
         world.rebuild(WEBSITE_AUTH_ENABLED="True")
         await world.ask()

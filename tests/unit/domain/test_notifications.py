@@ -390,5 +390,5 @@ async def test_a_notification_that_names_no_answer_ends_as_poison_and_is_kept_or
 
     await Host(world).until_quiet()
 
-    assert len(world.keys("unreadable")) == kept
+    assert len(world.unreadable()) == kept
     assert all(not q.messages for q in world.storage.queues.values())

@@ -127,7 +127,7 @@ async def test_from_the_queue_it_is_kept_and_the_ticket_is_told() -> None:
         await made.send(json.dumps({"target": TARGET, "requestId": "r2", "ticket": ticket}))
     await made.quiesce()
 
-    (key,) = made.keys("unreadable")
+    (key,) = made.unreadable()
     row, _ = made.storage.resets.cells["unreadable", key]
     assert "RESET_MAX_OPEN" in row["Reason"]
     (told,) = [each for each in made.desk.delivered if each.id == "r2"]

@@ -58,7 +58,7 @@ async def test_what_cannot_be_taken_in_safely_is_kept_whole(text: str) -> None:
 
     await world.quiesce()
 
-    (key,) = world.keys("unreadable")
+    (key,) = world.unreadable()
     row, _ = world.storage.resets.cells["unreadable", key]
     assert row["Body"] == text.encode()
     assert row["Queue"] == "provisioning-resets-poison"
@@ -72,7 +72,7 @@ async def test_a_follow_up_is_deleted_because_its_due_row_stands() -> None:
 
     await world.quiesce()
 
-    assert len(world.keys("unreadable")) == 1
+    assert len(world.unreadable()) == 1
     assert left(world) == 0
 
 
@@ -80,14 +80,14 @@ async def test_nothing_is_deleted_before_it_is_recorded() -> None:
     world = World()
     poison(world, "hello")
     world.faults.kind = "503"
-    world.faults.at = _first(await _sweep_log(), "table insert")
+    world.faults.at = _first(await _sweep_log(), "table transaction")
 
     await world.app.sweep()
 
     assert left(world) == 1
     world.clock.forward(minutes=6)
     await world.quiesce()
-    assert (len(world.keys("unreadable")), left(world)) == (1, 0)
+    assert (len(world.unreadable()), left(world)) == (1, 0)
 
 
 async def _sweep_log() -> list[str]:
@@ -197,7 +197,7 @@ async def test_one_poison_message_that_cannot_be_recorded_holds_up_no_other() ->
 
     await world.app.sweep()
 
-    assert len(world.keys("unreadable")) == 1
+    assert len(world.unreadable()) == 1
     assert left(world) == 1
 
 

@@ -300,7 +300,7 @@ async def test_an_id_of_full_length_goes_its_way_under_its_senders_name() -> Non
     reset_id = json.loads(reply.body)["id"]
     assert reset_id == f"freshservice.{'x' * 128}"
     assert (await app.row(reset_id)).state is State.RESTARTED
-    assert app.keys("unreadable") == []
+    assert app.unreadable() == []
     found = await respond(app.app.api.get_reset, call(reset_id=reset_id))
     assert found.status == 200
 
@@ -316,7 +316,7 @@ async def test_neither_the_api_nor_the_queue_takes_an_id_of_another_form(request
 
     assert reply.status == 400
     assert "requestId" in json.loads(reply.body)["detail"]
-    assert len(app.keys("unreadable")) == 1
+    assert len(app.unreadable()) == 1
     assert not app.storage.ids.cells
 
 

@@ -115,7 +115,7 @@ async def test_the_same_id_with_other_content_is_kept_and_changes_nothing() -> N
     await world.send(json.dumps({"target": TARGET, "requestId": "r1", "dryRun": True}))
 
     assert await world.history() == ["accepted", "sending", "restarted"]
-    assert len(world.keys("unreadable")) == 1
+    assert len(world.unreadable()) == 1
 
 
 async def test_an_unknown_target_names_the_known_ones() -> None:

@@ -143,7 +143,7 @@ def test_run_reset(text: str) -> None:
     asyncio.run(world.app.run_reset(text.encode(), message_id="m1", came_at=world.clock()))
 
     assert {p for p, _ in world.storage.resets.cells} <= {TARGET, "targets", "unreadable"}
-    if not world.keys("unreadable"):
+    if not world.unreadable():
         only_listed(world)
     else:
         assert not world.storage.ids.cells

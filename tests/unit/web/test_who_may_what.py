@@ -33,6 +33,8 @@ what             nobody key  no-role reader requester approver asker program
 submit           401    401  403     403    202       403      202   202
 list             401    401  403     200    200       200      200   200
 get              401    401  403     200    200       200      200   200
+unreadable       401    401  403     200    200       200      200   200
+retry            401    401  403     403    202       403      202   202
 page             401    401  403     200    200       200      200   200
 approve          401    401  403     403    403       200      403   403
 reject           401    401  403     403    403       200      200   403
@@ -60,13 +62,13 @@ def cases() -> list[tuple[str, str, int]]:
     ]
 
 
-def call(body: dict[str, object] | None, who: str) -> HttpRequest:
+def call(body: dict[str, object] | None, who: str, *, key: str = "") -> HttpRequest:
     return HttpRequest(
         body=json.dumps(body).encode() if body is not None else b"",
         url=URL,
         headers={"content-type": "application/json"}
         | ({"x-ms-client-principal": PEOPLE[who]} if PEOPLE[who] else {}),
-        path={"id": "r1"},
+        path={"id": "r1", "key": key},
     )
 
 
@@ -112,6 +114,12 @@ async def test_who_may_what(what: str, who: str, status: int) -> None:
             reply = await respond(api.list_resets, call(None, who))
         case "get":
             reply = await respond(api.get_reset, call(None, who))
+        case "unreadable":
+            reply = await respond(api.list_unreadable, call(None, who))
+        case "retry":
+            await world.send("no request")
+            (key,) = world.unreadable()
+            reply = await respond(api.retry_unreadable, call({"target": TARGET}, who, key=key))
         case "page":
             reply = await respond(api.show_reset, call(None, who))
         case "health":
