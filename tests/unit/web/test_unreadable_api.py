@@ -203,7 +203,7 @@ async def test_an_id_of_the_apps_own_cannot_be_had_by_way_of_a_retry() -> None:
     replies = [await retried(world, ID), await retried(world, ID, {"target": TARGET})]
 
     assert [reply.status for reply in replies] == [400, 400]
-    assert await world.app.runs.store.find(taken) is None
+    assert await world.storage.store().find(taken) is None
 
 
 async def test_a_signed_in_person_who_sends_it_again_is_the_one_who_asks() -> None:
