@@ -93,6 +93,12 @@ async def get_reset(req: func.HttpRequest) -> func.HttpResponse:
     return _response(await respond(application().api.get_reset, _request(req)))
 
 
+@app.route(route="resets/{id}/status", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
+async def get_status(req: func.HttpRequest) -> func.HttpResponse:
+    """Tell the holder of a status address whether the reset has ended, and how."""
+    return _response(await respond(application().api.get_status, _request(req)))
+
+
 @app.route(route="resets/{id}/decision", methods=["POST"])
 async def decide_reset(req: func.HttpRequest) -> func.HttpResponse:
     """Approve, reject, cancel, confirm or resend."""

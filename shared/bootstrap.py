@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import secrets
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -46,6 +47,7 @@ from shared.use_cases.job_calls import JobCalls
 from shared.use_cases.lookup import Lookup
 from shared.use_cases.notify import Notify
 from shared.use_cases.overview import Overview
+from shared.use_cases.read_status import ReadStatus
 from shared.use_cases.receive_webhook import ReceiveWebhook
 from shared.use_cases.refusals import RefusalLog
 from shared.use_cases.remediate import Remediation
@@ -61,6 +63,7 @@ from shared.web.api import Api
 from shared.web.not_configured import NotConfiguredApi
 from shared.web.show_overview import OverviewPages
 from shared.web.show_reset import ResetPages
+from shared.web.show_status import StatusAddress
 
 APP_DIR: Final = Path(__file__).resolve().parent.parent
 
@@ -311,6 +314,10 @@ def assemble(
             decisions=decisions,
             lookup=lookup,
             messages=UnreadableMessages(kept=store, submission=submission, clock=clock),
+            statuses=StatusAddress(
+                settings=settings,
+                status=ReadStatus(keys=store, resets=store, new_key=lambda: secrets.token_hex(32)),
+            ),
             pages=ResetPages(settings=settings, lookup=lookup, decisions=decisions, clock=clock),
             overviews=OverviewPages(
                 settings=settings,

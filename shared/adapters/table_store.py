@@ -6,6 +6,7 @@ from azure.data.tables.aio import TableClient
 
 from shared.adapters.table_archive import TableArchive
 from shared.adapters.table_client import Table
+from shared.adapters.table_keys import TableKeys
 from shared.adapters.table_limits import TableLimits
 from shared.adapters.table_links import TableLinks
 from shared.adapters.table_messages import TableMessages
@@ -22,6 +23,7 @@ class TableStore(
     TableLinks,
     TableMessages,
     TableArchive,
+    TableKeys,
 ):
     """All ports of rows; a use case is handed it as the roles that it may play."""
 
@@ -34,3 +36,4 @@ class TableStore(
         TableLinks.__init__(self, resets_table)
         TableMessages.__init__(self, resets_table)
         TableArchive.__init__(self, resets_table, ids_table)
+        TableKeys.__init__(self, resets_table)

@@ -140,6 +140,13 @@ class ResetReader(Protocol):
         """Return the last message that gave this request's id and became no reset."""
 
 
+class StatusKeys(Protocol):
+    """The key from which the tokens of status addresses are made."""
+
+    async def status_key(self, new: Callable[[], str]) -> str:
+        """Return the one key of all processes; the first that asks keeps what *new* gives."""
+
+
 class Links(Protocol):
     """What was found out about the links of a reset's subjects, and the turns to ask Graph."""
 
@@ -389,6 +396,7 @@ class Archive(Protocol):
 class Store(
     Resets,
     ResetReader,
+    StatusKeys,
     Schedule,
     Outbox,
     Paces,

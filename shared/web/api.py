@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -45,6 +46,7 @@ from shared.web.openapi import openapi_response
 from shared.web.roles import READERS, demand
 from shared.web.show_overview import OverviewPages
 from shared.web.show_reset import ResetPages
+from shared.web.show_status import StatusAddress
 from shared.web.views import DecisionBody, list_body, reset_body, unreadable_body
 from shared.webhooks.parsed import AsksNothing
 
@@ -68,6 +70,7 @@ class Api:
     lookup: Lookup
     messages: UnreadableMessages
     reporter: Health
+    statuses: StatusAddress
     pages: ResetPages
     overviews: OverviewPages
     new_id: Callable[[], str]
@@ -85,6 +88,7 @@ class Api:
             received = received.asked_by(person.name)
         try:
             accepted = await self.submission.submit(received, via=API, asker=person)
+            where = await self.statuses.headers(accepted.stored.row.id, request)
         except StorageUnavailable:
             # Sent again under this id it is one request, even if this attempt was stored.
             return problem_response(
@@ -93,7 +97,7 @@ class Api:
                 LATER,
                 requestId=received.id,
             )
-        return accepted_response(accepted, self._base(request))
+        return accepted_response(accepted, self._base(request), where)
 
     def _received(self, request: HttpRequest) -> Received:
         if request.media_type == CLOUD_EVENT:
@@ -128,13 +132,21 @@ class Api:
         """`GET /api/resets`."""
         self._demand(request, *READERS)
         found = await self.lookup.page(ListQuery.from_query(request.query))
-        return ok(list_body(found.resets, found.continuation))
+        return ok(
+            list_body(
+                found.resets,
+                found.continuation,
+                next_link(self._here(request, "resets"), request.query, found.continuation),
+            )
+        )
 
     async def list_unreadable(self, request: HttpRequest) -> HttpResponse:
         """`GET /api/unreadable`."""
         self._demand(request, *READERS)
         found = await self.messages.page(request.query)
-        return ok(unreadable_body(found.messages, found.continuation))
+        here = self._here(request, "unreadable")
+        more = next_link(here, request.query, found.continuation)
+        return ok(unreadable_body(found.messages, found.continuation, more))
 
     async def retry_unreadable(self, request: HttpRequest) -> HttpResponse:
         """`POST /api/unreadable/{key}/retry`; a body takes the place of the message."""
@@ -146,7 +158,8 @@ class Api:
         person = self._demand(request, Role.REQUEST)
         corrected = self._received(request) if request.body else None
         accepted = await self.messages.retry(request.path.get("key", ""), corrected, person=person)
-        return accepted_response(accepted, self._base(request))
+        where = await self.statuses.headers(accepted.stored.row.id, request)
+        return accepted_response(accepted, self._base(request), where)
 
     async def decide_reset(self, request: HttpRequest) -> HttpResponse:
         """`POST /api/resets/{id}/decision`; a signed-in person decides in their own name."""
@@ -166,6 +179,10 @@ class Api:
             {"id": reset.id, "state": str(reset.state), "detail": reset.detail},
             extra={"ETag": etag(reset)},
         )
+
+    async def get_status(self, request: HttpRequest) -> HttpResponse:
+        """`GET /api/resets/{id}/status`."""
+        return await self.statuses.show(request)
 
     async def show_reset(self, request: HttpRequest) -> HttpResponse:
         """`GET /api/resets/{id}/page`."""
@@ -193,6 +210,9 @@ class Api:
 
     def _base(self, request: HttpRequest) -> str:
         return self.settings.public_url or origin(request.url)
+
+    def _here(self, request: HttpRequest, route: str) -> str:
+        return f"{self._base(request)}/api/{route}"
 
     def _demand(self, request: HttpRequest, *roles: Role) -> Person | None:
         return demand(request, *roles, sign_in=self.settings.sign_in)
@@ -246,19 +266,29 @@ def _decision(body: bytes) -> DecisionBody:
         ) from error
 
 
-def accepted_response(accepted: Accepted, base: str) -> HttpResponse:
+def next_link(here: str, query: Mapping[str, str], continuation: str) -> str:
+    """Return the address of the next page of a list; without the key that was in the address."""
+    if not continuation:
+        return ""
+    asked = {name: value for name, value in query.items() if name != "code"}
+    return f"{here}?{urlencode({**asked, 'continuation': continuation})}"
+
+
+def accepted_response(
+    accepted: Accepted, base: str, where: Mapping[str, str] | None = None
+) -> HttpResponse:
     """
     202 where the reset was written now, 200 where it was there before.
 
-    Never 409: Jira and Zendesk send a webhook again and again on it.
+    Never 409: Jira and Zendesk send a webhook again and again on it. *where* has the headers that
+    lead to the status; none for a webhook, since a sender that follows them has no proof to show.
     """
     reset = accepted.stored.row
-    where = location(base, reset.id)
-    body: dict[str, object] = {"id": reset.id, "state": str(reset.state), "location": where}
+    body: dict[str, object] = {
+        "id": reset.id,
+        "state": str(reset.state),
+        "location": location(base, reset.id),
+    }
     if reset.warnings:
         body["warnings"] = list(reset.warnings)
-    return ok(
-        body,
-        200 if accepted.known else 202,
-        {"Location": where},
-    )
+    return ok(body, 200 if accepted.known else 202, where)

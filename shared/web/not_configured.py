@@ -22,7 +22,7 @@ class NotConfiguredApi:
     async def _unavailable(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 -- an endpoint
         return problem_response(503, self.settings.problems[0], AFTER_REPAIR)
 
-    submit_reset = get_reset = list_resets = decide_reset = _unavailable
+    submit_reset = get_reset = get_status = list_resets = decide_reset = _unavailable
     list_unreadable = retry_unreadable = _unavailable
 
     async def receive_webhook(self, request: HttpRequest) -> HttpResponse:

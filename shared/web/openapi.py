@@ -5,9 +5,8 @@ https://spec.openapis.org/oas/v3.1.1.html
 """
 
 import json
-from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -16,7 +15,6 @@ from shared.domain.requests import (
     ALIAS_PATTERN,
     LONGEST_REASON,
     LONGEST_REQUEST,
-    RESET_ID,
     ResetRequest,
     leave_out_empty_defaults,
     take_null_as_left_out,
@@ -25,7 +23,24 @@ from shared.domain.reset import State
 from shared.use_cases.lookup import DEFAULT_PAGE, MAX_PAGE
 from shared.use_cases.receive_webhook import LONGEST_WEBHOOK
 from shared.web.forms import FORM
-from shared.web.messages import HTML, JSON, PROBLEM, TITLES, HttpResponse
+from shared.web.messages import JSON, HttpResponse
+from shared.web.openapi_parts import (
+    ETAG,
+    HTML_PAGE,
+    ID,
+    NO_KEY,
+    PLATFORMS_OWN,
+    SECURITY,
+    SENDER,
+    THROTTLED,
+    Part,
+    json_body,
+    pages,
+    parameter,
+    problems,
+    query,
+    ref,
+)
 from shared.web.overview_page import SEARCHES
 from shared.web.views import (
     AcceptedView,
@@ -35,16 +50,14 @@ from shared.web.views import (
     ListPageView,
     ProblemView,
     ResetView,
+    StatusView,
     UnreadablePageView,
 )
 
 API_VERSION: Final = "1.0.0"
 """The version of the contract, not of the app."""
 
-_CLOUD_EVENT: Final = "application/cloudevents+json"
 _EXAMPLE_ID: Final = "h-3f1c9a7e5b2d4860a1c3e5f708192a3b"
-
-_Part = dict[str, Any]
 
 
 @cache
@@ -58,7 +71,7 @@ def openapi_response() -> HttpResponse:
     return HttpResponse(status=200, body=openapi_text(), extra={"Cache-Control": "max-age=3600"})
 
 
-def openapi_document() -> _Part:
+def openapi_document() -> Part:
     _, schemas = msgspec.json.schema_components(
         [
             ResetRequest,
@@ -69,13 +82,13 @@ def openapi_document() -> _Part:
             ListPageView,
             UnreadablePageView,
             HealthView,
+            StatusView,
             ProblemView,
         ],
         ref_template="#/components/schemas/{name}",
     )
     leave_out_empty_defaults(schemas.values())
     take_null_as_left_out([schemas["ResetRequest"], schemas["Ticket"]])
-    schemas["CloudEvent"] = _CLOUD_EVENT_SCHEMA
     return {
         "openapi": "3.1.1",
         "info": {
@@ -84,6 +97,7 @@ def openapi_document() -> _Part:
             "description": "Full-scope resets of Microsoft Entra provisioning jobs: asked for by "
             "a ticket, done once, watched, recorded.",
             "license": {"name": "MIT", "identifier": "MIT"},
+            "contact": {"name": "The people who operate this app"},
         },
         "servers": [{"url": "/", "description": "Where this document was read."}],
         "security": [{"functionKey": []}, {"functionCode": []}],
@@ -92,53 +106,56 @@ def openapi_document() -> _Part:
             {"name": "app", "description": "The app itself."},
         ],
         "paths": _paths(),
-        "components": {"schemas": schemas, "securitySchemes": _SECURITY},
+        "components": {"schemas": schemas, "securitySchemes": SECURITY},
     }
 
 
-def _paths() -> _Part:
+def _paths() -> Part:
     return {
         "/api/resets": {"post": _submit(), "get": _list()},
-        "/api/resets/{id}": {"parameters": [_ID], "get": _get()},
-        "/api/resets/{id}/decision": {"parameters": [_ID], "post": _decide()},
+        "/api/resets/{id}": {"parameters": [ID], "get": _get()},
+        "/api/resets/{id}/status": {"parameters": [ID], "get": _status()},
+        "/api/resets/{id}/decision": {"parameters": [ID], "post": _decide()},
         "/api/resets/{id}/page": {
-            "parameters": [_ID],
+            "parameters": [ID],
             "get": _page(),
             "post": _decide_on_page(),
         },
         "/api/unreadable": {"get": _list_unreadable()},
         "/api/unreadable/{key}/retry": {"parameters": [_KEY], "post": _retry_unreadable()},
         "/api/overview": {"get": _overview(), "post": _ask_on_page()},
-        "/api/webhooks/{sender}": {"parameters": [_SENDER], "post": _webhook()},
+        "/api/webhooks/{sender}": {"parameters": [SENDER], "post": _webhook()},
         "/api/health": {"get": _health()},
         "/api/openapi.json": {"get": _openapi()},
     }
 
 
-def _submit() -> _Part:
+def _submit() -> Part:
     return {
         "operationId": "submitReset",
         "tags": ["resets"],
         "summary": "Ask for a reset",
         "description": f"At most {LONGEST_REQUEST:,} bytes. The same `requestId` with the same "
-        "content is answered with the first reset; without one each call is a request of its own.",
+        "content is answered with the first reset; without one each call is a request of its own. "
+        "The same body is also taken as the `data` of a CloudEvent "
+        "(`application/cloudevents+json`).",
         "requestBody": {
             "required": True,
-            "content": {
-                JSON: {"schema": _ref(ResetRequest), "examples": _REQUESTS},
-                _CLOUD_EVENT: {"schema": {"$ref": "#/components/schemas/CloudEvent"}},
-            },
+            "content": {JSON: {"schema": ref(ResetRequest), "examples": _REQUESTS}},
         },
         "responses": {
-            "202": _accepted("Accepted."),
-            "200": _accepted("It was accepted before."),
-            **_problems(400, 403, 413, 415, 422, 429, 503),
-            **_NO_KEY,
+            "202": {
+                **_accepted("Accepted: `Location` is polled until it answers 200."),
+                "headers": _POLLED,
+            },
+            "200": {**_accepted("It was accepted before."), "headers": _POLLED},
+            **problems(400, 403, 413, 415, 422, 429, 503),
+            **NO_KEY,
         },
     }
 
 
-def _list() -> _Part:
+def _list() -> Part:
     return {
         "operationId": "listResets",
         "tags": ["resets"],
@@ -146,44 +163,49 @@ def _list() -> _Part:
         "description": "Without `target` the open resets of all targets; with it all of that "
         "target, newest first.",
         "parameters": [
-            _query("target", {"type": "string", "pattern": ALIAS_PATTERN}, "Alias of a target."),
-            _query(
+            query("target", {"type": "string", "pattern": ALIAS_PATTERN}, "Alias of a target."),
+            query(
                 "state",
                 {"type": "string", "enum": list(State)},
                 "Filters each page: a page may be short or empty although there is a next one.",
             ),
             _LIMIT,
-            _query(
+            query(
                 "continuation",
                 {"type": "string"},
                 "From the previous page; the other parameters must not change.",
             ),
-            _query("ticket", {"type": "string"}, "Resets of this ticket, newest first."),
-            _query(
+            query("ticket", {"type": "string"}, "Resets of this ticket, newest first."),
+            query(
                 "requestedBy", {"type": "string"}, "Resets that this person or system asked for."
             ),
-            _query("subject", {"type": "string"}, "Resets with this user."),
-            _query("since", {"type": "string", "format": "date-time"}, "Asked for since then."),
+            query("subject", {"type": "string"}, "Resets with this user."),
+            query("since", {"type": "string", "format": "date-time"}, "Asked for since then."),
         ],
-        "responses": {"200": _json("A page.", ListPageView), **_problems(400, 403, 503), **_NO_KEY},
-    }
-
-
-def _list_unreadable() -> _Part:
-    return {
-        "operationId": "listUnreadable",
-        "tags": ["resets"],
-        "summary": "List messages that became no reset, newest first",
-        "parameters": [_LIMIT, _query("continuation", {"type": "string"}, "From the last page.")],
         "responses": {
-            "200": _json("A page.", UnreadablePageView),
-            **_problems(400, 403, 503),
-            **_NO_KEY,
+            "200": json_body("A page.", ListPageView),
+            **problems(400, 403, 503),
+            **NO_KEY,
         },
     }
 
 
-def _retry_unreadable() -> _Part:
+def _list_unreadable() -> Part:
+    return {
+        "operationId": "listUnreadable",
+        "tags": ["resets"],
+        "summary": "List messages that became no reset, newest first",
+        "description": "Each is kept whole, with the reason why it was not taken in.",
+        "parameters": [_LIMIT, query("continuation", {"type": "string"}, "From the last page.")],
+        "responses": {
+            "200": json_body("A page.", UnreadablePageView),
+            **problems(400, 403, 503),
+            **NO_KEY,
+        },
+    }
+
+
+def _retry_unreadable() -> Part:
     return {
         "operationId": "retryUnreadable",
         "tags": ["resets"],
@@ -194,34 +216,50 @@ def _retry_unreadable() -> _Part:
         "repeated is the same request. The message stays in the list, with the reset's id.",
         "requestBody": {
             "required": False,
-            "content": {
-                JSON: {"schema": _ref(ResetRequest), "examples": _REQUESTS},
-                _CLOUD_EVENT: {"schema": {"$ref": "#/components/schemas/CloudEvent"}},
-            },
+            "content": {JSON: {"schema": ref(ResetRequest), "examples": _REQUESTS}},
         },
         "responses": {
             "202": _accepted("Accepted."),
             "200": _accepted("It was accepted before."),
-            **_problems(400, 403, 404, 409, 413, 415, 422, 429, 503),
-            **_NO_KEY,
+            **problems(400, 403, 404, 409, 413, 415, 422, 429, 503),
+            **NO_KEY,
         },
     }
 
 
-def _get() -> _Part:
+def _get() -> Part:
     return {
         "operationId": "getReset",
         "tags": ["resets"],
         "summary": "Read a reset and its history",
+        "description": "The job before and after, what became of each user's link, and who did "
+        "what and when.",
         "responses": {
-            "200": {**_json("The reset.", ResetView), "headers": _ETAG},
-            **_problems(403, 404, 503),
-            **_NO_KEY,
+            "200": {**json_body("The reset.", ResetView), "headers": ETAG},
+            **problems(403, 404, 503),
+            **NO_KEY,
         },
     }
 
 
-def _decide() -> _Part:
+def _status() -> Part:
+    return {
+        "operationId": "getStatus",
+        "tags": ["resets"],
+        "summary": "Wait for the end of a reset",
+        "description": "The address that `submitReset` gives in `Location`; its token stands for a "
+        "key, and shows nothing else. A wrong token is answered as an unknown id.",
+        "security": [],
+        "parameters": [query("token", {"type": "string"}, "As `Location` has it.")],
+        "responses": {
+            "202": {**json_body("Still open: ask again.", StatusView), "headers": _POLLED},
+            "200": json_body("It has ended.", StatusView),
+            **problems(404, 503),
+        },
+    }
+
+
+def _decide() -> Part:
     return {
         "operationId": "decideReset",
         "tags": ["resets"],
@@ -241,7 +279,7 @@ def _decide() -> _Part:
             "required": True,
             "content": {
                 JSON: {
-                    "schema": _ref(DecisionBody),
+                    "schema": ref(DecisionBody),
                     "examples": {
                         "approve": {"value": {"decision": "approve", "by": "boss@contoso.com"}}
                     },
@@ -249,35 +287,14 @@ def _decide() -> _Part:
             },
         },
         "responses": {
-            "200": {**_json("Done.", DecidedView), "headers": _ETAG},
-            **_problems(400, 403, 404, 409, 412, 413, 415, 503),
-            **_NO_KEY,
+            "200": {**json_body("Done.", DecidedView), "headers": ETAG},
+            **problems(400, 403, 404, 409, 412, 413, 415, 503),
+            **NO_KEY,
         },
     }
 
 
-_HTML: Final[_Part] = {"content": {HTML: {"schema": {"type": "string"}}}}
-
-
-def _pages(**found: _Part) -> _Part:
-    """The answers that every page has, and *found*."""
-    return {
-        **found,
-        "401": {
-            "description": "The caller is not signed in; the page says how to sign in.",
-            "headers": {"WWW-Authenticate": {"schema": {"type": "string"}}},
-            **_HTML,
-        },
-        "403": {
-            "description": "The app has no sign-in, the caller no role, or a form came from "
-            "another site.",
-            **_HTML,
-        },
-        "503": {"description": "Storage does not answer.", "headers": _RETRY_AFTER, **_HTML},
-    }
-
-
-def _decide_on_page() -> _Part:
+def _decide_on_page() -> Part:
     fields = {
         "decision": {"type": "string", "enum": list(DECISIONS)},
         "reason": {"type": "string", "maxLength": LONGEST_REASON},
@@ -293,46 +310,51 @@ def _decide_on_page() -> _Part:
             "required": True,
             "content": {FORM: {"schema": {"type": "object", "properties": fields}}},
         },
-        "responses": _pages(
+        "responses": pages(
             **{
                 "303": {
                     "description": "Decided; the page shows it.",
                     "headers": {"Location": {"required": True, "schema": {"type": "string"}}},
                 },
-                "400": {"description": "The form is not valid.", **_HTML},
-                "404": {"description": "There is no such reset.", **_HTML},
-                "409": {"description": "It came too late; the page says who decided.", **_HTML},
-                "412": {"description": "The reset has changed since it was shown.", **_HTML},
+                "400": {"description": "The form is not valid.", **HTML_PAGE},
+                "404": {"description": "There is no such reset.", **HTML_PAGE},
+                "409": {"description": "It came too late; the page says who decided.", **HTML_PAGE},
+                "412": {"description": "The reset has changed since it was shown.", **HTML_PAGE},
+                "default": PLATFORMS_OWN,
             }
         ),
     }
 
 
-def _overview() -> _Part:
-    text: _Part = {"type": "string"}
+def _overview() -> Part:
+    text: Part = {"type": "string"}
     return {
         "operationId": "showOverview",
         "tags": ["resets"],
         "summary": "What waits for people, what is open, the targets, a search",
+        "description": "Only for a person whom the platform's authentication has signed in.",
         "security": [{"signedIn": []}],
         "parameters": [
-            _query("target", text, "Shows the last resets of this target."),
-            _query("by", {"type": "string", "enum": list(SEARCHES)}, "By what to search."),
-            _query("words", text, "What to search for, exactly."),
-            _query("continuation", text, "The next page of what is shown."),
-            _query("from", text, "The target at which the page of targets begins."),
+            query("target", text, "Shows the last resets of this target."),
+            query("by", {"type": "string", "enum": list(SEARCHES)}, "By what to search."),
+            query("words", text, "What to search for, exactly."),
+            query("continuation", text, "The next page of what is shown."),
+            query("from", text, "The target at which the page of targets begins."),
         ],
-        "responses": _pages(
+        "responses": pages(
             **{
-                "200": {"description": "The page.", **_HTML},
-                "400": {"description": "The search or the page asked for is not valid.", **_HTML},
-                "404": {"description": "Nothing has the id searched for.", **_HTML},
+                "200": {"description": "The page.", **HTML_PAGE},
+                "400": {
+                    "description": "The search or the page asked for is not valid.",
+                    **HTML_PAGE,
+                },
+                "404": {"description": "Nothing has the id searched for.", **HTML_PAGE},
             }
         ),
     }
 
 
-def _ask_on_page() -> _Part:
+def _ask_on_page() -> Part:
     fields = {
         "requestId": {"type": "string"},
         "target": {"type": "string"},
@@ -350,35 +372,36 @@ def _ask_on_page() -> _Part:
             "required": True,
             "content": {FORM: {"schema": {"type": "object", "properties": fields}}},
         },
-        "responses": _pages(
+        "responses": pages(
             **{
                 "303": {
                     "description": "Accepted; the page of the reset shows it.",
                     "headers": {"Location": {"required": True, "schema": {"type": "string"}}},
                 },
-                "400": {"description": "The form is not valid; the page says why.", **_HTML},
+                "400": {"description": "The form is not valid; the page says why.", **HTML_PAGE},
+                "default": PLATFORMS_OWN,
             }
         ),
     }
 
 
-def _page() -> _Part:
+def _page() -> Part:
     return {
         "operationId": "showReset",
         "tags": ["resets"],
         "summary": "A reset for people",
         "description": "Only for a person whom the platform's authentication has signed in.",
         "security": [{"signedIn": []}],
-        "responses": _pages(
+        "responses": pages(
             **{
-                "200": {"description": "The page.", **_HTML},
-                "404": {"description": "There is no such reset.", **_HTML},
+                "200": {"description": "The page.", **HTML_PAGE},
+                "404": {"description": "There is no such reset.", **HTML_PAGE},
             }
         ),
     }
 
 
-def _webhook() -> _Part:
+def _webhook() -> Part:
     return {
         "operationId": "receiveWebhook",
         "tags": ["resets"],
@@ -387,58 +410,58 @@ def _webhook() -> _Part:
         "body is configured for each sender (WEBHOOK_SENDERS). At most "
         f"{LONGEST_WEBHOOK:,} bytes; {LONGEST_REQUEST:,} in the format `relink`.",
         "security": [],
-        "requestBody": {"required": True, "content": {JSON: {"schema": {}}}},
+        "requestBody": {
+            "required": True,
+            "content": {JSON: {"schema": {"description": "As the sender's format has it."}}},
+        },
         "responses": {
-            "202": _accepted("Accepted."),
+            "202": _accepted("Accepted. There is no `Location`: a sender could not read it."),
             "200": _accepted("It was accepted before."),
             "204": {
                 "description": "An event that is not a request.",
                 "headers": {"Relink-Reason": {"schema": {"type": "string"}}},
             },
-            **_problems(400, 401, 403, 404, 413, 415, 422, 429, 503),
+            **problems(400, 401, 403, 404, 413, 415, 422, 429, 503),
         },
     }
 
 
-def _health() -> _Part:
+def _health() -> Part:
     return {
         "operationId": "readHealth",
         "tags": ["app"],
         "summary": "Whether the app can do its work",
+        "description": "Anybody learns whether it can, and the names of the settings that are "
+        "wrong; a key or a sign-in shows the detail.",
         "security": [{}, {"healthKey": []}, {"signedIn": []}],
         "responses": {
-            "200": _json("It can.", HealthView),
-            "503": _json(
+            "200": json_body("It can.", HealthView),
+            "503": json_body(
                 "A setting is wrong or storage does not answer: see `problems`.", HealthView
             ),
+            **THROTTLED,
         },
     }
 
 
-def _openapi() -> _Part:
+def _openapi() -> Part:
     return {
         "operationId": "readOpenapi",
         "tags": ["app"],
         "summary": "This document",
+        "description": "The whole contract of the HTTP API.",
         "security": [],
         "responses": {
             "200": {
                 "description": "OpenAPI 3.1.",
                 "content": {JSON: {"schema": {"type": "object"}}},
-            }
+            },
+            **THROTTLED,
         },
     }
 
 
-def _ref(kind: type) -> _Part:
-    return {"$ref": f"#/components/schemas/{kind.__name__}"}
-
-
-def _json(description: str, kind: type) -> _Part:
-    return {"description": description, "content": {JSON: {"schema": _ref(kind)}}}
-
-
-def _accepted(description: str) -> _Part:
+def _accepted(description: str) -> Part:
     example = {
         "id": _EXAMPLE_ID,
         "state": "accepted",
@@ -446,132 +469,24 @@ def _accepted(description: str) -> _Part:
     }
     return {
         "description": description,
-        "headers": {
-            "Location": {
-                "description": "Where the reset is read.",
-                "required": True,
-                "schema": {"type": "string", "format": "uri-reference"},
-            }
-        },
-        "content": {JSON: {"schema": _ref(AcceptedView), "example": example}},
+        "content": {JSON: {"schema": ref(AcceptedView), "example": example}},
     }
 
 
-def _problems(*statuses: int) -> _Part:
-    return {str(status): _problem(status) for status in statuses}
-
-
-def _problem(status: int) -> _Part:
-    found: _Part = {
-        "description": f"{TITLES[status]}. {_MEANINGS[status]}",
-        "content": {PROBLEM: {"schema": _ref(ProblemView)}},
-    }
-    return {**found, "headers": _RETRY_AFTER} if status in {429, 503} else found
-
-
-_MEANINGS: Final[Mapping[int, str]] = {
-    400: "The request is not valid; `detail` names the field and the remedy.",
-    401: "The signature or secret is missing or wrong.",
-    403: "The caller may not do this.",
-    404: "There is no such reset, or no such sender.",
-    409: "The reset's state does not allow it.",
-    412: "The reset has changed since it was read.",
-    413: "The body is too long.",
-    415: "Another content type than those listed, or another encoding than UTF-8.",
-    422: "The id stands for a request with other content.",
-    429: "Too many requests of this sender are open: send again later.",
-    503: "Storage does not answer, or a setting is wrong: try again later.",
-}
-
-_NO_KEY: Final[_Part] = {
-    "401": {
-        "description": "No function key, or a wrong one: the platform says so without a body. Or "
-        "nobody is signed in where people sign in.",
-        "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/ProblemView"}}},
-    }
-}
-
-_ETAG: Final[_Part] = {
-    "ETag": {
-        "description": "The version of the reset, for If-Match.",
+_POLLED: Final[Part] = {
+    "Location": {
+        "description": "Where the status is polled, without a key.",
         "required": True,
-        "schema": {"type": "string"},
-    }
-}
-
-_RETRY_AFTER: Final[_Part] = {
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
     "Retry-After": {
-        "description": "Seconds.",
+        "description": "Seconds to wait before that address is asked.",
         "required": True,
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
-    }
-}
-
-
-def _parameter(name: str, schema: _Part, description: str) -> _Part:
-    return {
-        "name": name,
-        "in": "path",
-        "required": True,
-        "description": description,
-        "schema": schema,
-    }
-
-
-def _query(name: str, schema: _Part, description: str) -> _Part:
-    # The platform drops empty values, so that an empty parameter counts as left out.
-    return {
-        "name": name,
-        "in": "query",
-        "description": description,
-        "allowEmptyValue": True,
-        "schema": schema,
-    }
-
-
-_LIMIT: Final = _query(
-    "limit",
-    {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE},
-    "Entries a page.",
-)
-_KEY: Final = _parameter(
-    "key",
-    {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9-]{0,127}$"},
-    "Of an unreadable message.",
-)
-_ID: Final = _parameter(
-    "id", {"type": "string", "pattern": f"^{RESET_ID.pattern}$"}, "Id of a reset."
-)
-_SENDER: Final = _parameter("sender", {"type": "string", "minLength": 1}, "As configured.")
-
-_SECURITY: Final[_Part] = {
-    "functionKey": {
-        "type": "apiKey",
-        "in": "header",
-        "name": "x-functions-key",
-        "description": "A function key or host key of the Functions app.",
-    },
-    "functionCode": {
-        "type": "apiKey",
-        "in": "query",
-        "name": "code",
-        "description": "The same key in the address, where it may end up in logs: use the header.",
-    },
-    "healthKey": {
-        "type": "apiKey",
-        "in": "header",
-        "name": "x-functions-key",
-        "description": "The setting HEALTH_KEY, compared by the app itself; it shows the detail.",
-    },
-    "signedIn": {
-        "type": "apiKey",
-        "in": "cookie",
-        "name": "AppServiceAuthSession",
-        "description": "The platform's own sign-in (App Service authentication).",
     },
 }
 
-_REQUESTS: Final[_Part] = {
+_REQUESTS: Final[Part] = {
     "smallest": {"value": {"target": "salesforce-prod"}},
     "ticket": {
         "value": {
@@ -590,19 +505,13 @@ _REQUESTS: Final[_Part] = {
     },
 }
 
-_EVENT_NAMES: Final[Sequence[str]] = ("specversion", "id", "source", "type", "data")
-_CLOUD_EVENT_SCHEMA: Final[_Part] = {
-    "title": "CloudEvent",
-    "description": "A CloudEvents 1.0 envelope in structured mode; `source` and `id` are the "
-    "request's id where `data` brings none.",
-    "type": "object",
-    "properties": {
-        "specversion": {"const": "1.0"},
-        "id": {"type": "string", "minLength": 1},
-        "source": {"type": "string", "minLength": 1},
-        "type": {"type": "string", "minLength": 1},
-        "datacontenttype": {"type": ["string", "null"]},
-        "data": _ref(ResetRequest),
-    },
-    "required": list(_EVENT_NAMES),
-}
+_LIMIT: Final = query(
+    "limit",
+    {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE},
+    "Entries a page.",
+)
+_KEY: Final = parameter(
+    "key",
+    {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9-]{0,127}$"},
+    "Of an unreadable message.",
+)

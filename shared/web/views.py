@@ -70,6 +70,13 @@ class AcceptedView(_View, frozen=True, kw_only=True):
     ] = UNSET
 
 
+class StatusView(_View, frozen=True, kw_only=True):
+    """What the holder of a status address may know."""
+
+    state: State
+    outcome: Annotated[str | None, Meta(description="Null while the reset is open.")]
+
+
 class DecidedView(_View, frozen=True, kw_only=True):
     """The reset after the decision."""
 
@@ -102,6 +109,13 @@ class HistoryEntryView(_View, frozen=True, kw_only=True):
     detail: str
 
 
+class MinutesView(_View, frozen=True, kw_only=True):
+    """How long an initial cycle of this size takes: a range."""
+
+    least: int
+    most: int
+
+
 class ResetSummary(_View, frozen=True, kw_only=True):
     """A reset in a list."""
 
@@ -119,7 +133,7 @@ class ResetSummary(_View, frozen=True, kw_only=True):
     leader: Annotated[str | None, Meta(description="Whose restart stands for this one.")]
     requested_at: _Time
     expected_minutes: Annotated[
-        tuple[int, int] | None, Meta(description="Least and most minutes of the initial cycle.")
+        MinutesView | None, Meta(description="Least and most minutes of the initial cycle.")
     ]
     expected_end_at: Annotated[
         _Time | None, Meta(description="When the initial cycle should have ended at the latest.")
@@ -156,10 +170,15 @@ class ResetView(ResetSummary, frozen=True, kw_only=True):
 
 
 class ListPageView(_View, frozen=True, kw_only=True):
-    """One page of a list; `continuation` asks for the next one."""
+    """One page of a list; `nextLink` is the address of the next one."""
 
     value: list[ResetSummary]
-    continuation: str | None
+    next_link: Annotated[
+        str | None, Meta(description="Null on the last page. It carries no key: send that again.")
+    ]
+    continuation: Annotated[
+        str | None, Meta(description="The part of `nextLink` that says where the next page begins.")
+    ]
 
 
 class UnreadableView(_View, frozen=True, kw_only=True):
@@ -183,9 +202,10 @@ class UnreadableView(_View, frozen=True, kw_only=True):
 
 
 class UnreadablePageView(_View, frozen=True, kw_only=True):
-    """Messages that became no reset, newest first; `continuation` asks for the next page."""
+    """Messages that became no reset, newest first; `nextLink` is the address of the next page."""
 
     value: list[UnreadableView]
+    next_link: str | None
     continuation: str | None
 
 
@@ -262,19 +282,24 @@ class HealthView(_View, frozen=True, kw_only=True):
     refusals: dict[str, RefusalsView] | UnsetType = UNSET
 
 
-def list_body(found: Sequence[Reset], continuation: str) -> dict[str, Any]:
+def list_body(found: Sequence[Reset], continuation: str, next_link: str) -> dict[str, Any]:
     """Build the JSON body of one page of a list."""
     view = ListPageView(
         value=[ResetSummary(**_columns(reset)) for reset in found],
+        next_link=next_link or None,
         continuation=continuation or None,
     )
     return _builtins(view)
 
 
-def unreadable_body(found: Sequence[Unreadable], continuation: str) -> dict[str, Any]:
+def unreadable_body(
+    found: Sequence[Unreadable], continuation: str, next_link: str
+) -> dict[str, Any]:
     """Build the JSON body of one page of messages."""
     view = UnreadablePageView(
-        value=[_unreadable(each) for each in found], continuation=continuation or None
+        value=[_unreadable(each) for each in found],
+        next_link=next_link or None,
+        continuation=continuation or None,
     )
     return _builtins(view)
 
@@ -295,6 +320,11 @@ def _unreadable(message: Unreadable) -> UnreadableView:
         sent_as=message.sent_as or None,
         sent_at=message.sent_at,
     )
+
+
+def status_body(reset: Reset) -> dict[str, Any]:
+    """Build the JSON body of a status: no name, no target, no reason."""
+    return _builtins(StatusView(state=reset.state, outcome=reset.outcome or None))
 
 
 def reset_body(
@@ -344,6 +374,11 @@ def minutes(text: str) -> tuple[int, int] | None:
     return (int(least), int(most)) if least and most else None
 
 
+def _minutes_view(text: str) -> MinutesView | None:
+    found = minutes(text)
+    return MinutesView(least=found[0], most=found[1]) if found else None
+
+
 def job(text: str) -> dict[str, Any]:
     """Read what `evidence.dump` wrote; empty where the job was not read."""
     found: dict[str, Any] = json.loads(text) if text else {}
@@ -363,7 +398,7 @@ def _columns(reset: Reset) -> dict[str, Any]:
         "dry_run": reset.dry_run,
         "leader": reset.leader or None,
         "requested_at": reset.requested_at,
-        "expected_minutes": minutes(reset.expected_minutes),
+        "expected_minutes": _minutes_view(reset.expected_minutes),
         "expected_end_at": expected_end(reset),
         "waiting_for": reset.waiting_for,
         "until": waits_until(reset),

@@ -945,3 +945,23 @@ async def test_what_was_given_up_is_kept_until_it_is_put_back(store: Store) -> N
     assert found is not None
     assert found.row == fresh
     assert [(row.id, row.n) for row in await all_due(store)] == [("r1", 2)]
+
+
+@pytest.fixture(params=["memory", "azurite"])
+def processes(request: pytest.FixtureRequest, tables: Tables) -> list[Store]:
+    """Stores of six processes over the same tables."""
+    storage = Storage(lambda: NOW)
+    return [storage.store() if request.param == "memory" else tables.store() for _ in range(6)]
+
+
+async def test_processes_that_begin_at_once_have_one_key_of_the_status_addresses(
+    processes: list[Store],
+) -> None:
+    new = (f"key-{number}" for number in itertools.count(1))
+
+    first = await asyncio.gather(*(store.status_key(lambda: next(new)) for store in processes))
+    again = [await store.status_key(lambda: "another") for store in processes]
+
+    assert len(set(first)) == 1
+    assert again == first
+    assert await processes[0].targets() == []

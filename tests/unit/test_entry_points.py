@@ -17,6 +17,7 @@ FUNCTIONS = {
     "submit": (function_app.submit_reset, "POST", "/api/resets"),
     "list": (function_app.list_resets, "GET", "/api/resets"),
     "get": (function_app.get_reset, "GET", "/api/resets/r1"),
+    "status": (function_app.get_status, "GET", "/api/resets/r1/status"),
     "decide": (function_app.decide_reset, "POST", "/api/resets/r1/decision"),
     "unreadable": (function_app.list_unreadable, "GET", "/api/unreadable"),
     "retry": (function_app.retry_unreadable, "POST", "/api/unreadable/m1/retry"),
@@ -79,7 +80,9 @@ async def test_a_life_over_http(serve: Serve) -> None:
     others = [await ask(name, **header) for name in ("unreadable", "retry")]
 
     assert (nobody.status_code, taken.status_code, again.status_code) == (401, 202, 200)
-    assert taken.headers["Location"] == "https://relink.example/api/resets/r1"
+    assert taken.headers["Location"].startswith(
+        "https://relink.example/api/resets/r1/status?token="
+    )
     assert [a.status_code for a in answers] == [200, 200, 200, 200, 409]
     assert answers[2].mimetype == "text/html"
     # Not a request as it was kept: it is put right by a body.
@@ -100,17 +103,27 @@ async def test_with_a_bad_setting_nothing_is_taken_in(serve: Serve) -> None:
 async def test_without_storage_everything_says_so(serve: Serve) -> None:
     serve(build({}))
 
-    asked = ("submit", "list", "get", "decide", "show", "unreadable", "retry")
+    asked = ("submit", "list", "get", "status", "decide", "show", "unreadable", "retry")
     answers = [await ask(name) for name in asked]
     open_to_all = [await ask(name) for name in ("health", "openapi")]
 
-    assert [a.status_code for a in answers] == [503] * 7
+    assert [a.status_code for a in answers] == [503] * 8
     assert [a.status_code for a in open_to_all] == [503, 200]
     assert all(a.headers["Retry-After"] for a in answers)
 
 
 async def test_storage_that_is_down_is_a_503_of_every_function(serve: Serve) -> None:
-    for name in ("submit", "list", "get", "decide", "show", "health", "unreadable", "retry"):
+    for name in (
+        "submit",
+        "list",
+        "get",
+        "status",
+        "decide",
+        "show",
+        "health",
+        "unreadable",
+        "retry",
+    ):
         world = World()
         world.rebuild(WEBSITE_AUTH_ENABLED="True")
         await world.ask()

@@ -129,7 +129,8 @@ async def test_a_signed_webhook_is_taken_in_and_goes_its_way(sender: str) -> Non
 
     assert reply.status == 202, reply.body
     body = json.loads(reply.body)
-    assert body["location"] == reply.headers["Location"]
+    # A sender that follows it has no key to show: Logic Apps would call the action failed.
+    assert "Location" not in reply.headers
     assert body["location"] == f"https://relink.example/api/resets/{body['id']}"
     row = await app.row(body["id"])
     assert (row.state, row.via, row.target) == (State.ACCEPTED, f"webhook:{sender}", TARGET)

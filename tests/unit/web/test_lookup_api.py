@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -122,8 +123,8 @@ async def test_a_reset_is_shown_with_its_whole_history() -> None:
         "approvedBy": None,
         "approverSignedIn": False,
     }
-    least, most = shown["expectedMinutes"]
-    assert 1 <= least <= most
+    assert list(shown["expectedMinutes"]) == ["least", "most"]
+    assert 1 <= shown["expectedMinutes"]["least"] <= shown["expectedMinutes"]["most"]
     assert (shown["before"]["code"], shown["after"]["code"]) == ("Active", "Active")
     assert shown["events"][0] == {
         "at": "2026-11-24T09:00:00Z",
@@ -234,7 +235,9 @@ async def test_what_has_ended_since_the_index_was_read_is_open_no_more() -> None
 
 
 async def test_a_target_without_resets_is_an_empty_page() -> None:
-    assert await listed(World(), target="gone") == {"value": [], "continuation": None}
+    page = await listed(World(), target="gone")
+
+    assert page == {"value": [], "nextLink": None, "continuation": None}
 
 
 async def test_a_list_of_a_target_is_one_range_and_reads_no_reset_by_itself() -> None:
@@ -283,6 +286,31 @@ async def test_a_question_that_makes_no_sense_is_400(query: dict[str, str], said
     assert reply.status == 400
     assert json.loads(reply.body)["detail"].startswith(said)
     assert world.faults.log == []
+
+
+async def test_the_next_link_is_the_whole_question_but_for_the_key() -> None:
+    world = await busy()
+    world.rebuild(PUBLIC_URL="https://resets.contoso.com")
+    seen, query = list[str](), {"target": TARGET, "limit": "2", "code": "secret"}
+    while query:
+        page = await listed(world, **query)
+        seen += [each["id"] for each in page["value"]]
+        link = urlsplit(page["nextLink"] or "")
+        query = dict(parse_qsl(link.query))
+        assert "code" not in query
+        if query:
+            assert query == {
+                "target": TARGET,
+                "limit": "2",
+                "continuation": page["continuation"],
+            }
+            assert f"{link.scheme}://{link.netloc}{link.path}" == (
+                "https://resets.contoso.com/api/resets"
+            )
+
+    whole = await listed(world, target=TARGET)
+    assert seen == [each["id"] for each in whole["value"]]
+    assert len(seen) > 2
 
 
 async def test_a_continuation_of_another_question_is_refused() -> None:

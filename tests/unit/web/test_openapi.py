@@ -95,7 +95,7 @@ def test_the_examples_are_what_their_schemas_allow() -> None:
 def test_the_check_of_answers_refuses_what_is_not_described() -> None:
     url = "https://x/api/resets"
     json_type = {"content-type": "application/json"}
-    good = json.dumps({"value": [], "continuation": None}).encode()
+    good = json.dumps({"value": [], "nextLink": None, "continuation": None}).encode()
 
     check("GET", url, 200, json_type, good)
     assert operation("HEAD", "/api/resets")["operationId"] == "listResets"
@@ -108,6 +108,12 @@ def test_the_check_of_answers_refuses_what_is_not_described() -> None:
         with pytest.raises(AssertionError):
             check("GET", url, status, headers, body)
     with pytest.raises(jsonschema.ValidationError):
-        check("GET", url, 200, json_type, b'{"value": [], "continuation": null, "more": 1}')
+        check(
+            "GET",
+            url,
+            200,
+            json_type,
+            b'{"value": [], "nextLink": null, "continuation": null, "more": 1}',
+        )
     with pytest.raises(AssertionError):
         check("GET", "https://x/api/other", 200, json_type, good)

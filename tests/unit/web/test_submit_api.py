@@ -47,7 +47,10 @@ async def test_a_bare_request_gets_a_random_id_and_is_on_its_way() -> None:
         "state": "accepted",
         "location": f"https://relink.example/api/resets/{ids[0]}",
     }
-    assert first.headers["Location"] == json.loads(first.body)["location"]
+    assert first.headers["Location"].startswith(
+        f"{json.loads(first.body)['location']}/status?token="
+    )
+    assert first.headers["Retry-After"] == "60"
     assert first.headers["Cache-Control"] == "no-store"
     row = await world.row(ids[0])
     assert (row.via, row.reason, row.state) == ("api", BARE["reason"], State.ACCEPTED)
@@ -60,7 +63,9 @@ async def test_the_public_address_wins_over_the_one_that_was_called() -> None:
 
     reply = await submit(world, {**BARE, "requestId": "r1"})
 
-    assert reply.headers["Location"] == "https://resets.contoso.com/api/resets/r1"
+    address = reply.headers["Location"].partition("?")[0]
+    assert address == "https://resets.contoso.com/api/resets/r1/status"
+    assert json.loads(reply.body)["location"] == "https://resets.contoso.com/api/resets/r1"
 
 
 async def test_a_known_id_with_the_same_content_is_answered_with_the_first_reset() -> None:

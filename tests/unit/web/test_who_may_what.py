@@ -27,7 +27,7 @@ PEOPLE: Final = {
     "program": principal("bot", roles=(READ, REQUEST, APPROVE), program=True),
 }
 # Where people sign in. `key`: a function key alone; the host checks it before, so that to the app
-# it is the same as nobody.
+# it is the same as nobody. `status`: who has the address has its token.
 TABLE: Final = """
 what             nobody key  no-role reader requester approver asker program
 submit           401    401  403     403    202       403      202   202
@@ -35,6 +35,8 @@ list             401    401  403     200    200       200      200   200
 get              401    401  403     200    200       200      200   200
 unreadable       401    401  403     200    200       200      200   200
 retry            401    401  403     403    202       403      202   202
+status           202    202  202     202    202       202      202   202
+status-guessed   404    404  404     404    404       404      404   404
 page             401    401  403     200    200       200      200   200
 approve          401    401  403     403    403       200      403   403
 reject           401    401  403     403    403       200      200   403
@@ -120,6 +122,12 @@ async def test_who_may_what(what: str, who: str, status: int) -> None:
             await world.send("no request")
             (key,) = world.unreadable()
             reply = await respond(api.retry_unreadable, call({"target": TARGET}, who, key=key))
+        case "status":
+            token = await api.statuses.status.token("r1")
+            reply = await respond(api.get_status, replace(call(None, who), query={"token": token}))
+        case "status-guessed":
+            token = await api.statuses.status.token("r2")
+            reply = await respond(api.get_status, replace(call(None, who), query={"token": token}))
         case "page":
             reply = await respond(api.show_reset, call(None, who))
         case "health":
