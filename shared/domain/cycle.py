@@ -129,11 +129,14 @@ def whose_cycle(
     after = load(ended.after)
     began = after.last_execution.began if after is not None else None
     latest = max(sent_at, began) if began is not None else sent_at
-    if trail.readable and now - latest < SHOWN_NOT_BEFORE:
+    read = trail.readable and trail.whole
+    if not read or now - latest < SHOWN_NOT_BEFORE:
+        # Until the deadline: what was readable when the job showed it may be again.
+        shows = "does not show yet" if read else "cannot be read to say"
         return CycleRuns(
             look_at=look_at,
-            progress="ended; the audit log does not show yet whose restart it was",
-            overdue="the initial cycle ended; the audit log does not show whose restart it was",
+            progress=f"ended; the audit log {shows} whose restart it was",
+            overdue=f"the initial cycle ended, and the audit log {shows} whose restart it was",
         )
     return _with_words(ended, SHOWN_BY_JOB)
 

@@ -44,14 +44,18 @@ def shown_happened(
     """
     Return what shows that the restart took effect; None where nothing does.
 
-    An audit row that names our own identity does. So does the job itself, but not where a restart
-    by somebody else is seen, or one of which it cannot be said whose it was.
+    An audit row that names our own identity does. So does the job itself, but not where the log
+    cannot be read, or shows a restart by somebody else, or one of which it cannot be said whose
+    it was.
     """
     since = snapshot_at - AUDIT_SLACK
     for seen in trail.restarts:
         if seen.ours and seen.at >= since:
             return Happened(how=f"the audit log shows the restart at {seen.at:%H:%M:%S} UTC")
-    if before is None or trail.unplaced or others(trail, since=audit_since(snapshot_at)):
+    if before is None or not (trail.readable and trail.whole) or trail.unplaced:
+        # The job does not tell whose restart it shows: without the log, a person has to.
+        return None
+    if others(trail, since=audit_since(snapshot_at)):
         # Also one of before the snapshot: the job shows a restart up to two hours late.
         return None
     if job.code == "NotRun" and before.code == "Active":
@@ -76,7 +80,7 @@ def shown_not(
     trail: AuditTrail,
     now: datetime,
 ) -> bool:
-    """Only where the audit log is silent, late enough, and the job is known to be unchanged."""
+    """Only where the audit log is silent, late enough, and the job is as no restart leaves it."""
     return (
         trail.silent(since=snapshot_at - AUDIT_SLACK)
         and now - sent_at >= SHOWN_NOT_BEFORE
@@ -84,15 +88,42 @@ def shown_not(
         and before is not None
         and not job.unknown
         and not before.unknown
-        and _comparable(job) == _comparable(before)
+        and (_shape(job) == _shape(before) or _only_ran_on(job, before))
     )
 
 
-def _comparable(job: SyncJob) -> dict[str, Any]:
-    """All but the moment of reading. An incremental cycle in between makes two jobs differ."""
+def _only_ran_on(job: SyncJob, before: SyncJob) -> bool:
+    """
+    Whether nothing but ordinary cycles have ended since *before*.
+
+    A job runs every twenty to forty minutes: without this, none would ever equal its snapshot. A
+    restart takes the first steady state away, and the end of the initial cycle sets another.
+    """
+    last, last_before = job.last_execution, before.last_execution
+    return (
+        job.code == before.code == "Active"
+        and job.steady_state_first is not None
+        and _later(job.steady_state_last, before.steady_state_last)
+        and _later(last.began, last_before.began)
+        and _later(last.ended, last_before.ended)
+        and bool(job.counts) == bool(before.counts)
+        and _shape(job, but=_MOVED_BY_A_CYCLE) == _shape(before, but=_MOVED_BY_A_CYCLE)
+    )
+
+
+def _later(now: datetime | None, before: datetime | None) -> bool:
+    return now is not None and before is not None and now > before
+
+
+_MOVED_BY_A_CYCLE: Final = frozenset(
+    {"steady_state_last", "last_execution", "counts", "completed_units", "total_units"}
+)
+
+
+def _shape(job: SyncJob, *, but: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """All but the moment of reading, and but these members."""
     shape: dict[str, Any] = msgspec.to_builtins(job)
-    shape.pop("read_at")
-    return shape
+    return {name: value for name, value in shape.items() if name not in {"read_at", *but}}
 
 
 def restarted_since(job: SyncJob, before: SyncJob) -> str:

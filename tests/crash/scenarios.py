@@ -128,10 +128,11 @@ async def head_is_cancelled(host: Host) -> int:
 
 
 async def head_is_refused(host: Host) -> int:
-    """Somebody pauses the job meanwhile: the Head is refused, and so is the next."""
+    """Somebody takes the job's settings away: the Head is refused, and so is the next."""
     await head_and_one_behind(host)
-    host.world.graph.job = replace(host.world.graph.job, code="Paused")
+    host.world.graph.job = replace(host.world.graph.job, code="NotConfigured")
     await finish(host)
+    assert [x.state for x in resets(host.world) if x.id != "r0"] == [State.REFUSED] * 2
     return 3
 
 

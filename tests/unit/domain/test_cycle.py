@@ -259,11 +259,23 @@ def test_a_cycle_that_only_the_job_shows_is_ours_when_the_audit_log_does_not_say
     assert (found.outcome if isinstance(found, CycleEnded) else "runs") == expected
 
 
-def test_without_an_audit_log_it_is_said_that_the_job_alone_shows_it() -> None:
-    found = whose(AuditTrail(readable=False))
+def test_where_the_audit_log_stays_silent_it_is_said_that_the_job_alone_shows_it() -> None:
+    found = whose(AuditTrail(readable=True), now=LATE)
 
     assert isinstance(found, CycleEnded)
     assert (found.outcome, SHOWN_BY_JOB in found.detail) == ("completed", True)
+
+
+@pytest.mark.parametrize(
+    "trail", [AuditTrail(readable=False), AuditTrail(readable=True, whole=False)]
+)
+def test_without_the_whole_audit_log_nobody_says_whose_cycle_it_was(trail: AuditTrail) -> None:
+    found = whose(trail, now=LATE)
+
+    assert isinstance(found, CycleRuns)
+    assert found.overdue == (
+        "the initial cycle ended, and the audit log cannot be read to say whose restart it was"
+    )
 
 
 def test_a_restart_by_somebody_else_in_our_cycle_is_told() -> None:

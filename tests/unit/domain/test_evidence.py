@@ -51,11 +51,14 @@ NOT_RUN = replace(BEFORE, code="NotRun", steady_state_first=None, steady_state_l
         (BEFORE, trail(ours(-2 * MINUTE)), True),
         (BEFORE, SILENT, False),
         (BEFORE, CLOSED, False),
-        (NOT_RUN, CLOSED, True),
         (NOT_RUN, SILENT, True),
-        (replace(BEFORE, steady_state_last=None), CLOSED, True),
-        (replace(BEFORE, steady_state_last=None, unknown=("steady_state_last",)), CLOSED, False),
-        (replace(BEFORE, code="notrun?"), CLOSED, False),
+        (replace(BEFORE, steady_state_last=None), SILENT, True),
+        (replace(BEFORE, steady_state_last=None, unknown=("steady_state_last",)), SILENT, False),
+        (replace(BEFORE, code="notrun?"), SILENT, False),
+        # Without the whole log it may be anybody's.
+        (NOT_RUN, CLOSED, False),
+        (NOT_RUN, trail(whole=False), False),
+        (replace(BEFORE, steady_state_last=None), CLOSED, False),
         # A restart by somebody else is never ours, and makes what the job shows no proof.
         (BEFORE, trail(anns()), False),
         (NOT_RUN, trail(anns()), False),
@@ -76,7 +79,7 @@ def test_what_shows_that_a_lost_restart_happened(
 
 
 def test_a_job_that_had_not_run_before_shows_nothing_by_not_having_run() -> None:
-    assert not shown_happened(NOT_RUN, before=NOT_RUN, snapshot_at=T, trail=CLOSED)
+    assert not shown_happened(NOT_RUN, before=NOT_RUN, snapshot_at=T, trail=SILENT)
 
 
 def later(minutes: int, **changes: Any) -> SyncJob:
@@ -109,6 +112,61 @@ def test_what_shows_that_it_did_not(
         sent_at=T,
         trail=seen,
         now=T + minutes * MINUTE,
+    )
+
+    assert found is shown
+
+
+def ran_on(**changes: Any) -> dict[str, Any]:
+    """What the ordinary cycles of the time in between have moved, and *changes*."""
+    last = Execution(state="Succeeded", began=T + HOUR, ended=T + HOUR + MINUTE)
+    moved = {"steady_state_last": T + HOUR + MINUTE, "last_execution": last}
+    return {**moved, "counts": {"User to User": 51}, **changes}
+
+
+def execution(began: timedelta | None, ended: timedelta | None) -> dict[str, Any]:
+    return {
+        "last_execution": Execution(
+            state="Succeeded",
+            began=None if began is None else T + began,
+            ended=None if ended is None else T + ended,
+        )
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        pytest.param({}, True, id="ordinary-cycles"),
+        pytest.param({"steady_state_first": T + HOUR}, False, id="an-initial-cycle-ended"),
+        pytest.param({"steady_state_first": None}, False, id="an-initial-cycle-runs"),
+        pytest.param({"steady_state_last": None}, False, id="no-steady-state"),
+        pytest.param(
+            {"steady_state_last": BEFORE.steady_state_last}, False, id="no-new-steady-state"
+        ),
+        pytest.param({"code": "NotRun"}, False, id="not-run"),
+        pytest.param({"code": "Paused"}, False, id="paused"),
+        pytest.param({"counts": {}}, False, id="counts-gone"),
+        pytest.param({"interval": HOUR}, False, id="another-schedule"),
+        pytest.param({"escrows_pruned": True}, False, id="errors-pruned"),
+        pytest.param({"id": "job-2"}, False, id="another-job"),
+        pytest.param({"quarantine": Quarantine(reason="X")}, False, id="quarantine"),
+        pytest.param({"unknown": ("counts",)}, False, id="counts-that-cannot-be-read"),
+        pytest.param(execution(None, HOUR), False, id="an-execution-without-a-beginning"),
+        pytest.param(execution(HOUR, None), False, id="an-execution-without-an-end"),
+        pytest.param(execution(-HOUR, HOUR), False, id="an-execution-begun-earlier"),
+    ],
+)
+def test_ordinary_cycles_in_between_are_no_sign_of_a_restart(
+    changes: dict[str, Any], shown: bool
+) -> None:
+    found = shown_not(
+        later(135, **ran_on(**changes)),
+        before=BEFORE,
+        snapshot_at=T,
+        sent_at=T,
+        trail=SILENT,
+        now=T + 135 * MINUTE,
     )
 
     assert found is shown
