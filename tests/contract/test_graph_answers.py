@@ -774,6 +774,37 @@ async def test_only_users_have_stale_links(kind: str) -> None:
     assert await stale([of_other]) == set()
 
 
+@pytest.mark.parametrize(
+    ("source", "user"),
+    [
+        ({"identityType": "User"}, True),
+        ({"identityType": "user"}, True),
+        ({"type": "User"}, True),
+        ({"details": {"odatatype": "User"}}, True),
+        ({"details": {"odatatype": "#microsoft.graph.user"}}, True),
+        ({"details": {"odatatype": "Group"}}, False),
+        ({"identityType": "Group", "details": {"odatatype": "User"}}, False),
+        ({}, False),
+        ({"identityType": None}, False),
+        ({"identityType": 7, "details": ["User"]}, False),
+    ],
+)
+async def test_a_row_counts_where_it_says_that_it_is_of_a_user(
+    source: dict[str, Any], user: bool
+) -> None:
+    row = log_row("u", 9, "InvalidAnchor", sourceIdentity={"id": "u", **source})
+
+    assert await stale([row]) == ({"u"} if user else set())
+
+
+async def test_who_is_a_user_in_one_row_is_one_in_all() -> None:
+    untold = {"sourceIdentity": {"id": "u"}}
+    told = log_row("u", 9, "InvalidAnchor")
+
+    assert await stale([told, log_row("u", 10, "InvalidAnchor", **untold)]) == {"u"}
+    assert await stale([told, log_row("u", 10, None, **untold)]) == set()
+
+
 async def test_the_flat_shape_of_beta_is_read() -> None:
     flat = log_row("u", 9, None, provisioningStatusInfo=...)
     flat = {name: value for name, value in flat.items() if value is not ...}

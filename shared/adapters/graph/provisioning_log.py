@@ -8,6 +8,7 @@ https://learn.microsoft.com/graph/api/resources/provisioningobjectsummary
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -23,26 +24,43 @@ https://learn.microsoft.com/entra/identity/monitoring-health/howto-analyze-provi
 _USER: Final = "user"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Row:
+    """`kind` is empty where the row does not say whose it is."""
+
+    source_id: str
+    kind: str
+    at: datetime | None
+    stale: bool
+
+
 def newest_are_stale(rows: Iterable[object], *, since: datetime) -> tuple[StaleLink, ...]:
     """
     Return the users whose newest row is an InvalidAnchor, newest first.
 
     A newer row of another kind says that the link was broken, or that nobody knows better. So
-    does one of the same moment or without one: where no order is known, nothing is guessed.
+    does one of the same moment or without one: where no order is known, nothing is guessed. Of
+    whom no row says that they are a user, they are none: groups and roles have rows as well.
     """
+    read_rows = [_row(each) for each in rows]
+    kinds = {row.source_id: set[str]() for row in read_rows}
+    for row in read_rows:
+        kinds[row.source_id] |= {row.kind} - {""}
     newest: dict[str, tuple[datetime, bool]] = {}
     undated: set[str] = set()
-    for user, at, stale in _of_users(rows):
-        if at is None:
-            undated |= set() if stale else {user}
+    for row in read_rows:
+        if kinds[row.source_id] != {_USER} or not row.source_id:
             continue
-        if at <= since:
+        if row.at is None:
+            undated |= set() if row.stale else {row.source_id}
             continue
-        known = newest.get(user)
-        if known is None or at > known[0]:
-            newest[user] = (at, stale)
-        elif at == known[0]:
-            newest[user] = (at, stale and known[1])
+        if row.at <= since:
+            continue
+        known = newest.get(row.source_id)
+        if known is None or row.at > known[0]:
+            newest[row.source_id] = (row.at, row.stale)
+        elif row.at == known[0]:
+            newest[row.source_id] = (row.at, row.stale and known[1])
     links = [
         StaleLink(user_id=user, at=at)
         for user, (at, stale) in newest.items()
@@ -51,15 +69,25 @@ def newest_are_stale(rows: Iterable[object], *, since: datetime) -> tuple[StaleL
     return tuple(sorted(links, key=lambda link: (link.at, link.user_id), reverse=True))
 
 
-def _of_users(rows: Iterable[object]) -> Iterator[tuple[str, datetime | None, bool]]:
-    for row in rows:
-        members = read.members(row)
-        source = read.members(members.get("sourceIdentity"))
-        user, at = read.text(source.get("id")), read.moment(members.get("activityDateTime"))
-        kind = read.text(source.get("identityType")) or read.text(source.get("type"))
-        # Microsoft's own samples have rows without a date, and rows of groups and of roles.
-        if user and kind.casefold() in {"", _USER}:
-            yield user, at if isinstance(at, datetime) else None, _is_stale(members)
+def _row(raw: object) -> _Row:
+    members = read.members(raw)
+    source = read.members(members.get("sourceIdentity"))
+    at = read.moment(members.get("activityDateTime"))
+    # Microsoft's own samples have rows without a date, and rows of groups and of roles.
+    return _Row(
+        source_id=read.text(source.get("id")),
+        kind=_kind(source),
+        at=at if isinstance(at, datetime) else None,
+        stale=_is_stale(members),
+    )
+
+
+def _kind(source: Mapping[str, object]) -> str:
+    """What the row's source is, in lower case: also where only its details tell."""
+    details = read.members(source.get("details"))
+    said = (source.get("identityType"), source.get("type"), details.get("odatatype"))
+    kind = next((text for each in said if (text := read.text(each))), "")
+    return kind.rpartition(".")[2].casefold()
 
 
 def _is_stale(row: Mapping[str, object]) -> bool:
