@@ -40,8 +40,9 @@ from shared.telemetry import emit, quiet_libraries
 from shared.use_cases.accept import Acceptance
 from shared.use_cases.admission import Admission
 from shared.use_cases.advance import Engine
+from shared.use_cases.backlog import ReadBacklog
 from shared.use_cases.decide_reset import DecideReset
-from shared.use_cases.health import Health, late_after
+from shared.use_cases.health import Health, Sources, late_after
 from shared.use_cases.housekeeping import Housekeeping
 from shared.use_cases.job_calls import JobCalls
 from shared.use_cases.lookup import Lookup
@@ -181,7 +182,7 @@ def build(environ: Mapping[str, str], *, app_dir: Path = APP_DIR) -> App | NotCo
     for why in settings.problems:
         emit("settings.bad", why=why)
     if settings.storage is None:
-        reporter = Health(vitals=None, queues=None, settings=settings, clock=utc_now)
+        reporter = Health(sources=None, settings=settings, clock=utc_now)
         return NotConfigured(
             settings=settings, api=NotConfiguredApi(settings=settings, reporter=reporter)
         )
@@ -265,6 +266,7 @@ def assemble(
     stand_in = StandIn(heartbeats=store, sweep=sweeper, watch=watch, clock=clock)
     lookup = Lookup(resets=store)
     decisions = DecideReset(resets=store, reader=store, engine=engine, clock=clock)
+    backlog = ReadBacklog(rows=store, settings=settings)
     return App(
         settings=settings,
         runs=RunReset(
@@ -321,14 +323,18 @@ def assemble(
             pages=ResetPages(settings=settings, lookup=lookup, decisions=decisions, clock=clock),
             overviews=OverviewPages(
                 settings=settings,
-                overview=Overview(rows=store, lookup=lookup, settings=settings, clock=clock),
+                overview=Overview(
+                    rows=store, lookup=lookup, backlog=backlog, settings=settings, clock=clock
+                ),
                 lookup=lookup,
                 submission=submission,
                 clock=clock,
                 new_id=lambda: uuid.uuid4().hex,
             ),
             reporter=Health(
-                vitals=store, queues=queues, settings=settings, clock=clock, watch=watch
+                sources=Sources(vitals=store, backlog=backlog, queues=queues, watch=watch),
+                settings=settings,
+                clock=clock,
             ),
             new_id=lambda: uuid.uuid4().hex,
         ),

@@ -1,6 +1,9 @@
-"""The names that are deployed: queues and tables. Infrastructure creates these and no others."""
+"""The names that are deployed: the version, queues and tables. Infrastructure creates no others."""
 
 from typing import Final
+
+VERSION: Final = "0.1.0"
+"""The version of pyproject.toml, which is not deployed."""
 
 RESETS_QUEUE: Final = "provisioning-resets"
 FOLLOW_UPS_QUEUE: Final = "reset-follow-ups"

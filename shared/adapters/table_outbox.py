@@ -8,7 +8,7 @@ from shared.adapters import table_rows
 from shared.adapters.table_client import Table, etag_of
 from shared.adapters.table_resets import told
 from shared.domain.pace import Pace
-from shared.domain.reset import ROW_VERSION, Notification, Stored
+from shared.domain.reset import ROW_VERSION, GivenUp, Notification, Stored
 
 # Among the heartbeats, where no alias can be and which `targets` leaves out.
 _PACE: Final = "heartbeat:pace:"
@@ -35,7 +35,7 @@ class TableOutbox:
     async def keep_undelivered(self, notification: Notification, *, why: str, at: datetime) -> None:
         await self._outbox.put(table_rows.undelivered_entity(notification, why=why, at=at))
 
-    async def undelivered(self, *, most: int) -> list[Notification]:
+    async def undelivered(self, *, most: int) -> list[GivenUp]:
         found = await self._outbox.first(
             "PartitionKey eq @partition", {"partition": table_rows.UNDELIVERED}, most=most
         )

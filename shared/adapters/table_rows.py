@@ -29,6 +29,7 @@ from shared.domain.reset import (
     ROW_VERSION,
     Claim,
     DueRow,
+    GivenUp,
     HistoryEntry,
     JobObservation,
     JobRow,
@@ -200,14 +201,15 @@ def undelivered_entity(answer: Notification, *, why: str, at: datetime) -> Entit
     }
 
 
-def undelivered_from(entity: Mapping[str, Any]) -> Notification:
+def undelivered_from(entity: Mapping[str, Any]) -> GivenUp:
     target, reset_id, n = str(entity["RowKey"]).split(":")
-    return Notification(
+    answer = Notification(
         target=target,
         id=reset_id,
         n=int(n),
         **_values(Notification, entity, leave_out={"target", "id", "n"}),
     )
+    return GivenUp(answer=answer, why=entity["Why"], at=as_utc(entity["GivenUpAt"]))
 
 
 def pace_entity(pace: Pace, *, key: str) -> Entity:

@@ -25,6 +25,7 @@ from shared.domain.reset import (
     Claim,
     DueRow,
     Fleet,
+    GivenUp,
     HistoryEntry,
     JobObservation,
     JobRow,
@@ -182,11 +183,24 @@ class TargetRows(Protocol):
     async def resets(self, target: str, *, after: str, most: int) -> list[Reset]:
         """Return the target's resets after the row key *after*, newest first; no other is read."""
 
+    async def budget(self, day: str) -> Budget:
+        """Return what is spent of this UTC date's budget."""
+
+
+class WaitingRows(Protocol):
+    """What waits for a person."""
+
+    async def targets(self) -> list[str]:
+        """Return every alias that was ever used."""
+
+    async def read_job(self, target: str) -> Stored[JobRow]:
+        """Return the target's job row; one that is not there yet has no ETag."""
+
     async def find_reset(self, reset_id: str) -> Stored[Reset] | None:
         """Return the reset of this id; None where there is none, or its ids row alone."""
 
-    async def budget(self, day: str) -> Budget:
-        """Return what is spent of this UTC date's budget."""
+    async def undelivered(self, *, most: int) -> list[GivenUp]:
+        """Return the first of the notifications that were given up."""
 
 
 class Schedule(Protocol):
@@ -245,7 +259,7 @@ class Undelivered(Protocol):
     async def keep_undelivered(self, notification: Notification, *, why: str, at: datetime) -> None:
         """Keep it whole; keeping the same one again changes nothing but the reason."""
 
-    async def undelivered(self, *, most: int) -> list[Notification]:
+    async def undelivered(self, *, most: int) -> list[GivenUp]:
         """Return the first of them."""
 
     async def put_back(self, notification: Notification) -> None:
@@ -328,10 +342,7 @@ class Heartbeats(Protocol):
 
 
 class Vitals(Protocol):
-    """What the health report reads."""
-
-    async def undelivered(self, *, most: int) -> list[Notification]:
-        """Return the first of the notifications that were given up."""
+    """What the health report reads, beside what waits for a person."""
 
     async def refusals(self) -> list[Refusals]:
         """Return of each sender what was refused because it had too many open."""
@@ -407,6 +418,7 @@ class Store(
     GraphRecord,
     Heartbeats,
     Vitals,
+    WaitingRows,
     Census,
     DeadLetters,
     KeptMessages,

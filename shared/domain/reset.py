@@ -264,6 +264,15 @@ class Notification:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GivenUp:
+    """A notification that was given up, as it is kept until it is sent again: why, and when."""
+
+    answer: Notification
+    why: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PoisonMessage:
     """A message that failed maxDequeueCount times; `queue` is the one that it failed on."""
 

@@ -2,19 +2,24 @@
 
 import asyncio
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from shared.config import Settings
-from shared.domain import policy
+from shared.domain import policy, symptoms
+from shared.domain.approvability import Gap, gaps
+from shared.domain.backlog import Backlog
+from shared.domain.concerns import Concern, Level, level_of, worst_first
 from shared.domain.errors import StorageUnavailable
 from shared.domain.ncrontab import parse_cron
 from shared.domain.ports import Clock, QueueAges, Vitals
 from shared.domain.reset import Fleet
 from shared.domain.sync_job import GraphObservation
-from shared.names import REMEDIATE
+from shared.domain.waits import Asks
+from shared.names import REMEDIATE, VERSION
+from shared.use_cases.backlog import ReadBacklog
 from shared.use_cases.stand_in import SweepWatch
 from shared.use_cases.sweep import HEARTBEAT
 
@@ -25,93 +30,142 @@ EMPTY_CATALOGUE: Final = "RESET_TARGETS: empty; nothing may be reset: list the t
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """`status` is the HTTP status; `body` is for everybody or, with the key, in detail."""
+    """
+    `status` is the HTTP status; `body` is for everybody or, with the key, in detail.
+
+    `concerns` are the sentences of the body's `problems`, the worst first.
+    """
 
     status: int
+    level: Level
     body: dict[str, Any]
+    concerns: tuple[Concern, ...] = ()
 
 
 _ANY_TEXT: Final = ("utf-8", "surrogatepass")
 
 
-def _names(problems: Sequence[str]) -> list[str]:
-    """Each setting once, without what is said about it: this is for anybody."""
-    return list(dict.fromkeys(problem.partition(":")[0] for problem in problems))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sources:
+    """What the report is read from."""
+
+    vitals: Vitals
+    backlog: ReadBacklog
+    queues: QueueAges
+    watch: SweepWatch
 
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """The use case `health`; both ports are None where storage is not configured."""
+    """The use case `health`; without sources where storage is not configured."""
 
-    vitals: Vitals | None
-    queues: QueueAges | None
+    sources: Sources | None
     settings: Settings
     clock: Clock
-    watch: SweepWatch | None = None
 
     async def report(self, key: str, *, signed_in: bool = False) -> Report:
-        """Name bad settings, storage that does not answer, a silent sweep: then it is 503."""
-        settings = list(self.settings.problems)
-        if self.settings.catalogue is not None and not self.settings.catalogue:
-            settings.append(EMPTY_CATALOGUE)
+        """
+        Say how the app is.
+
+        Unhealthy, and 503: a bad setting, storage that does not answer, a silent sweep. What asks
+        for attention is read and told in detail only: of a stranger's business it is none.
+        """
         in_detail = signed_in or self._is_key(key)
-        others: list[str] = []
+        concerns = self._of_settings()
         seen: dict[str, Any] = {}
         try:
-            seen = await self._seen(in_detail)
-            others = await self._silent_sweep()
+            if self.sources is not None and in_detail:
+                seen, others = await self._seen(self.sources)
+                concerns += others
+            if self.sources is not None:
+                concerns += await _silent_sweep(self.sources.watch)
         except StorageUnavailable as error:
-            others = [f"storage: {error}" if in_detail else "storage: does not answer"]
-        problems = [*(settings if in_detail else _names(settings)), *others]
-        body: dict[str, Any] = {"status": "unhealthy" if problems else "ok", "problems": problems}
+            words = str(error) if in_detail else "does not answer"
+            concerns.append(Concern(level=Level.UNHEALTHY, about="storage", words=words))
+        ordered = worst_first(concerns)
+        level = level_of(ordered)
+        body: dict[str, Any] = {
+            "status": str(level),
+            "problems": [*map(str, ordered)] if in_detail else _for_strangers(ordered),
+        }
         if in_detail:
-            body |= self._configured() | seen
-        return Report(status=503 if problems else 200, body=body)
+            body |= {"version": VERSION, "warnings": self._warnings()} | self._configured() | seen
+        status = 503 if level is Level.UNHEALTHY else 200
+        return Report(status=status, level=level, body=body, concerns=ordered)
 
-    async def _silent_sweep(self) -> list[str]:
-        """Name the timer where it is late. Its read also shows whether storage answers."""
-        since = await self.watch.silent_since() if self.watch is not None else None
-        if since is None:
-            return []
-        what = f"sweep: the timer has not run since {since:%Y-%m-%d %H:%M} UTC"
-        return [f"{what}; nothing moves by itself. Restart the app (runbook, sweep-silent)"]
+    def _of_settings(self) -> list[Concern]:
+        problems = list(self.settings.problems)
+        if self.settings.catalogue is not None and not self.settings.catalogue:
+            problems.append(EMPTY_CATALOGUE)
+        return [_of_setting(problem) for problem in problems]
+
+    def _gaps(self) -> tuple[Gap, ...]:
+        return gaps(self.settings.catalogue or {}, sign_in=self.settings.sign_in)
+
+    def _warnings(self) -> list[str]:
+        """What may stand in the way of an approval one day, and harms nothing until then."""
+        return [str(gap) for gap in self._gaps() if not gap.certain]
 
     def _is_key(self, key: str) -> bool:
         wanted = self.settings.health_key
         return bool(wanted) and hmac.compare_digest(wanted.encode(), key.encode(*_ANY_TEXT))
 
-    async def _seen(self, in_detail: bool) -> dict[str, Any]:
-        """The detail is a few reads."""
-        if self.vitals is None or self.queues is None or not in_detail:
-            return {}
-        gaps = self._allowed_gaps()
-        beats, graph, fleet, given_up, oldest, refusals = await asyncio.gather(
-            asyncio.gather(*map(self.vitals.last_beat, gaps)),
-            self.vitals.graph_seen(),
-            self.vitals.fleet(),
-            self.vitals.undelivered(most=COUNTED_AT_MOST),
-            self.queues.oldest(),
-            self.vitals.refusals(),
+    async def _seen(self, sources: Sources) -> tuple[dict[str, Any], list[Concern]]:
+        """Read the detail: a few rows, and a few more for each target."""
+        gaps_allowed = self._allowed_gaps()
+        beats, graph, fleet, oldest, refusals, backlog = await asyncio.gather(
+            asyncio.gather(*map(sources.vitals.last_beat, gaps_allowed)),
+            sources.vitals.graph_seen(),
+            sources.vitals.fleet(),
+            sources.queues.oldest(),
+            sources.vitals.refusals(),
+            sources.backlog.read(most=COUNTED_AT_MOST),
         )
-        return {
+        now, ages = self.clock(), {name: self._age(at) for name, at in oldest.items()}
+        last = dict(zip(gaps_allowed, beats, strict=True))
+        detail = {
             "graph": {str(each.mood): _sighting(each) for each in graph},
             "fleet": _fleet(fleet),
-            "answers": {"undeliverable": len(given_up)},
+            "people": _people(backlog),
+            "answers": {"undeliverable": len(backlog.undelivered)},
             "timers": {
                 timer: {
                     "lastRun": beat and beat.isoformat(),
-                    "late": self._is_late(beat, gaps[timer]),
+                    "late": self._is_late(timer, beat, since=sources.watch.started),
                 }
-                for timer, beat in zip(gaps, beats, strict=True)
+                for timer, beat in last.items()
             },
             "refusals": {
                 each.via: {"count": each.count, "lastAt": each.last_at.isoformat()}
                 for each in refusals
             },
-            "queues": {
-                name: {"oldestMessageSeconds": self._age(at)} for name, at in oldest.items()
-            },
+            "queues": {name: {"oldestMessageSeconds": age} for name, age in ages.items()},
         }
+        found = (
+            *self._slow_timers(last, since=sources.watch.started),
+            *symptoms.of_graph(graph, now=now),
+            *symptoms.of_backlog(backlog),
+            *(
+                Concern(level=Level.ATTENTION, about="approvals", words=str(gap))
+                for gap in self._gaps()
+                if gap.certain
+            ),
+            *symptoms.of_queues(ages),
+            *symptoms.of_fleet(fleet),
+            *symptoms.of_refusals(refusals, now=now),
+        )
+        return detail, list(found)
+
+    def _slow_timers(
+        self, last: Mapping[str, datetime | None], *, since: datetime
+    ) -> Iterator[Concern]:
+        """A sweep that is slow and not yet silent, and the other timer where it is late."""
+        beat, schedule = last[HEARTBEAT], self.settings.sweep_schedule
+        slow = (longest_gap(schedule) + late_after(schedule)) / 2
+        if beat is not None and slow < self.clock() - beat <= late_after(schedule):
+            yield symptoms.late_sweep(beat)
+        if self._is_late(REMEDIATE, last[REMEDIATE], since=since):
+            yield symptoms.late_remediation(last[REMEDIATE])
 
     def _allowed_gaps(self) -> dict[str, timedelta]:
         """How long each timer may be silent before it is late."""
@@ -120,8 +174,9 @@ class Health:
             REMEDIATE: late_after(self.settings.remediation_schedule),
         }
 
-    def _is_late(self, beat: datetime | None, allowed: timedelta) -> bool:
-        return beat is None or self.clock() - beat > allowed
+    def _is_late(self, timer: str, beat: datetime | None, *, since: datetime) -> bool:
+        """One that has never run is late once the process, begun at *since*, is old enough."""
+        return self.clock() - (beat or since) > self._allowed_gaps()[timer]
 
     def _age(self, since: datetime | None) -> int | None:
         # The queue's clock is not ours: a little ahead, it would make the age negative.
@@ -143,6 +198,16 @@ class Health:
         }
 
 
+async def _silent_sweep(watch: SweepWatch) -> list[Concern]:
+    """Name the timer where it is late. Its read also shows whether storage answers."""
+    since = await watch.silent_since()
+    if since is None:
+        return []
+    what = f"the timer has not run since {since:%Y-%m-%d %H:%M} UTC"
+    words = f"{what}; nothing moves by itself. Restart the app (runbook, sweep-silent)"
+    return [Concern(level=Level.UNHEALTHY, about="sweep", words=words)]
+
+
 def late_after(schedule: str) -> timedelta:
     """Return how old a timer's heartbeat may be: two slots of its schedule, or five minutes."""
     return max(LATE, 2 * longest_gap(schedule))
@@ -151,6 +216,30 @@ def late_after(schedule: str) -> timedelta:
 def longest_gap(schedule: str) -> timedelta:
     """How far apart two runs of a schedule that settings let through may lie at most."""
     return parse_cron(schedule).longest_gap or timedelta(days=366)
+
+
+def _of_setting(problem: str) -> Concern:
+    name, _, words = problem.partition(":")
+    return Concern(level=Level.UNHEALTHY, about=name, words=words.strip())
+
+
+_OURS: Final = frozenset({"storage", "sweep"})
+"""Of these anybody may read the words: they quote no setting."""
+
+
+def _for_strangers(concerns: Sequence[Concern]) -> list[str]:
+    """Each setting once, without what is said about it."""
+    told = (str(each) if each.about in _OURS else each.about for each in concerns)
+    return list(dict.fromkeys(told))
+
+
+def _people(backlog: Backlog) -> dict[str, Any]:
+    oldest = backlog.oldest_question_at
+    return {
+        "approvals": len(backlog.asking(Asks.APPROVAL)),
+        "fates": len(backlog.asking(Asks.FATE)),
+        "oldestAt": oldest and oldest.isoformat(),
+    }
 
 
 def _sighting(seen: GraphObservation) -> dict[str, str]:

@@ -7,26 +7,28 @@ from datetime import datetime
 from typing import Final
 
 from shared.config import Settings
+from shared.domain.backlog import Backlog
 from shared.domain.moments import budget_day
 from shared.domain.ports import Clock, TargetRows
 from shared.domain.reset import JobObservation, JobRow, Reset
-from shared.domain.waits import asks
+from shared.use_cases.backlog import ReadBacklog
 from shared.use_cases.lookup import ListPage, ListQuery, Lookup
 
 READS_AT_ONCE: Final = 8
 OPEN_SHOWN: Final = 50
 TARGETS_SHOWN: Final = 25
+TOLD_OF: Final = 25
+"""Answers that were given up, and unreadable messages, each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TargetSight:
-    """A target: its lock, what the timer last saw of its job, its newest reset and its Head."""
+    """A target: its lock, what the timer last saw of its job, and its newest reset."""
 
     alias: str
     job: JobRow
     watch: JobObservation
     last: Reset | None
-    head: Reset | None
     cooldown_until: datetime | None
 
 
@@ -34,12 +36,9 @@ class TargetSight:
 class Sights:
     """
     Everything on the overview; `next_target` begins the next page of targets, where there is one.
-
-    What waits for a person is always the Head of its job: so it is found by the targets' job rows,
-    however many resets are open.
     """
 
-    waiting: Sequence[Reset]
+    backlog: Backlog
     open: ListPage
     targets: Sequence[TargetSight]
     next_target: str
@@ -53,6 +52,7 @@ class Overview:
 
     rows: TargetRows
     lookup: Lookup
+    backlog: ReadBacklog
     settings: Settings
     clock: Clock
 
@@ -60,24 +60,20 @@ class Overview:
         """Raise InvalidRequest for a continuation that this list did not give."""
         now = self.clock()
         opened = await self.lookup.page(ListQuery(limit=OPEN_SHOWN, continuation=continuation))
+        aliases = sorted(self.settings.catalogue or {})
+        later = [alias for alias in aliases if alias >= from_target]
         gate = asyncio.Semaphore(READS_AT_ONCE)
 
         async def one(alias: str) -> TargetSight:
             async with gate:
                 return await self._sight(alias, now)
 
-        aliases = sorted(self.settings.catalogue or {})
-        sights = await asyncio.gather(*map(one, aliases))
-        heads = [each.head for each in sights if each.head is not None]
-        later = [each for each in sights if each.alias >= from_target]
         rest = later[TARGETS_SHOWN:]
         return Sights(
-            waiting=sorted(
-                (head for head in heads if asks(head) is not None), key=lambda x: x.requested_at
-            ),
+            backlog=await self.backlog.read(most=TOLD_OF),
             open=opened,
-            targets=later[:TARGETS_SHOWN],
-            next_target=rest[0].alias if rest else "",
+            targets=await asyncio.gather(*map(one, later[:TARGETS_SHOWN])),
+            next_target=rest[0] if rest else "",
             spent=(await self.rows.budget(budget_day(now))).spent,
             daily_budget=self.settings.daily_budget,
         )
@@ -88,7 +84,6 @@ class Overview:
             self.rows.read_observation(alias),
             self.rows.resets(alias, after="", most=1),
         )
-        head = await self.rows.find_reset(job.row.head) if job.row.head else None
         target = (self.settings.catalogue or {})[alias]
         last = job.row.last_restart_at
         free = last + target.cooldown if last is not None else None
@@ -97,6 +92,5 @@ class Overview:
             job=job.row,
             watch=watch.row,
             last=newest[0] if newest else None,
-            head=head.row if head is not None else None,
             cooldown_until=free if free is not None and free > now else None,
         )

@@ -24,9 +24,10 @@ class Resend:
         """Return what was put back into the outbox; each is tried for three days again."""
         found: list[Notification] = []
         while kept := await self.undelivered.undelivered(most=A_ROUND):
-            for notifier in sorted({each.notifier for each in kept}):
+            answers = [each.answer for each in kept]
+            for notifier in sorted({each.notifier for each in answers}):
                 await self._open(notifier)
-            for each in kept:
+            for each in answers:
                 fresh = replace(
                     each,
                     # A try of before may have got through: then it must not appear twice.

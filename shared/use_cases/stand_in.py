@@ -31,7 +31,7 @@ class SweepWatch:
         """*late* is how old the heartbeat may be."""
         self._heartbeats = heartbeats
         self._clock = clock
-        self._started = clock()
+        self.started: Final = clock()
         self.late: Final = late
 
     async def silent_since(self) -> datetime | None:
@@ -54,7 +54,7 @@ class SweepWatch:
         """Return the earliest time from which the app is known to have run without the timer."""
         missed = await self._heartbeats.last_beat(MISSED)
         noted = missed is not None and (beat is None or missed > beat)
-        return min(self._started, missed) if noted and missed is not None else self._started
+        return min(self.started, missed) if noted and missed is not None else self.started
 
 
 class StandIn:

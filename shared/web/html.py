@@ -22,6 +22,7 @@ body { margin: 0; padding: 2rem 1rem 3rem; background: var(--ground); color: var
 main, header, footer { max-width: 60rem; margin: 0 auto; }
 header { margin-bottom: 1rem; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; }
 header span { color: var(--quiet); }
+nav { display: flex; gap: 1.25rem; }
 h1 { margin: 0 0 1rem; font-size: 1.6rem; line-height: 1.25; overflow-wrap: anywhere; }
 h2 { margin: 0 0 .75rem; font-size: 1.05rem; }
 section { margin: 0 0 1.25rem; padding: 1.25rem 1.5rem; background: var(--card);
@@ -46,14 +47,15 @@ th, td { padding: .45rem .9rem .45rem 0; text-align: left; vertical-align: top;
   border-top: 1px solid var(--line); overflow-wrap: anywhere; }
 thead th { border-top: 0; color: var(--quiet); font-weight: 500; overflow-wrap: normal; }
 tbody th { font-weight: 500; }
+ul { margin: .5rem 0 0; padding: 0 0 0 1.25rem; } ul li { overflow-wrap: anywhere; }
 ol { margin: 0; padding: 0; list-style: none; }
-li { position: relative; padding: 0 0 1rem 1.5rem; border-left: 2px solid var(--line);
+ol li { position: relative; padding: 0 0 1rem 1.5rem; border-left: 2px solid var(--line);
   margin-left: .4rem; overflow-wrap: anywhere; }
-li:last-child { padding-bottom: 0; border-left-color: transparent; }
-li::before { content: ""; position: absolute; left: -.46rem; top: .42rem; width: .78rem;
+ol li:last-child { padding-bottom: 0; border-left-color: transparent; }
+ol li::before { content: ""; position: absolute; left: -.46rem; top: .42rem; width: .78rem;
   height: .78rem; border-radius: 50%; background: var(--tone); }
-li strong { color: var(--tone); margin-right: .6rem; }
-li p { margin: .1rem 0 0; }
+ol li strong { color: var(--tone); margin-right: .6rem; }
+ol li p { margin: .1rem 0 0; }
 footer { font-size: .875rem; }
 .said { border-left: .4rem solid var(--bad); } .said p { margin: 0; }
 .barred { color: var(--quiet); margin: 0 0 .75rem; }
@@ -80,7 +82,7 @@ textarea:focus-visible, .wide:focus-visible { outline: 3px solid var(--run); out
     --run: #0b57d0; --good: #1a7f37; --bad: #b3261e; --wait: #8a5a00; }
   body { padding: 0; font-size: 10pt; } section { padding: .6rem 0; border: 0; border-radius: 0; }
   section, li, tr { break-inside: avoid; } .state { padding-left: 1rem; }
-  li::before, .state, progress { print-color-adjust: exact; } }
+  ol li::before, .state, progress { print-color-adjust: exact; } }
 """
 
 _DIGEST: Final = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
@@ -163,6 +165,8 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Part]]) 
 
 
 OVERVIEW: Final = "/api/overview"
+HEALTH: Final = "/api/health"
+_PAGES: Final = (("Overview", OVERVIEW), ("Health", HEALTH))
 
 
 def document(title: str, *parts: Part, head: Part = EMPTY, foot: Part = EMPTY) -> str:
@@ -171,7 +175,8 @@ def document(title: str, *parts: Part, head: Part = EMPTY, foot: Part = EMPTY) -
 
     It never renews itself: a page that does takes the place away from who is reading it.
     """
-    home = element("nav", element("a", "Overview", href=OVERVIEW), aria_label="Pages")
+    pages = [element("a", words, href=at) for words, at in _PAGES]
+    home = element("nav", *pages, aria_label="Pages")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

@@ -1,7 +1,8 @@
 """Model an HTTP request and response as values, and build responses. Pure."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
@@ -11,6 +12,7 @@ from shared.domain.media import is_utf8
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
 HTML: Final = "text/html"
+TEXT: Final = "text/plain"
 
 LATER: Final[Mapping[str, str]] = {"Retry-After": "30"}
 AFTER_REPAIR: Final[Mapping[str, str]] = {"Retry-After": "300"}
@@ -49,6 +51,37 @@ class HttpResponse:
     @property
     def headers(self) -> dict[str, str]:
         return {**_ALWAYS, **self.extra}
+
+
+def preferred(accept: str, offers: Sequence[str]) -> str:
+    """
+    Return which of *offers* the header `Accept` likes best; the first of equals, and of none.
+
+    https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1. The most specific range decides, and
+    what is refused with `q=0` comes last.
+    """
+    ranges = [_media_range(part) for part in accept.split(",") if part.strip()]
+    if not ranges:
+        return offers[0]
+    return max(offers, key=lambda offer: (_quality(offer, ranges), -offers.index(offer)))
+
+
+def _media_range(part: str) -> tuple[str, float]:
+    name, *parameters = (each.strip().lower() for each in part.split(";"))
+    given = next((each.removeprefix("q=") for each in parameters if each.startswith("q=")), "1")
+    return name, float(given) if _QUALITY.fullmatch(given) else 0.0
+
+
+_QUALITY: Final = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
+
+
+def _quality(offer: str, ranges: Sequence[tuple[str, float]]) -> float:
+    wild = f"{offer.partition('/')[0]}/*"
+    for name in (offer, wild, "*/*"):
+        found = [quality for given, quality in ranges if given == name]
+        if found:
+            return max(found)
+    return 0.0
 
 
 def ok(

@@ -23,7 +23,7 @@ from shared.domain.reset import State
 from shared.use_cases.lookup import DEFAULT_PAGE, MAX_PAGE
 from shared.use_cases.receive_webhook import LONGEST_WEBHOOK
 from shared.web.forms import FORM
-from shared.web.messages import JSON, HttpResponse
+from shared.web.messages import HTML, JSON, TEXT, HttpResponse
 from shared.web.openapi_parts import (
     ETAG,
     HTML_PAGE,
@@ -431,17 +431,27 @@ def _health() -> Part:
         "operationId": "readHealth",
         "tags": ["app"],
         "summary": "Whether the app can do its work",
-        "description": "Anybody learns whether it can, and the names of the settings that are "
-        "wrong; a key or a sign-in shows the detail.",
+        "description": "JSON, or a page or plain text where `Accept` asks for that. With the "
+        "health key, or signed in with a role, in detail; only there is `attention` told.",
         "security": [{}, {"healthKey": []}, {"signedIn": []}],
         "responses": {
-            "200": json_body("It can.", HealthView),
-            "503": json_body(
-                "A setting is wrong or storage does not answer: see `problems`.", HealthView
+            "200": _for_people(json_body("It can: `ok` or `attention`.", HealthView)),
+            "503": _for_people(
+                json_body(
+                    "`unhealthy`: a setting is wrong, storage does not answer, or the sweep is "
+                    "silent; see `problems`.",
+                    HealthView,
+                )
             ),
             **THROTTLED,
         },
     }
+
+
+def _for_people(answer: Part) -> Part:
+    """The same answer, as a page and as text too."""
+    words: Part = {"schema": {"type": "string"}}
+    return {**answer, "content": {**answer["content"], HTML: words, TEXT: words}}
 
 
 def _openapi() -> Part:

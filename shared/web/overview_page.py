@@ -9,12 +9,13 @@ from urllib.parse import urlencode
 from shared.domain.people import Person, Role
 from shared.domain.requests import LONGEST_REASON
 from shared.domain.reset import Reset
-from shared.domain.waits import Asks, asks, waits_until
+from shared.domain.waits import waits_until
 from shared.use_cases.lookup import ListPage
 from shared.use_cases.overview import Sights, TargetSight
 from shared.web.html import EMPTY, OVERVIEW, Markup, Part, document, element, table, user_text, void
-from shared.web.reset_page import WORDS, page_of
+from shared.web.reset_page import WORDS
 from shared.web.times import moment
+from shared.web.waiting_parts import link_to, waiting_parts
 
 SEARCHES: Final = {"id": "Id", "ticket": "Ticket", "asker": "Asked for by", "subject": "User"}
 """By what a reset is searched for, and what a person calls that."""
@@ -57,7 +58,7 @@ def render(sights: Sights, looking: Looking) -> str:
     return document(
         "Overview",
         element("h1", "Resets of provisioning jobs"),
-        _waiting(sights, now),
+        *waiting_parts(sights.backlog, now),
         _found(looking),
         _open(sights, now),
         _targets(sights, now),
@@ -68,32 +69,12 @@ def render(sights: Sights, looking: Looking) -> str:
     )
 
 
-def _waiting(sights: Sights, now: datetime) -> Markup:
-    heading = element("h2", "Waiting for a person")
-    if not sights.waiting:
-        return element("section", heading, element("p", "Nothing waits for a person."))
-    rows: list[Sequence[Part]] = [
-        (
-            _link_to(each),
-            user_text(each.target),
-            "Did the restart happen?" if asks(each) is Asks.FATE else "Approve or reject",
-            user_text(each.detail),
-            moment(waits_until(each), now),
-        )
-        for each in sights.waiting
-    ]
-    columns = ("Reset", "Target", "Question", "Why", "Decide until")
-    return element(
-        "section", heading, table("Decide about these", columns, rows), class_="state wait"
-    )
-
-
 def _open(sights: Sights, now: datetime) -> Markup:
     heading = element("h2", "Open")
     if not sights.open.resets:
         return element("section", heading, element("p", "Nothing is open."))
     rows: list[Sequence[Part]] = [
-        (_link_to(each), user_text(each.target), WORDS[each.state][1], _progress(each, now))
+        (link_to(each.id), user_text(each.target), WORDS[each.state][1], _progress(each, now))
         for each in sights.open.resets
     ]
     columns = ("Reset", "Target", "State", "Progress")
@@ -148,7 +129,7 @@ def _last(each: TargetSight, now: datetime) -> Part:
     if each.last is None:
         return "none"
     words = f" {WORDS[each.last.state][1].lower()}, "
-    return element("span", _link_to(each.last), words, moment(each.last.requested_at, now))
+    return element("span", link_to(each.last.id), words, moment(each.last.requested_at, now))
 
 
 def _found(looking: Looking) -> Markup:
@@ -168,7 +149,7 @@ def _found(looking: Looking) -> Markup:
         return element("section", heading, words)
     rows: list[Sequence[Part]] = [
         (
-            _link_to(each),
+            link_to(each.id),
             user_text(each.target),
             WORDS[each.state][1],
             user_text(each.ticket_id),
@@ -284,7 +265,3 @@ def _option(words: str, value: str, *, chosen: bool) -> Markup:
 
 def _link(words: str, href: str) -> Markup:
     return element("a", words, href=href)
-
-
-def _link_to(reset: Reset) -> Markup:
-    return element("a", element("code", reset.id), href=page_of(reset.id))

@@ -252,6 +252,14 @@ class AnswersView(_View, frozen=True, kw_only=True):
     undeliverable: Annotated[int, Meta(description="Answers that were given up; counted to 1,000.")]
 
 
+class PeopleView(_View, frozen=True, kw_only=True):
+    """Resets that wait for a person: an approval, or whether a restart happened."""
+
+    approvals: int
+    fates: int
+    oldest_at: _Time | None
+
+
 class RefusalsView(_View, frozen=True, kw_only=True):
     """Requests of one sender that were refused because it had too many open."""
 
@@ -262,8 +270,22 @@ class RefusalsView(_View, frozen=True, kw_only=True):
 class HealthView(_View, frozen=True, kw_only=True):
     """Whether the app can do its work; the detail is shown to a key or a signed-in person only."""
 
-    status: Literal["ok", "unhealthy"]
-    problems: Annotated[list[str], Meta(description="Each names a setting, or storage.")]
+    status: Literal["ok", "attention", "unhealthy"]
+    problems: Annotated[
+        list[str],
+        Meta(
+            description="A sentence each, the worst first; to a stranger a setting's name, or what "
+            "keeps the app from its work."
+        ),
+    ]
+    version: str | UnsetType = UNSET
+    warnings: (
+        Annotated[
+            list[str],
+            Meta(description="What may stand in the way of an approval one day."),
+        ]
+        | UnsetType
+    ) = UNSET
     resets_enabled: bool | UnsetType = UNSET
     targets: list[str] | UnsetType = UNSET
     senders: list[str] | UnsetType = UNSET
@@ -276,6 +298,7 @@ class HealthView(_View, frozen=True, kw_only=True):
     public_url: str | UnsetType = UNSET
     graph: dict[str, GraphObservationView] | UnsetType = UNSET
     fleet: FleetView | UnsetType = UNSET
+    people: PeopleView | UnsetType = UNSET
     timers: dict[str, TimerView] | UnsetType = UNSET
     answers: AnswersView | UnsetType = UNSET
     queues: dict[str, QueueView] | UnsetType = UNSET

@@ -36,7 +36,6 @@ from shared.domain.transitions import StateMachine
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
 from shared.use_cases.accept import Accepted
 from shared.use_cases.advance import Engine
-from shared.use_cases.health import Health
 from shared.use_cases.resend import Resend
 from shared.web.respond import respond
 from tests.support.calls import call
@@ -229,9 +228,7 @@ class World:
 
     async def health(self) -> dict[str, Any]:
         """Return the report as a person who is signed in sees it."""
-        store, queues = self.storage.store(), self.storage.adapter()
-        health = Health(vitals=store, queues=queues, settings=self.settings, clock=self.clock)
-        return (await health.report("", signed_in=True)).body
+        return (await self.app.api.reporter.report("", signed_in=True)).body
 
     async def put_answers(self, notifier: str, count: int) -> None:
         """Leave answers in the outbox, each nudged, as the transactions of joined requests do."""

@@ -1,6 +1,7 @@
 """Health: good or not for everybody, the detail for who has the key."""
 
 import json
+import tomllib
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,17 @@ from shared.domain.errors import (
     Rejected,
     SettingsError,
     Throttled,
+    Undeliverable,
 )
+from shared.domain.requests import Ticket
 from shared.domain.sync_job import AuditTrail
+from shared.names import VERSION
 from shared.use_cases.health import Health, longest_gap
 from shared.web.respond import respond
 from tests.support.calls import call, principal
-from tests.support.world import ENVIRON, World
+from tests.support.world import ENVIRON, SP, TARGET, World
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def health(world: World) -> Health:
@@ -42,7 +48,7 @@ async def test_the_detail_needs_the_key(key: str) -> None:
     assert "targets" not in (await health(world).report(key)).body
     detail = (await health(world).report("key")).body
     assert (detail["targets"], detail["resetsEnabled"]) == (["salesforce-prod"], True)
-    never = {"lastRun": None, "late": True}
+    never = {"lastRun": None, "late": False}
     assert detail["timers"] == {"sweep": never, "remediate": never}
 
 
@@ -332,3 +338,219 @@ async def test_the_detail_shows_the_fleet_as_last_seen() -> None:
     detail = (await health(world).report("key")).body
 
     assert detail["fleet"] == {"seen": 1, "quarantined": 1, "stopped": False}
+
+
+async def told(world: World, level: str) -> list[str]:
+    """The sentences, where the report is of that level."""
+    report = await health(world).report("key")
+    assert (report.status, report.body["status"]) == (503 if level == "unhealthy" else 200, level)
+    assert (await health(world).report("")).status == report.status
+    return list(report.body["problems"])
+
+
+async def test_ok_means_that_nothing_is_late_refused_or_waits() -> None:
+    world = seen()
+    await world.tick()
+    await world.app.remediate()
+
+    assert await told(world, "ok") == []
+
+
+async def test_a_sweep_that_is_slow_asks_for_attention_before_it_is_silent() -> None:
+    world = seen()
+    await world.app.sweep()
+    await world.app.remediate()
+    levels = []
+    for _ in range(6):
+        world.clock.forward(minutes=1, seconds=1)
+        report = await health(world).report("key")
+        levels.append(report.body["status"])
+
+    assert levels == ["ok", "ok", "attention", "attention", "unhealthy", "unhealthy"]
+
+
+async def test_a_timer_that_has_never_run_is_late_once_the_app_is_old_enough() -> None:
+    world = seen()
+    young = await told(world, "ok")
+    await world.app.sweep()
+    world.clock.forward(minutes=31)
+    await world.app.sweep()
+
+    assert young == []
+    (said,) = await told(world, "attention")
+    assert said.startswith("remediate: the timer has not run yet")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (RefusedForNow("Microsoft Graph answered 403", status=403, permission=True), "refused"),
+        (NotSent("no connection"), "could not be reached"),
+    ],
+)
+async def test_graph_that_refuses_asks_for_attention(error: NotSent, words: str) -> None:
+    world = seen()
+    await world.tick()
+    world.graph.failures["read_job"] = [error]
+    await world.send('{"requestId": "r1", "target": "salesforce-prod"}')
+
+    (said,) = await told(world, "attention")
+
+    assert said.startswith("graph: Microsoft Graph ")
+    assert words in said
+    assert error.reason in said
+
+
+async def test_a_refusal_is_told_for_an_hour_although_other_calls_succeed() -> None:
+    world = seen()
+    world.graph.failures["restart"] = [
+        RefusedForNow("Microsoft Graph answered 403", status=403, permission=True)
+    ]
+    await world.send('{"requestId": "r1", "target": "salesforce-prod"}')
+    world.clock.forward(minutes=6)
+    await world.send('{"requestId": "r2", "target": "salesforce-prod", "dryRun": true}')
+    await world.tick()
+    still = await told(world, "attention")
+    world.clock.forward(minutes=55)
+    await world.tick()
+    await world.app.remediate()
+
+    assert [said.partition(":")[0] for said in still] == ["graph"]
+    assert await told(world, "ok") == []
+
+
+async def test_what_waits_for_a_person_is_counted_and_named() -> None:
+    world = seen()
+    world.rebuild(
+        RESET_TARGETS=json.dumps({TARGET: {"servicePrincipalId": SP, "approval": "always"}})
+    )
+    await world.ask()
+    await world.tick()
+
+    (said,) = await told(world, "attention")
+    found = await detail(world)
+
+    assert said.startswith("people: 1 reset waits (r1, until 2026-11-25 09:00 UTC) for an approval")
+    assert found["people"] == {
+        "approvals": 1,
+        "fates": 0,
+        "oldestAt": "2026-11-24T09:00:00+00:00",
+    }
+
+
+async def test_a_fate_is_asked_for_also_where_the_catalogue_has_lost_the_target() -> None:
+    world = seen()
+    world.graph.trail = AuditTrail(readable=False)
+    world.graph.failures["restart"] = [FateUnknown("lost")]
+    await world.ask()
+    for _ in range(8):
+        world.clock.forward(minutes=5)
+        await world.tick()
+    other = {"other": {"servicePrincipalId": "99999999-2222-3333-4444-555555555555"}}
+    world.rebuild(RESET_TARGETS=json.dumps(other))
+
+    said = await told(world, "attention")
+
+    assert any("1 reset asks (r1, until" in each and "fate-unknown" in each for each in said)
+    assert (await detail(world))["people"]["fates"] == 1
+
+
+async def test_a_ticket_that_was_not_told_asks_for_attention_until_it_is_sent_again() -> None:
+    world = seen()
+    world.desk.refuses = Undeliverable("the ticket system answered 404")
+    await world.ask(ticket=Ticket(system="desk", id="INC7"))
+    await world.tick()
+    (said,) = [each for each in await told(world, "attention") if each.startswith("tickets")]
+    world.desk.refuses = None
+    await world.resend()
+    await world.tick()
+
+    assert said.startswith("tickets: 1 answer could not be brought to the ticket (desk)")
+    assert "make resend" in said
+    assert not [each for each in await told(world, "ok") if each.startswith("tickets")]
+
+
+async def test_messages_that_lie_in_a_queue_for_long_ask_for_attention() -> None:
+    world = seen()
+    await respond(world.app.api.submit_reset, call({"target": TARGET}))
+    await world.app.sweep()
+    world.clock.forward(minutes=16)
+    await world.app.sweep()
+
+    said = await told(world, "attention")
+
+    assert "queues: the oldest message of provisioning-resets has waited for 16 minutes" in said[0]
+
+
+async def test_a_fleet_in_quarantine_asks_for_attention() -> None:
+    world = seen()
+    targets = {f"t{n}": {"servicePrincipalId": f"{n}{SP[1:]}"} for n in range(3)}
+    world.rebuild(RESET_TARGETS=json.dumps(targets))
+    for alias in targets:
+        world.graph_of(alias).quarantine("Unknown")
+    await world.tick()
+    await world.app.remediate()
+
+    said = await told(world, "attention")
+
+    assert [each for each in said if each.startswith("fleet: 3 of 3 jobs are in quarantine")]
+
+
+@pytest.mark.parametrize("sign_in", [False, True])
+async def test_a_target_whose_approvals_nobody_could_give_asks_for_attention(
+    sign_in: bool,
+) -> None:
+    world = seen()
+    entry = {"servicePrincipalId": SP, "approvers": 2}
+    world.rebuild(
+        RESET_TARGETS=json.dumps({TARGET: entry}), WEBSITE_AUTH_ENABLED=str(sign_in).lower()
+    )
+
+    said = await told(world, "ok" if sign_in else "attention")
+
+    assert [each.partition(" needs")[0] for each in said] == (
+        [] if sign_in else [f"approvals: {TARGET}:"]
+    )
+    assert bool((await detail(world))["warnings"]) is not sign_in
+
+
+async def test_the_worst_is_told_first_and_decides_the_status() -> None:
+    world = seen()
+    world.rebuild(RESET_MAX_AGE="soon", WEBSITE_AUTH_ENABLED="")
+    entry = {"servicePrincipalId": SP, "approvers": 2}
+    world.rebuild(RESET_TARGETS=json.dumps({TARGET: entry}))
+
+    said = await told(world, "unhealthy")
+
+    assert [each.partition(":")[0] for each in said] == ["RESET_MAX_AGE", "approvals"]
+
+
+async def test_a_stranger_is_not_told_what_asks_for_attention_nor_the_version() -> None:
+    world = seen()
+    world.rebuild(
+        RESET_TARGETS=json.dumps({TARGET: {"servicePrincipalId": SP, "approval": "always"}})
+    )
+    await world.ask()
+
+    bare = await health(world).report("")
+
+    assert bare.body == {"status": "ok", "problems": []}
+    assert (await detail(world))["version"] == VERSION
+
+
+def test_the_version_is_the_one_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+    assert project["project"]["version"] == VERSION
+
+
+@pytest.mark.parametrize(("roles", "sees"), [((), False), (("Resets.Read",), True)])
+async def test_who_is_signed_in_needs_a_role_to_see_the_detail(
+    roles: tuple[str, ...], sees: bool
+) -> None:
+    world = World()
+    world.rebuild(WEBSITE_AUTH_ENABLED="True")
+
+    reply = await respond(world.app.api.health, call(signed_in=principal(roles=roles)))
+
+    assert ("targets" in json.loads(reply.body)) is sees

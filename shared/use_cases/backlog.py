@@ -1,0 +1,47 @@
+"""Collect what waits for a person: questions, answers that were given up, unreadable messages."""
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from shared.config import Settings
+from shared.domain.backlog import Backlog
+from shared.domain.ports import WaitingRows
+from shared.domain.reset import Reset
+from shared.domain.waits import asks
+
+READS_AT_ONCE: Final = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadBacklog:
+    """Point reads, two for each target that was ever used, and the beginning of each list."""
+
+    rows: WaitingRows
+    settings: Settings
+
+    async def read(self, *, most: int) -> Backlog:
+        """Return all questions, the oldest first, and at most *most* of each other list."""
+        known = await self.rows.targets()
+        questions, undelivered = await asyncio.gather(
+            self._questions({*known, *(self.settings.catalogue or {})}),
+            self.rows.undelivered(most=most),
+        )
+        return Backlog(questions=questions, undelivered=undelivered)
+
+    async def _questions(self, aliases: Collection[str]) -> list[Reset]:
+        """Also of targets that the catalogue no longer names: what was sent there may be asked."""
+        gate = asyncio.Semaphore(READS_AT_ONCE)
+
+        async def head(alias: str) -> Reset | None:
+            async with gate:
+                job = await self.rows.read_job(alias)
+                if not job.row.head:
+                    return None
+                found = await self.rows.find_reset(job.row.head)
+                return found.row if found is not None else None
+
+        heads = await asyncio.gather(*map(head, sorted(aliases)))
+        asking = [each for each in heads if each is not None and asks(each) is not None]
+        return sorted(asking, key=lambda each: each.requested_at)

@@ -1,0 +1,70 @@
+"""Render what waits for a person, for the top of the overview: each with what to do. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from shared.domain.backlog import Backlog
+from shared.domain.reset import GivenUp, Reset
+from shared.domain.waits import Asks, asks, waits_until
+from shared.web.html import EMPTY, Markup, Part, element, table, user_text
+from shared.web.reset_page import page_of
+from shared.web.times import moment
+
+
+def waiting_parts(backlog: Backlog, now: datetime) -> tuple[Markup, ...]:
+    """The questions always; the other lists where there is something in them."""
+    return (_questions(backlog.questions, now), _undelivered(backlog.undelivered, now))
+
+
+def link_to(reset_id: str) -> Markup:
+    return element("a", element("code", reset_id), href=page_of(reset_id))
+
+
+def _questions(questions: Sequence[Reset], now: datetime) -> Markup:
+    heading = element("h2", "Waiting for a person")
+    if not questions:
+        return element("section", heading, element("p", "Nothing waits for a person."))
+    rows: list[Sequence[Part]] = [
+        (
+            link_to(each.id),
+            user_text(each.target),
+            "Did the restart happen?" if asks(each) is Asks.FATE else "Approve or reject",
+            user_text(each.detail),
+            moment(waits_until(each), now),
+        )
+        for each in questions
+    ]
+    columns = ("Reset", "Target", "Question", "Why", "Decide until")
+    return element(
+        "section", heading, table("Decide about these", columns, rows), class_="state wait"
+    )
+
+
+def _undelivered(given_up: Sequence[GivenUp], now: datetime) -> Markup:
+    if not given_up:
+        return EMPTY
+    rows: list[Sequence[Part]] = [
+        (
+            # An answer about a request that became no reset has no page.
+            link_to(each.answer.id) if each.answer.n else element("code", each.answer.id),
+            user_text(f"{each.answer.notifier} {each.answer.ticket_id}".rstrip()),
+            each.answer.state.replace("_", " "),
+            user_text(each.why),
+            moment(each.at, now),
+        )
+        for each in given_up
+    ]
+    columns = ("Reset", "Ticket", "It was to read", "Why it was not told", "Given up")
+    return element(
+        "section",
+        element("h2", "Tickets that were not told"),
+        element(
+            "p",
+            "The resets themselves are not affected. Put the cause right (the ticket, the "
+            "notifier's address or its secret), then run ",
+            element("code", "make resend"),
+            ": all of them are sent again, and tried for three days.",
+        ),
+        table("Answers that were given up", columns, rows),
+        class_="state wait",
+    )
