@@ -266,7 +266,7 @@ def assemble(
     stand_in = StandIn(heartbeats=store, sweep=sweeper, watch=watch, clock=clock)
     lookup = Lookup(resets=store)
     decisions = DecideReset(resets=store, reader=store, engine=engine, clock=clock)
-    backlog = ReadBacklog(rows=store, settings=settings)
+    backlog = ReadBacklog(rows=store, settings=settings, clock=clock)
     return App(
         settings=settings,
         runs=RunReset(

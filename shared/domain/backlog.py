@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.domain.reset import GivenUp, Reset
+from shared.domain.reset import GivenUp, Reset, Unreadable
 from shared.domain.waits import Asks, asks
 
 
@@ -19,6 +19,7 @@ class Backlog:
 
     questions: Sequence[Reset] = ()
     undelivered: Sequence[GivenUp] = ()
+    unreadable: Sequence[Unreadable] = ()
 
     def asking(self, what: Asks) -> list[Reset]:
         return [each for each in self.questions if asks(each) is what]

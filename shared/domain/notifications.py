@@ -41,6 +41,11 @@ Listeners = Mapping[str, Listener] | None
 """The configured notifiers by name; None while NOTIFIERS is unreadable."""
 
 
+def is_of_reset(answer: Notification) -> bool:
+    """Whether there is a reset of its id: an answer about a refused request has number 0."""
+    return answer.n % OF_THE_TARGET != 0
+
+
 def answers(
     reset: Reset,
     kind: NotificationKind | None,

@@ -202,6 +202,9 @@ class WaitingRows(Protocol):
     async def undelivered(self, *, most: int) -> list[GivenUp]:
         """Return the first of the notifications that were given up."""
 
+    async def unreadable(self, *, after: str, most: int) -> list[Unreadable]:
+        """Return messages after the place *after*, newest first; no other is read."""
+
 
 class Schedule(Protocol):
     """The sweep's index: which rows are due."""

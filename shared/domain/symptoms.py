@@ -70,6 +70,14 @@ def of_backlog(backlog: Backlog) -> Iterator[Concern]:
             f"{_asked(approvals, 'reset waits', 'resets wait')} for an approval; approve or reject "
             "(runbook, reset-awaiting-approval)",
         )
+    if backlog.unreadable:
+        last = max(each.at for each in backlog.unreadable)
+        yield _attention(
+            "messages",
+            f"{_many(len(backlog.unreadable), 'message')} became no reset in the last week, the "
+            f"last one at {_at(last)}; GET /api/unreadable says why, and sends them again once "
+            "they are put right (runbook, message-lost)",
+        )
     if backlog.undelivered:
         names = ", ".join(sorted({each.answer.notifier for each in backlog.undelivered}))
         yield _attention(

@@ -3,15 +3,20 @@
 import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from shared.config import Settings
 from shared.domain.backlog import Backlog
-from shared.domain.ports import WaitingRows
+from shared.domain.ports import Clock, WaitingRows
 from shared.domain.reset import Reset
 from shared.domain.waits import asks
 
 READS_AT_ONCE: Final = 8
+READ_OF_MESSAGES: Final = 25
+"""Each is kept whole, so that a few are read and no more."""
+
+NEWS_FOR: Final = timedelta(days=7)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,15 +25,27 @@ class ReadBacklog:
 
     rows: WaitingRows
     settings: Settings
+    clock: Clock
 
     async def read(self, *, most: int) -> Backlog:
-        """Return all questions, the oldest first, and at most *most* of each other list."""
+        """
+        Return all questions, the oldest first, and the beginning of each other list.
+
+        A message that became no reset counts for a week, or until it was sent again: nobody can
+        take it out of the list.
+        """
         known = await self.rows.targets()
-        questions, undelivered = await asyncio.gather(
+        questions, undelivered, unreadable = await asyncio.gather(
             self._questions({*known, *(self.settings.catalogue or {})}),
             self.rows.undelivered(most=most),
+            self.rows.unreadable(after="", most=READ_OF_MESSAGES),
         )
-        return Backlog(questions=questions, undelivered=undelivered)
+        since = self.clock() - NEWS_FOR
+        return Backlog(
+            questions=questions,
+            undelivered=undelivered,
+            unreadable=[each for each in unreadable if not each.sent_as and each.at >= since],
+        )
 
     async def _questions(self, aliases: Collection[str]) -> list[Reset]:
         """Also of targets that the catalogue no longer names: what was sent there may be asked."""

@@ -127,6 +127,7 @@ class Health:
             "graph": {str(each.mood): _sighting(each) for each in graph},
             "fleet": _fleet(fleet),
             "people": _people(backlog),
+            "messages": {"unreadable": len(backlog.unreadable)},
             "answers": {"undeliverable": len(backlog.undelivered)},
             "timers": {
                 timer: {

@@ -94,10 +94,11 @@ def _facts(body: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, str]]:
 
 
 def _people(body: Mapping[str, Any]) -> str:
-    people, answers = body["people"], body["answers"]
+    people, answers, messages = body["people"], body["answers"], body["messages"]
     return (
         f"{people['approvals']} for an approval, {people['fates']} about a restart's fate, "
-        f"{answers['undeliverable']} answers that were not delivered"
+        f"{messages['unreadable']} unreadable messages, {answers['undeliverable']} answers that "
+        "were not delivered"
     )
 
 

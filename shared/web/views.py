@@ -252,6 +252,15 @@ class AnswersView(_View, frozen=True, kw_only=True):
     undeliverable: Annotated[int, Meta(description="Answers that were given up; counted to 1,000.")]
 
 
+class MessagesView(_View, frozen=True, kw_only=True):
+    """Messages that became no reset."""
+
+    unreadable: Annotated[
+        int,
+        Meta(description="Of the last week, and not sent again since; counted to 25."),
+    ]
+
+
 class PeopleView(_View, frozen=True, kw_only=True):
     """Resets that wait for a person: an approval, or whether a restart happened."""
 
@@ -299,6 +308,7 @@ class HealthView(_View, frozen=True, kw_only=True):
     graph: dict[str, GraphObservationView] | UnsetType = UNSET
     fleet: FleetView | UnsetType = UNSET
     people: PeopleView | UnsetType = UNSET
+    messages: MessagesView | UnsetType = UNSET
     timers: dict[str, TimerView] | UnsetType = UNSET
     answers: AnswersView | UnsetType = UNSET
     queues: dict[str, QueueView] | UnsetType = UNSET

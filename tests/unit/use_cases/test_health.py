@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -554,3 +555,30 @@ async def test_who_is_signed_in_needs_a_role_to_see_the_detail(
     reply = await respond(world.app.api.health, call(signed_in=principal(roles=roles)))
 
     assert ("targets" in json.loads(reply.body)) is sees
+
+
+async def test_an_unreadable_message_asks_for_attention_until_it_was_sent_again() -> None:
+    world = seen()
+    await world.tick()
+    await world.send('{"requestId": "r1", "target": "sales"}', message_id="m-1")
+    (said,) = await told(world, "attention")
+    (key,) = world.unreadable()
+    body = {"requestId": "r1", "target": TARGET, "dryRun": True}
+    request = replace(call(body), path={"key": key})
+    reply = await respond(world.app.api.retry_unreadable, request)
+    await world.tick()
+
+    assert said.startswith("messages: 1 message became no reset in the last week")
+    assert reply.status == 202
+    assert await told(world, "ok") == []
+
+
+async def test_an_unreadable_message_is_news_for_a_week() -> None:
+    world = seen()
+    await world.send("no request", message_id="m-1")
+    found = []
+    for days in (0, 6, 2):
+        world.clock.forward(days=days)
+        found.append((await detail(world))["messages"]["unreadable"])
+
+    assert found == [1, 1, 0]

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from shared.domain.errors import Undeliverable
 from shared.domain.requests import Ticket
 from shared.domain.reset import State
 from shared.web.messages import HttpRequest, HttpResponse
@@ -177,3 +178,77 @@ async def test_where_nobody_can_sign_in_there_is_no_overview() -> None:
 
     assert reply.status == 403
     assert "x-functions-key" in reply.body
+
+
+async def test_a_ticket_that_was_not_told_and_an_unreadable_message_say_what_to_do() -> None:
+    made = world()
+    made.desk.refuses = Undeliverable("the ticket system answered 404 <b>")
+    await made.ask(ticket=Ticket(system="desk", id="INC7"), dry_run=True)
+    await made.quiesce()
+    await made.send('{"requestId": "r9", "<b>": "sales"}', message_id="m-9")
+
+    text = (await look(made)).body
+
+    first = text[: text.index(">Open<")]
+    assert "Tickets that were not told" in first
+    assert "desk INC7" in first
+    assert "the ticket system answered 404 &lt;b&gt;" in first
+    assert "make resend" in first
+    assert "/api/resets/r1/page" in first
+    assert "Messages that became no reset" in first
+    assert "POST /api/unreadable/KEY/retry" in first
+    assert "&lt;b&gt;: unknown property" in first
+    assert "<b>" not in text
+    assert "/api/resets/r9/page" not in text
+
+
+async def test_an_answer_about_a_request_that_became_no_reset_links_nowhere() -> None:
+    made = world()
+    made.desk.refuses = Undeliverable("404")
+    made.rebuild(RESET_MAX_OPEN="1")
+    await made.accept("r0")
+    body = {"requestId": "r1", "target": TARGET, "ticket": {"system": "desk", "id": "INC7"}}
+    await made.send(json.dumps(body))
+    await made.quiesce()
+
+    text = (await look(made)).body
+
+    assert "Tickets that were not told" in text
+    assert "desk INC7" in text
+    assert "/api/resets/r1/page" not in text
+
+
+async def test_where_nothing_is_wrong_the_lists_are_not_there() -> None:
+    text = (await look(world())).body
+
+    assert "were not told" not in text
+    assert "became no reset" not in text
+
+
+async def test_a_question_about_a_target_that_the_catalogue_lost_is_still_on_top() -> None:
+    made = world(approval="always")
+    await made.ask()
+    other = {"other": {"servicePrincipalId": "99999999-2222-3333-4444-555555555555"}}
+    made.rebuild(RESET_TARGETS=json.dumps(other))
+
+    text = (await look(made)).body
+
+    assert "/api/resets/r1/page" in text[: text.index(">Open<")]
+
+
+@pytest.mark.parametrize(("first", "shown"), [("", "t00"), ("t25", "t25")])
+async def test_what_waits_is_shown_on_every_page_of_targets(first: str, shown: str) -> None:
+    made = world()
+    targets = {
+        f"t{n:02d}": {"servicePrincipalId": f"{n:08d}{SP[8:]}", "approval": "always"}
+        for n in range(30)
+    }
+    made.rebuild(RESET_TARGETS=json.dumps(targets))
+    await made.ask(target="t29")
+
+    text = (await look(made, **({"from": first} if first else {}))).body
+
+    assert "/api/resets/r1/page" in text[: text.index(">Open<")]
+    table = text[text.index(">Targets<") :]
+    assert f">{shown}</a>" in table
+    assert ("from=t25" in table) is (first == "")
