@@ -197,7 +197,7 @@ resource newGroup 'Microsoft.Resources/resourceGroups@2025-04-01' = if (!resourc
   tags: tags
 }
 
-// The same group, whoever made it.
+// The same group, made here or given.
 resource group 'Microsoft.Resources/resourceGroups@2025-04-01' existing = {
   name: groupName
 }

@@ -21,7 +21,7 @@ _RESET: Final = Reset(
     target="salesforce-prod",
     requested_at=NOW - timedelta(minutes=1),
     requested_by="hd.jones@contoso.com",
-    reason="Adele's Salesforce user was made anew; Entra keeps the deactivated one",
+    reason="Adele's Salesforce user was created again; Entra keeps the deactivated one",
     subjects=("adele.vance@contoso.com",),
     expected_minutes="1-4",
     before='{"id": "job", "readAt": "2026-11-26T15:48:00Z", "counts": {"User": 52}}',

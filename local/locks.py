@@ -110,7 +110,7 @@ def _without_hash(text: str) -> list[str]:
 
 
 def write(root: Path = ROOT) -> None:
-    """Ask the registry for every lock anew; what still fits keeps its version."""
+    """Resolve every lock again at the registry; a version that still fits stays."""
     with tempfile.TemporaryDirectory() as folder:
         held = Path(folder) / "held.txt"
         wheels_lock = root / wheels.LOCK

@@ -166,10 +166,10 @@ class Planner:
             alias=look.alias,
             target=look.target,
             job=look.job,
-            watch=look.watch,
+            row=look.watch,
             snapshot=snapshot,
         )
-        history = History(job=look.job, budget=day.budget, fleet=day.seen, watch=look.watch)
+        history = History(job=look.job, budget=day.budget, fleet=day.seen, observation=look.watch)
         found: list[Submit | Skipped] = []
         for candidate in remediation.candidates(observation, now=day.now):
             found.append(await self._grant(candidate, observation, history, day))
@@ -217,7 +217,7 @@ def on_request(look: _Look, day: _Day, rules: Rules) -> tuple[Ruling, ...]:
     no job in quarantine.
     """
     reset = _imagined(look, now=day.now)
-    history = History(job=look.job, budget=day.budget, fleet=day.noted, watch=look.watch)
+    history = History(job=look.job, budget=day.budget, fleet=day.noted, observation=look.watch)
     found = [policy.before_reading(reset, history, rules, now=day.now)]
     if not rules.enabled:
         on = replace(rules, enabled=True)

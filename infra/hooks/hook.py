@@ -1,8 +1,9 @@
 """
 Run a module of local/ with the packages of requirements.lock and nothing else.
 
-A hook runs with the rights of whoever deploys. So it needs neither make nor npm, and no package of
-the development tools is on its path: each of its own is installed by hash. Standard library only.
+A hook runs with the rights of the person who deploys. So it needs neither make nor npm, and no
+package of the development tools is on its path: each of its own is installed by hash. Standard
+library only.
 """
 
 import hashlib

@@ -40,7 +40,7 @@ var storageLogs = [
 ]
 
 // Without a cap: what is written here follows from resets, not from what strangers send. The logs'
-// workspace has one, and whoever fills it must not silence this.
+// workspace has one, and who fills it must not silence this.
 resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = if (!empty(workspaceName)) {
   name: empty(workspaceName) ? 'none' : workspaceName
   location: location

@@ -183,7 +183,7 @@ def _numbers(environ: Mapping[str, str]) -> list[Line]:
     for name, (least, most) in NUMBERS.items():
         value = environ.get(name, str(least))
         if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
-            lines.append(_wrong(name, f"{value!r} is no number from {least} to {most}"))
+            lines.append(_wrong(name, f"{value!r} is not a number from {least} to {most}"))
         elif name == "MAXIMUM_INSTANCE_COUNT" and name in environ and int(value) < _FEW_INSTANCES:
             says = "some regions refuse fewer than 40; leave it out if provisioning fails"
             lines.append(Line(verdict=Verdict.NOT_CHECKED, what=name, says=says))
@@ -207,7 +207,7 @@ def _names(environ: Mapping[str, str]) -> list[Line]:
         lines.append(_wrong("RESOURCE_GROUP_NAME", "missing; give the group that exists"))
     logs, audit = environ.get("LOG_WORKSPACE_ID", ""), environ.get("AUDIT_WORKSPACE_ID", "")
     if logs and logs.lower() == audit.lower():
-        says = "is LOG_WORKSPACE_ID as well; whoever fills that one would silence the audit"
+        says = "is LOG_WORKSPACE_ID as well; who fills its cap would silence the audit"
         lines.append(_wrong("AUDIT_WORKSPACE_ID", says))
     return lines
 

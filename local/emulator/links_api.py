@@ -53,7 +53,7 @@ class LinksApi:
         )
 
     async def delete_connection(self, request: web.Request) -> web.Response:
-        """Remove one link; a job that runs is a conflict, and a link that is gone is no error."""
+        """Remove one link; a running job is a conflict, a link that is gone is not an error."""
         job = self._permitted(request)
         if job.schedule_state == "Active":
             raise GraphError(409, "Conflict", "The job must be paused or disabled.")

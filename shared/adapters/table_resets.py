@@ -197,16 +197,16 @@ def told(answers: Sequence[Notification]) -> list[Operation]:
     """Put notifications into the outbox."""
     operations = []
     for answer in answers:
-        operations.append(table_client.create(table_rows.answer_entity(answer)))
-        operations += table_client.move({}, table_rows.answer_index(answer))
+        operations.append(table_client.create(table_rows.notification_entity(answer)))
+        operations += table_client.move({}, table_rows.notification_index(answer))
     return operations
 
 
 def taken_out(notification: Stored[Notification]) -> list[Operation]:
     """Take a notification out of the outbox under its ETag."""
-    entity = table_rows.answer_entity(notification.row)
+    entity = table_rows.notification_entity(notification.row)
     gone = table_client.delete(entity, notification.etag)
-    return [gone, *table_client.move(table_rows.answer_index(notification.row), {})]
+    return [gone, *table_client.move(table_rows.notification_index(notification.row), {})]
 
 
 def rows_of(table: Table, reset: Reset, kind: str) -> AsyncIterator[Any]:

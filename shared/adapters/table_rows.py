@@ -14,11 +14,11 @@ from shared.domain.keys import (
     BEHIND,
     FROM,
     SearchKind,
-    answer_due_key,
-    answer_key,
     behind_key,
     event_key,
     find_key,
+    notification_due_key,
+    notification_key,
     open_key,
     reset_due_key,
     reset_key,
@@ -114,11 +114,11 @@ def reset_index(reset: Reset) -> dict[str, Entity]:
     return {str(row["RowKey"]): {"PartitionKey": reset.target, **row} for row in rows}
 
 
-def answer_index(answer: Notification) -> dict[str, Entity]:
+def notification_index(answer: Notification) -> dict[str, Entity]:
     """The row of the sweep's index under which a notification is found; in version 1 none."""
     if answer.version < INDEXED:
         return {}
-    key = answer_due_key(answer.due_at, answer.id, answer.n)
+    key = notification_due_key(answer.due_at, answer.id, answer.n)
     return {key: {"PartitionKey": answer.target, "RowKey": key, "DueAt": answer.due_at}}
 
 
@@ -167,12 +167,16 @@ def link_entity(reset: Reset, number: int, link: Link) -> Entity:
     return {"PartitionKey": reset.target, "RowKey": key, **_columns(link, leave_out=set())}
 
 
-def answer_entity(answer: Notification) -> Entity:
+def notification_entity(answer: Notification) -> Entity:
     entity = _columns(answer, leave_out={"target", "id", "n"})
-    return {"PartitionKey": answer.target, "RowKey": answer_key(answer.id, answer.n), **entity}
+    return {
+        "PartitionKey": answer.target,
+        "RowKey": notification_key(answer.id, answer.n),
+        **entity,
+    }
 
 
-def answer_from(entity: Mapping[str, Any]) -> Notification:
+def notification_from(entity: Mapping[str, Any]) -> Notification:
     _, _, reset_id, n = str(entity["RowKey"]).split(":")
     return Notification(
         target=entity["PartitionKey"],
@@ -193,7 +197,7 @@ def undelivered_key(answer: Notification) -> str:
 
 def undelivered_entity(answer: Notification, *, why: str, at: datetime) -> Entity:
     return {
-        **answer_entity(answer),
+        **notification_entity(answer),
         "PartitionKey": UNDELIVERED,
         "RowKey": undelivered_key(answer),
         "Why": why,

@@ -142,10 +142,10 @@ class TableSchedule:
     async def read_notification(
         self, target: str, reset_id: str, n: int
     ) -> Stored[Notification] | None:
-        entity = await self._resets.get(target, keys.answer_key(reset_id, n))
+        entity = await self._resets.get(target, keys.notification_key(reset_id, n))
         if entity is None:
             return None
-        return Stored(row=table_rows.answer_from(entity), etag=etag_of(entity))
+        return Stored(row=table_rows.notification_from(entity), etag=etag_of(entity))
 
     async def numbers(self, notification: Notification) -> list[int]:
         found = self._resets.rows(
@@ -171,16 +171,16 @@ class TableSchedule:
         etag = await self._resets.transact(
             [
                 table_client.replace(
-                    table_rows.answer_entity(after) | {"WriteId": written}, before.etag
+                    table_rows.notification_entity(after) | {"WriteId": written}, before.etag
                 ),
                 *table_client.move(
-                    table_rows.answer_index(before.row), table_rows.answer_index(after)
+                    table_rows.notification_index(before.row), table_rows.notification_index(after)
                 ),
             ]
         )
         if etag is None:
             # The answer may be lost all the same: our WriteId there means that it was written.
-            there = await self._resets.get(after.target, keys.answer_key(after.id, after.n))
+            there = await self._resets.get(after.target, keys.notification_key(after.id, after.n))
             if there is None or there.get("WriteId") != written:
                 raise Conflict(f"notification {after.n} of {after.id} has changed")
             etag = etag_of(there)

@@ -70,7 +70,7 @@ def open_key(reset_id: str) -> str:
     return f"due:reset:{reset_id}"
 
 
-def answer_key(reset_id: str, n: int) -> str:
+def notification_key(reset_id: str, n: int) -> str:
     return f"due:answer:{reset_id}:{n}"
 
 
@@ -116,7 +116,7 @@ def reset_due_key(due_at: datetime, reset_id: str) -> str:
     return f"{FROM}{_milliseconds_up(due_at):013d}:reset:{reset_id}"
 
 
-def answer_due_key(due_at: datetime, reset_id: str, n: int) -> str:
+def notification_due_key(due_at: datetime, reset_id: str, n: int) -> str:
     return f"{FROM}{_milliseconds_up(due_at):013d}:answer:{reset_id}:{n}"
 
 

@@ -100,7 +100,7 @@ class History:
     job: JobRow
     budget: Budget
     fleet: Fleet
-    watch: JobObservation
+    observation: JobObservation
 
 
 def of_job(history: History, job_id: str) -> History:
@@ -109,14 +109,14 @@ def of_job(history: History, job_id: str) -> History:
 
     An empty id in a row was written before the rows kept one.
     """
-    job, watch = history.job, history.watch
+    job, observation = history.job, history.observation
     if job.last_job_id not in {"", job_id}:
         job = replace(
             job, last_job_id="", last_restart_at=None, last_steady_at=None, last_approved_at=None
         )
-    if watch.job_id not in {"", job_id}:
-        watch = JobObservation(target=watch.target)
-    return replace(history, job=job, watch=watch)
+    if observation.job_id not in {"", job_id}:
+        observation = JobObservation(target=observation.target)
+    return replace(history, job=job, observation=observation)
 
 
 def decide(
@@ -222,10 +222,10 @@ def over_budget(limit: int, *, now: datetime) -> Wait:
     )
 
 
-def fleet_of(watches: Iterable[JobObservation]) -> Fleet:
+def fleet_of(observations: Iterable[JobObservation]) -> Fleet:
     """Of what was ever seen: a target without a look at its job counts on neither side."""
-    seen = [watch for watch in watches if watch.seen_at is not None]
-    return Fleet(seen=len(seen), quarantined=sum(watch.quarantined for watch in seen))
+    seen = [observation for observation in observations if observation.seen_at is not None]
+    return Fleet(seen=len(seen), quarantined=sum(observation.quarantined for observation in seen))
 
 
 def fleet_stopped(fleet: Fleet) -> bool:
@@ -297,7 +297,7 @@ def _ask(key: str, words: str, *, since: datetime | None = None) -> Ask:
 def _breaker(snapshot: SyncJob, history: History) -> Ask | None:
     """The breaker is open: by what `remediate` saw, or by what the job shows before it does."""
     seen = relapsed(snapshot, history.job)
-    at = max((each for each in (history.watch.relapsed_at, seen) if each), default=None)
+    at = max((each for each in (history.observation.relapsed_at, seen) if each), default=None)
     approved_at = history.job.last_approved_at
     if at is None or (approved_at is not None and at <= approved_at):
         return None
@@ -319,7 +319,7 @@ def after_reading(
     found = (
         _stopped_job(reset, snapshot),
         _job_state(reset, snapshot, target, now),
-        _too_soon(reset, snapshot, history.watch, target, now),
+        _too_soon(reset, snapshot, history.observation, target, now),
         None if asked_before else _cooldown(reset, history.job, target, now),
         _held_back_by_others(reset, snapshot, history.job, target, now),
         _fleet_stop(history.fleet),
@@ -352,7 +352,7 @@ def _past_known(history: History, target: Target) -> History | None:
     """
     if target.job_id:
         return of_job(history, target.job_id)
-    named = {history.job.last_job_id, history.watch.job_id} - {""}
+    named = {history.job.last_job_id, history.observation.job_id} - {""}
     return None if named else history
 
 
@@ -401,12 +401,12 @@ def _stopped_job(reset: Reset, job: SyncJob) -> Ruling | None:
 
 
 def _too_soon(
-    reset: Reset, job: SyncJob, watch: JobObservation, target: Target, now: datetime
+    reset: Reset, job: SyncJob, observation: JobObservation, target: Target, now: datetime
 ) -> Wait | None:
     """The grace period once more: between asking and sending the quarantine may be a new one."""
     if not (asked_by_timer(reset) and in_quarantine(job)) or target.remediate is None:
         return None
-    if watch.since is None or now >= (free := watch.since + target.remediate.after):
+    if observation.since is None or now >= (free := observation.since + target.remediate.after):
         return None
     return Wait(
         waiting_for=WaitingFor.GRAPH,

@@ -43,12 +43,12 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Observation:
-    """A target as one tick saw it; `watch` is the observation row after it."""
+    """A target as one tick saw it; `row` is the observation row after it."""
 
     alias: str
     target: Target
     job: JobRow
-    watch: JobObservation
+    row: JobObservation
     snapshot: SyncJob
 
 
@@ -119,7 +119,7 @@ def _row_of(job: JobRow, snapshot: SyncJob) -> JobRow:
 
 def candidates(observation: Observation, *, now: datetime) -> Iterator[Candidate | Skipped]:
     """What is due by what the job shows and by the clock, the most urgent first."""
-    if observation.watch.quarantined:
+    if observation.row.quarantined:
         # Until that is over nothing else is: a full restart would clear it by the way.
         yield _clearing(observation, now)
         return
@@ -134,18 +134,18 @@ def candidates(observation: Observation, *, now: datetime) -> Iterator[Candidate
 
 
 def _clearing(observation: Observation, now: datetime) -> Candidate | Skipped:
-    watch, remediate = observation.watch, observation.target.remediate
-    line = quarantine.line(watch.reason)
-    words = f"the job is in quarantine ({watch.reason or 'an unknown reason'})"
+    row, remediate = observation.row, observation.target.remediate
+    line = quarantine.line(row.reason)
+    words = f"the job is in quarantine ({row.reason or 'an unknown reason'})"
     told = quarantine.told(observation.snapshot.quarantine)
-    since = watch.since or now
+    since = row.since or now
 
     def left(why: str) -> Skipped:
         return Skipped(cause=Cause.QUARANTINE, why=why)
 
     if line.automatic is not Treatment.GO:
         return left(told)
-    if remediate is None or not quarantine.named_in(watch.reason, remediate.reasons):
+    if remediate is None or not quarantine.named_in(row.reason, remediate.reasons):
         return left(f"{words}, which `remediate.reasons` of this target does not name")
     if now - since < remediate.after:
         return left(
@@ -155,7 +155,7 @@ def _clearing(observation: Observation, now: datetime) -> Candidate | Skipped:
     return Candidate(
         cause=Cause.QUARANTINE,
         # The whole series, not the last time that it was imposed: a person's No holds for it.
-        key=(watch.series_began or watch.began or since).astimezone(UTC).isoformat(),
+        key=(row.series_began or row.began or since).astimezone(UTC).isoformat(),
         scope=_scope(remediate),
         reason=f"{told}; first seen at {since:%Y-%m-%d %H:%M} UTC",
     )
@@ -164,7 +164,7 @@ def _clearing(observation: Observation, now: datetime) -> Candidate | Skipped:
 def reads_logs(observation: Observation) -> Candidate | None:
     """The candidate that the provisioning logs may confirm, where it is worth reading them."""
     remediate = observation.target.remediate
-    if remediate is None or remediate.stale_links is None or observation.watch.quarantined:
+    if remediate is None or remediate.stale_links is None or observation.row.quarantined:
         return None
     return Candidate(
         cause=Cause.STALE,

@@ -160,7 +160,7 @@ class Engine:
             job=job,
             budget=await self.limits.budget(budget_day(now)),
             fleet=await self.limits.fleet(),
-            watch=(await self.limits.read_observation(reset.target)).row,
+            observation=(await self.limits.read_observation(reset.target)).row,
         )
         if reset.dry_run:
             return await self._preview(reset, history, now)

@@ -61,7 +61,7 @@ class Notify:
 
         Raise InvalidRequest where it names none: it then ends as poison, and is kept from there.
         """
-        target, reset_id, n = _named(text)
+        target, reset_id, n = _notification_named(text)
         stored = await self.outbox.read_notification(target, reset_id, n)
         now = self.clock()
         if stored is None or stored.row.due_at > now:
@@ -209,7 +209,7 @@ class Notify:
         return MIN_BACK_OFF + ceiling * self.jitter()
 
 
-def _named(text: str) -> tuple[str, str, int]:
+def _notification_named(text: str) -> tuple[str, str, int]:
     try:
         found = json.loads(text)
         target, reset_id, n = found["target"], found["id"], found["n"]

@@ -27,7 +27,7 @@ class TargetSight:
 
     alias: str
     job: JobRow
-    watch: JobObservation
+    observation: JobObservation
     last: Reset | None
     cooldown_until: datetime | None
 
@@ -79,7 +79,7 @@ class Overview:
         )
 
     async def _sight(self, alias: str, now: datetime) -> TargetSight:
-        job, watch, newest = await asyncio.gather(
+        job, observation, newest = await asyncio.gather(
             self.rows.read_job(alias),
             self.rows.read_observation(alias),
             self.rows.resets(alias, after="", most=1),
@@ -90,7 +90,7 @@ class Overview:
         return TargetSight(
             alias=alias,
             job=job.row,
-            watch=watch.row,
+            observation=observation.row,
             last=newest[0] if newest else None,
             cooldown_until=free if free is not None and free > now else None,
         )

@@ -125,7 +125,7 @@ class Remediation:
         except Conflict:
             # Another run is under way, and sees to this target.
             return Seen(row=replace(row, row=after))
-        found = Observation(alias=alias, target=target, job=job, watch=after, snapshot=snapshot)
+        found = Observation(alias=alias, target=target, job=job, row=after, snapshot=snapshot)
         return Seen(row=row, observation=found)
 
     async def _act(self, run: Run, seen: Seen, fleet: Fleet) -> bool:
@@ -138,7 +138,7 @@ class Remediation:
             elif not await self._is_submitted(run, found, observation):
                 await self._submit(run, found, observation, fleet)
                 return False
-        return not observation.watch.quarantined
+        return not observation.row.quarantined
 
     def _late(self, run: Run) -> bool:
         return self.clock() - run.now > RUN_TIMEOUT
@@ -195,7 +195,7 @@ class Remediation:
     async def _note_read(self, run: Run, seen: Seen, observation: Observation) -> None:
         with contextlib.suppress(Conflict):
             await self.observations.write_observation(
-                seen.row, replace(observation.watch, links_read_at=run.now)
+                seen.row, replace(observation.row, links_read_at=run.now)
             )
 
     async def _is_submitted(self, run: Run, candidate: Candidate, observation: Observation) -> bool:
@@ -233,7 +233,7 @@ class Remediation:
         # What this tick has submitted is spent soon.
         budget = replace(budget, spent=budget.spent + run.submitted)
         history = policy.History(
-            job=observation.job, budget=budget, fleet=fleet, watch=observation.watch
+            job=observation.job, budget=budget, fleet=fleet, observation=observation.row
         )
         return remediation.judge(candidate, observation, history, self.settings.rules, now=run.now)
 

@@ -69,7 +69,7 @@ class RunReset:
     async def follow_up(self, body: bytes, *, message_id: str) -> None:
         """Take one step of the reset that the message names."""
         try:
-            await self.engine.advance(await self._located(_named(body)))
+            await self.engine.advance(await self._located(_reset_named(body)))
         except InvalidRequest as error:
             await self._keep(body, message_id, FOLLOW_UPS_QUEUE, str(error))
         except NewerRow as error:
@@ -104,7 +104,7 @@ def _believable(came_at: datetime | None, now: datetime) -> datetime | None:
     return came_at if abs(now - came_at.astimezone(UTC)) <= BELIEVED else None
 
 
-def _named(body: bytes) -> str:
+def _reset_named(body: bytes) -> str:
     reset_id = decode_object(body, name="message").get("id")
     if not isinstance(reset_id, str) or not RESET_ID.fullmatch(reset_id):
         raise InvalidRequest(

@@ -116,13 +116,13 @@ def _targets(sights: Sights, now: datetime) -> Markup:
 
 
 def _state_seen(each: TargetSight, now: datetime) -> Part:
-    watch = each.watch
-    if watch.seen_at is None:
+    observation = each.observation
+    if observation.seen_at is None:
         return "not seen yet"
-    words = watch.code or "not known"
-    if watch.quarantined:
-        words = f"quarantine: {watch.reason or 'no reason given'}"
-    return element("span", user_text(words), ", ", moment(watch.seen_at, now))
+    words = observation.code or "not known"
+    if observation.quarantined:
+        words = f"quarantine: {observation.reason or 'no reason given'}"
+    return element("span", user_text(words), ", ", moment(observation.seen_at, now))
 
 
 def _last(each: TargetSight, now: datetime) -> Part:

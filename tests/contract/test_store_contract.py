@@ -13,7 +13,7 @@ from azure.core.exceptions import ServiceResponseError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 
-from shared.adapters.table_rows import answer_entity, reset_entity
+from shared.adapters.table_rows import notification_entity, reset_entity
 from shared.adapters.table_store import TableStore
 from shared.domain.errors import Conflict, NewerRow, StorageUnavailable
 from shared.domain.keys import SearchKind, message_key, reset_key
@@ -686,7 +686,7 @@ class VersionOne:
         await self.client.create_entity({"PartitionKey": "targets", "RowKey": "sales"})
         await self.client.create_entity(reset_entity(row))
         await self._due(f"due:reset:{row.id}", due)
-        old = answer_entity(answer())
+        old = notification_entity(answer())
         await self._due(old.pop("RowKey"), {k: v for k, v in old.items() if k != "Version"})
 
     async def _due(self, key: str, columns: dict[str, Any]) -> None:

@@ -131,7 +131,7 @@ class ForgetsWhatTheJobShows(Engine):
         if not isinstance(snapshot, SyncJob):
             return snapshot
         history = policy.History(
-            job=job, budget=Budget(), fleet=Fleet(), watch=JobObservation(target=reset.target)
+            job=job, budget=Budget(), fleet=Fleet(), observation=JobObservation(target=reset.target)
         )
         return await self._as_event(reset, policy.Go(), history, snapshot)
 

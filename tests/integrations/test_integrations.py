@@ -72,7 +72,7 @@ def test_what_github_makes_of_the_form_is_read_as_a_request() -> None:
     filled = {
         "target": "salesforce-prod",
         "users": "adele.vance@contoso.com\nlee.gu@contoso.com",
-        "reason": "made anew",
+        "reason": "made again",
         "dry-run": "- [x] Only say what would be done",
     }
     parts = [f"### {each['attributes']['label']}\n\n{filled[each['id']]}" for each in form["body"]]

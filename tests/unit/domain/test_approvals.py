@@ -220,7 +220,7 @@ def test_nothing_is_sent_that_the_present_rules_ask_about_and_no_valid_approval_
         job=JobRow(target=TARGET),
         budget=Budget(),
         fleet=Fleet(),
-        watch=JobObservation(target=TARGET),
+        observation=JobObservation(target=TARGET),
     )
     now, job = START, JOB
     asked: tuple[tuple[str, ...], SyncJob] | None = None

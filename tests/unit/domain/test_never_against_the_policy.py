@@ -91,7 +91,7 @@ class Watched:
             job=await world.job(x.target),
             budget=Budget(spent=max(0, (await store.budget(budget_day(now))).spent - 1)),
             fleet=await store.fleet(),
-            watch=await world.watch(x.target),
+            observation=await world.watch(x.target),
         )
         rules = world.settings.rules
         shown = world.graph_of(x.target).job

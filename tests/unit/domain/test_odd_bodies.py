@@ -119,7 +119,7 @@ def test_an_odd_body_lets_nothing_go_that_the_right_one_holds_back(
     right, wrong = body
     job = JobRow(target=TARGET, last_restart_at=restarted)
     watch = JobObservation(target=TARGET)
-    history = History(job=job, budget=Budget(), fleet=Fleet(), watch=watch)
+    history = History(job=job, budget=Budget(), fleet=Fleet(), observation=watch)
 
     if isinstance(ruled(right, reset, history), Ask | Refuse):
         assert not isinstance(ruled(wrong, reset, history), Go)
@@ -131,7 +131,7 @@ def test_the_right_bodies_are_held_back_and_let_go_in_both_ways() -> None:
         job=JobRow(target=TARGET),
         budget=Budget(),
         fleet=Fleet(),
-        watch=JobObservation(target=TARGET),
+        observation=JobObservation(target=TARGET),
     )
     lenient = replace(RULES, catalogue={TARGET: Target(service_principal_id=SP)})
     kinds = {

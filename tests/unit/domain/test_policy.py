@@ -56,7 +56,7 @@ def history(
         job=job,
         budget=budget or Budget(),
         fleet=fleet or Fleet(),
-        watch=JobObservation(target=TARGET, relapsed_at=relapsed_at),
+        observation=JobObservation(target=TARGET, relapsed_at=relapsed_at),
     )
 
 
@@ -513,7 +513,7 @@ def test_a_quarantine_has_its_grace_also_when_it_comes_to_sending() -> None:
     rules = replace(RULES, catalogue={TARGET: CLEARS})
 
     def decided(since: datetime) -> Ruling:
-        known = replace(history(), watch=JobObservation(target=TARGET, since=since))
+        known = replace(history(), observation=JobObservation(target=TARGET, since=since))
         return after_reading(CLEARING, shown, known, rules, now=START)
 
     assert decided(START - CLEARS.remediate.after) == Go()  # type: ignore[union-attr]

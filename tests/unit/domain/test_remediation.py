@@ -54,7 +54,7 @@ def seen(
     """A sight whose mark was first set that long ago."""
     marked = observe(JobObservation(target=TARGET), job, snapshot, target, now=START - since)
     watch = observe(marked, job, snapshot, target, now=START)
-    return Observation(alias=TARGET, target=target, job=job, watch=watch, snapshot=snapshot)
+    return Observation(alias=TARGET, target=target, job=job, row=watch, snapshot=snapshot)
 
 
 def due(sight: Observation) -> Candidate | Skipped | None:
@@ -326,7 +326,9 @@ def put(
     job: JobRow = JOB,
 ) -> Submit | Skipped:
     rules = Rules(catalogue={TARGET: sight.target}, enabled=enabled, daily_budget=2)
-    known = History(job=job, budget=budget or Budget(), fleet=fleet or Fleet(), watch=sight.watch)
+    known = History(
+        job=job, budget=budget or Budget(), fleet=fleet or Fleet(), observation=sight.row
+    )
     found = wanted or due(sight)
     assert isinstance(found, Candidate)
     return judge(found, sight, known, rules, now=START)
