@@ -52,6 +52,8 @@ DEFAULT_REMEDIATION: Final = "0 */15 * * * *"
 
 _A_YEAR: Final = timedelta(days=366)
 
+_LONGEST_NUMBER: Final = 12
+
 SIGN_IN: Final = "WEBSITE_AUTH_ENABLED"
 
 
@@ -172,6 +174,10 @@ def problem(environ: Mapping[str, str], *, app_dir: Path | None = None) -> str |
 
 def _text(environ: Mapping[str, str], name: str, default: str = "") -> str:
     value = environ.get(name, "").strip()
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise SettingsError(f"{name}: is not text in UTF-8; set it again") from error
     if value.startswith("@Microsoft.KeyVault("):
         raise SettingsError(
             f"{name}: the Key Vault reference is not resolved; check that the secret exists and "
@@ -207,7 +213,9 @@ def _number(environ: Mapping[str, str], name: str, default: int, *, most: int) -
     value = _text(environ, name)
     if not value:
         return default
-    if not value.isascii() or not value.isdigit() or int(value) > most:
+    # By its length first: Python reads no number of thousands of digits.
+    digits = value.isascii() and value.isdigit() and len(value) <= _LONGEST_NUMBER
+    if not digits or int(value) > most:
         raise SettingsError(f"{name}: is not a number; give one from 0 to {most}")
     return int(value)
 

@@ -5,7 +5,7 @@ import pytest
 
 from local import processes
 from tests.azurite import start_azurite
-from tests.support import canaries
+from tests.support import canaries, fuzz
 
 
 @pytest.fixture(scope="session")
@@ -15,8 +15,9 @@ def azurite() -> Iterator[str]:
         yield connection_string
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Look at every log of the run for what must never be in one."""
+    fuzz.progress.capture = config.pluginmanager.getplugin("capturemanager")
     logging.getLogger().addHandler(canaries.Listener())
     logging.getLogger("relink").setLevel(logging.DEBUG)
     processes.listeners.append(canaries.look_at)

@@ -10,8 +10,10 @@ from local import processes
 from shared.adapters.table_rows import reset_from
 from shared.domain.reset import Reset
 from tests.functional.stack import AWS, SALESFORCE, SERVICENOW, Stack, storage_and_graph
+from tests.support.soak import at_length
 
-EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "12")
+# Of each operation and phase. Of the whole document that is some 50,000 cases in `make soak`.
+EXAMPLES = os.environ.get("FUZZ_EXAMPLES", str(at_length(12, 4_000)))
 SEED = os.environ.get("FUZZ_SEED", "1")
 
 # One that the document's examples name, and two that a generator easily comes upon.

@@ -8,8 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from local.processes import ROOT
@@ -21,6 +20,8 @@ from shared.web.messages import HttpRequest, HttpResponse
 from shared.web.respond import respond
 from tests.support import canaries, webhooks
 from tests.support.calls import call
+from tests.support.fuzz import bounded, progress
+from tests.support.twins import twins
 from tests.support.world import SP, TARGET, World
 
 CATALOGUE = {
@@ -567,14 +568,16 @@ JSON = st.recursive(
     max_leaves=12,
 )
 SENDERS = st.sampled_from(sorted(EVENTS))
-QUICK = examples(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = bounded(150)
 
 
+@pytest.mark.soak
 @QUICK
 @given(sender=SENDERS | st.text(max_size=10), headers=HEADERS, raw=st.binary(max_size=400))
 async def test_no_raw_bytes_without_a_signature_get_in(
     sender: str, headers: dict[str, str], raw: bytes
 ) -> None:
+    progress.case("raw bytes")
     app = FUZZED
     reply = await post(app, sender, raw, headers)
 
@@ -583,9 +586,11 @@ async def test_no_raw_bytes_without_a_signature_get_in(
     assert untouched(app)
 
 
+@pytest.mark.soak
 @QUICK
 @given(sender=SENDERS, raw=st.binary(max_size=400) | JSON.map(webhooks.body))
 async def test_no_signed_nonsense_is_a_failure_or_gets_in(sender: str, raw: bytes) -> None:
+    progress.case("signed nonsense")
     app = FUZZED
     reply = await post(app, sender, raw)
 
@@ -593,11 +598,13 @@ async def test_no_signed_nonsense_is_a_failure_or_gets_in(sender: str, raw: byte
     assert untouched(app)
 
 
+@pytest.mark.soak
 @QUICK
 @given(sender=SENDERS, data=st.data())
 async def test_a_good_event_with_one_value_replaced_is_never_a_failure(
     sender: str, data: st.DataObject
 ) -> None:
+    progress.case("one value replaced")
     app = world()
     event = json.loads(json.dumps(EVENTS[sender]))
     at, inside = event, data.draw(st.sampled_from(sorted(_paths(event))))
@@ -609,6 +616,20 @@ async def test_a_good_event_with_one_value_replaced_is_never_a_failure(
     assert reply.status in {202, 204, 400, 403}
     taken = [k for k in app.keys(TARGET) if k.startswith("reset:")]
     assert bool(taken) == (reply.status == 202)
+
+
+@pytest.mark.soak
+@QUICK
+@given(sender=SENDERS, data=st.data())
+async def test_no_event_with_a_name_given_twice_gets_in(sender: str, data: st.DataObject) -> None:
+    progress.case("signed twins")
+    app = FUZZED
+    raw = data.draw(twins(EVENTS[sender]))
+    reply = await post(app, sender, raw)
+
+    assert reply.status == 400, raw
+    assert "given twice" in reply.body or "not valid JSON" in reply.body
+    assert untouched(app)
 
 
 def _paths(value: Any, so_far: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

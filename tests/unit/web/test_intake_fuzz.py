@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.domain.errors import InvalidRequest
@@ -18,12 +18,11 @@ from shared.web.messages import HttpRequest
 from shared.web.respond import respond
 from tests.support.calls import principal
 from tests.support.described import check
+from tests.support.fuzz import bounded, progress
 from tests.support.host import resets
 from tests.support.world import ENVIRON, TARGET, World
 
-BOUNDED = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
-)
+BOUNDED = bounded(150)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -116,10 +115,12 @@ def only_listed(world: World) -> None:
     assert all(json.loads(m)["target"] == TARGET for m in world.waiting(QUEUES[0]))
 
 
+@pytest.mark.soak
 @BOUNDED
 @given(raw=bodies, content_type=JSON_TYPES)
 @example(raw=b'{"target": "salesforce-prod"}', content_type="application/json")
 def test_submit(raw: bytes, content_type: str) -> None:
+    progress.case("submit")
     world = World()
     headers = {"content-type": content_type}
     call = HttpRequest(body=raw, url="https://relink.example/api/resets", headers=headers)
@@ -135,9 +136,11 @@ def test_submit(raw: bytes, content_type: str) -> None:
         assert not left_behind(world)
 
 
+@pytest.mark.soak
 @BOUNDED
 @given(text=bodies.map(lambda raw: raw.decode("utf-8", "replace")) | st.text(max_size=200))
 def test_run_reset(text: str) -> None:
+    progress.case("run_reset")
     world = World(environ={**ENVIRON, "RESETS_ENABLED": "no"})
 
     asyncio.run(world.app.run_reset(text.encode(), message_id="m1", came_at=world.clock()))
@@ -150,9 +153,11 @@ def test_run_reset(text: str) -> None:
         assert not resets(world)
 
 
+@pytest.mark.soak
 @BOUNDED
 @given(text=st.text(max_size=200) | json_values.map(json.dumps))
 def test_follow_up_reset_and_notify(text: str) -> None:
+    progress.case("follow_up_reset_and_notify")
     world = World()
 
     asyncio.run(world.app.follow_up_reset(text.encode(), message_id="m1"))
@@ -164,6 +169,7 @@ def test_follow_up_reset_and_notify(text: str) -> None:
     assert not world.storage.ids.cells
 
 
+@pytest.mark.soak
 @BOUNDED
 @given(
     raw=st.binary(max_size=200)
@@ -176,6 +182,7 @@ def test_follow_up_reset_and_notify(text: str) -> None:
     header=st.text(max_size=50) | st.sampled_from([principal(), principal("")]),
 )
 def test_decide_reset(raw: bytes, content_type: str, reset_id: str, header: str) -> None:
+    progress.case("decide_reset")
     world = World(environ={**ENVIRON, "WEBSITE_AUTH_ENABLED": "True"})
 
     async def decide() -> int:
@@ -193,6 +200,7 @@ def test_decide_reset(raw: bytes, content_type: str, reset_id: str, header: str)
     assert asyncio.run(decide()) in {200, 400, 401, 403, 404, 409, 415}
 
 
+@pytest.mark.soak
 @BOUNDED
 @given(
     reset_id=st.text(max_size=140),
@@ -203,6 +211,7 @@ def test_decide_reset(raw: bytes, content_type: str, reset_id: str, header: str)
     header=st.text(max_size=50) | st.just(principal()),
 )
 def test_what_only_reads(reset_id: str, query: dict[str, str], header: str) -> None:
+    progress.case("what_only_reads")
     world = World(environ={**ENVIRON, "WEBSITE_AUTH_ENABLED": "True"})
     call = HttpRequest(
         query=query, path={"id": reset_id}, headers={"x-ms-client-principal": header}
@@ -210,13 +219,42 @@ def test_what_only_reads(reset_id: str, query: dict[str, str], header: str) -> N
 
     async def ask() -> list[int]:
         api = world.app.api
-        asked = (api.get_reset, api.list_resets, api.show_reset, api.health)
+        asked = (api.get_reset, api.list_resets, api.show_reset, api.health, api.list_unreadable)
         return [(await respond(each, call)).status for each in asked]
 
-    read, listed, shown, healthy = asyncio.run(ask())
+    read, listed, shown, healthy, kept = asyncio.run(ask())
 
     assert read in {401, 404}
+    assert kept in {200, 400, 401}
     assert healthy == 200
     assert listed in {200, 400, 401}
     assert shown in {401, 404}
     assert not left_behind(world)
+
+
+@pytest.mark.soak
+@BOUNDED
+@given(
+    key=st.text(max_size=40) | st.just("m1"),
+    raw=bodies | st.just(b""),
+    content_type=JSON_TYPES,
+    kept=bodies,
+)
+def test_retry_unreadable(key: str, raw: bytes, content_type: str, kept: bytes) -> None:
+    progress.case("retry_unreadable")
+    world = World()
+    call = HttpRequest(body=raw, headers={"content-type": content_type}, path={"key": key})
+
+    async def retry() -> int:
+        await world.storage.store().keep_unreadable(
+            "m1", kept, reason="why", queue=QUEUES[0], at=world.clock()
+        )
+        return (await respond(world.app.api.retry_unreadable, call)).status
+
+    status = asyncio.run(retry())
+
+    assert status in {202, 400, 404, 415}
+    if status == 202:
+        only_listed(world)
+    else:
+        assert not world.storage.ids.cells

@@ -1,0 +1,84 @@
+"""No name given twice is taken in: not by the API, not from the queue, not in any packing."""
+
+import asyncio
+import base64
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.web.messages import HttpRequest
+from shared.web.respond import respond
+from tests.support.fuzz import bounded, progress
+from tests.support.twins import twins
+from tests.support.world import TARGET, World
+
+REQUEST: dict[str, Any] = {
+    "target": TARGET,
+    "requestId": "INC-1",
+    "reason": "r",
+    "ticket": {"system": "desk", "id": "7", "url": "https://desk.example/7"},
+    "subjects": ["ann@contoso.com"],
+    "dryRun": True,
+}
+ENVELOPE: dict[str, Any] = {
+    "specversion": "1.0",
+    "id": "1",
+    "source": "/desk",
+    "type": "reset.wanted",
+    "data": REQUEST,
+    "extension": {"of": {"no": "meaning"}},
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quiet() -> Iterator[None]:
+    """Thousands of refusals are no news."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def packed(raw: bytes) -> bytes:
+    """As the data of an envelope that is itself in order."""
+    coded = base64.b64encode(raw).decode()
+    kept = {name: value for name, value in ENVELOPE.items() if name != "data"}
+    return json.dumps({**kept, "data_base64": coded}).encode()
+
+
+BODIES = st.one_of(
+    st.tuples(st.just("application/json"), twins(REQUEST)),
+    st.tuples(st.just("application/cloudevents+json"), twins(ENVELOPE)),
+    st.tuples(st.just("application/cloudevents+json"), twins(REQUEST).map(packed)),
+)
+
+
+@pytest.mark.soak
+@bounded(200)
+@given(BODIES)
+def test_the_api_takes_no_twin(body: tuple[str, bytes]) -> None:
+    progress.case("twins over the API")
+    world, (content_type, raw) = World(), body
+    call = HttpRequest(body=raw, headers={"content-type": content_type})
+
+    reply = asyncio.run(respond(world.app.api.submit_reset, call))
+
+    assert reply.status == 400, raw
+    assert not world.storage.resets.cells
+
+
+@pytest.mark.soak
+@bounded(200)
+@given(BODIES, st.booleans())
+def test_the_queue_takes_no_twin(body: tuple[str, bytes], in_base64: bool) -> None:
+    progress.case("twins from the queue")
+    world, (_, raw) = World(), body
+    text = base64.b64encode(raw) if in_base64 else raw
+
+    asyncio.run(world.app.run_reset(text, message_id="m1", came_at=world.clock()))
+
+    assert {partition for partition, _ in world.storage.resets.cells} == {"unreadable"}, raw
