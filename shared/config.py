@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -254,7 +254,7 @@ def _storage(environ: Mapping[str, str]) -> Storage:
             f"Azurite) or {CONNECTION}__queueServiceUri and {CONNECTION}__tableServiceUri"
         )
     for name, uri in (("queueServiceUri", queue), ("tableServiceUri", table)):
-        parts = urlsplit(uri)
+        parts = _address(f"{CONNECTION}__{name}", uri)
         if parts.scheme != "https" or not parts.hostname:
             raise SettingsError(
                 f"{CONNECTION}__{name}: missing or no https address; "
@@ -287,15 +287,30 @@ def development_storage(connection: str) -> str:
     return _AZURITE if short else connection
 
 
+def _address(name: str, value: str) -> SplitResult:
+    """Split an address; reading it later raises nothing."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.hostname, parts.port
+    except ValueError as error:
+        # Not chained: its text may quote the address.
+        why = "has no valid port" if "port" in str(error).lower() else "is not an address"
+        raise SettingsError(f"{name}: {why}; correct it") from None
+    return parts
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return urlsplit(address).hostname in LOOPBACK
+    except ValueError:
+        return False
+
+
 def _graph_endpoint(environ: Mapping[str, str]) -> str:
     value = _text(environ, "GRAPH_ENDPOINT", GRAPH_DEFAULT).rstrip("/")
-    parts = urlsplit(value)
+    parts = _address("GRAPH_ENDPOINT", value)
     plain = not (parts.path or parts.query or parts.fragment or parts.username)
-    try:
-        port = parts.port
-    except ValueError as error:
-        raise SettingsError("GRAPH_ENDPOINT: has no valid port; correct it") from error
-    real = parts.scheme == "https" and parts.hostname in GRAPH_HOSTS and port in {None, 443}
+    real = parts.scheme == "https" and parts.hostname in GRAPH_HOSTS and parts.port in {None, 443}
     local = parts.scheme == "http" and parts.hostname in LOOPBACK
     if not plain or not (real or local):
         raise SettingsError(
@@ -320,7 +335,7 @@ def _content(name: str, value: str, app_dir: Path) -> str:
         return value
     try:
         return (app_dir / value[1:]).read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
+    except (OSError, ValueError) as error:
         raise SettingsError(
             f"{name}: the file that it names cannot be read beside host.json; deploy it"
         ) from error
@@ -341,7 +356,7 @@ def _senders(environ: Mapping[str, str], app_dir: Path) -> Senders:
         _content("WEBHOOK_SENDERS", _text(environ, "WEBHOOK_SENDERS"), app_dir),
         _text(environ, "WEBHOOK_SECRETS"),
         signed_in_front=_sign_in(environ),
-        local=urlsplit(environ.get("GRAPH_ENDPOINT", "")).hostname in LOOPBACK,
+        local=_is_loopback(environ.get("GRAPH_ENDPOINT", "")),
     )
 
 
@@ -349,7 +364,7 @@ def _public_url(environ: Mapping[str, str]) -> str:
     value = _text(environ, "PUBLIC_URL").rstrip("/")
     if not value:
         return ""
-    parts = urlsplit(value)
+    parts = _address("PUBLIC_URL", value)
     local = parts.scheme == "http" and parts.hostname in LOOPBACK
     plain = not (parts.query or parts.fragment or parts.username)
     if not plain or not parts.hostname or not (parts.scheme == "https" or local):

@@ -18,7 +18,7 @@ def twins(draw: st.DrawFn, event: dict[str, Any]) -> bytes:
     for key in place:
         at = at[key]
     name = draw(st.sampled_from(sorted(at)))
-    value = draw(
+    value: Any = draw(
         st.just(at[name])
         | st.sampled_from(["aws", "salesforce-prod", "", None, 7, True, [], {}])
         | st.recursive(st.just(1), lambda inner: st.lists(inner, min_size=1), max_leaves=3)
