@@ -10,6 +10,14 @@ from typing import Any, Final
 
 import msgspec
 
+from shared.domain.evidence_permissions import how_to_grant
+from shared.domain.links import (
+    LinkSource,
+    MatchingAttribute,
+    ProvisioningEntry,
+    StoredLink,
+    judge_link,
+)
 from shared.domain.reset import NotificationKind, Reset, State
 from shared.domain.ticket_facts import Facts, LinkFact, take_facts
 from shared.domain.ticket_words import compose
@@ -30,17 +38,49 @@ _RESET: Final = Reset(
 _RAN: Final[dict[str, Any]] = {"restarted_at": NOW - timedelta(minutes=3), "finished_at": NOW}
 _OLD: Final = "0055e000001aOLDAA2"
 _NEW: Final = "0055e000001bNEWAA2"
-_RELINKED: Final = LinkFact(
-    subject="adele.vance@contoso.com", verdict="relinked", before=_OLD, after=_NEW
+_USERNAME: Final = MatchingAttribute(
+    priority=1, source="userPrincipalName", target="Username", value="adele.vance@contoso.com"
 )
-_STILL: Final = LinkFact(
-    subject="lee.gu@contoso.com",
-    verdict="still_linked",
-    before=_OLD,
-    after=_OLD,
-    why="its Username equals lee.gu@contoso.com",
-    remedy="rename the old account first, then ask again",
-)
+
+
+def _judged(target: str = "", **row: Any) -> LinkFact:
+    """The verdict on a row of the log with these members; on no row at all without any."""
+    user, began = "adele.vance@contoso.com", NOW - timedelta(minutes=3)
+    origin = LinkSource.PROVISIONING_LOG
+    before = StoredLink(source_id=user, target_id=_OLD, at=began, origin=origin)
+    entry = ProvisioningEntry(
+        source_id=user, source_type="User", target_id=target, at=NOW - timedelta(minutes=1), **row
+    )
+    found = judge_link(
+        before,
+        [entry] if target or row else [],
+        user,
+        restarted_at=began,
+        matching=[_USERNAME],
+    )
+    return LinkFact(
+        subject=user,
+        verdict=str(found.verdict),
+        before=found.before,
+        after=found.after,
+        why=found.evidence,
+        remedy=found.remedy,
+    )
+
+
+_LINKS: Final[dict[str, LinkFact]] = {
+    "relinked": _judged(_NEW, status="success"),
+    "still_linked": _judged(_OLD, status="skipped", error_code="RedundantExport"),
+    "created": _judged(_NEW, status="success", action="create"),
+    "not_seen": _judged(),
+    "not_seen, out of scope": _judged(status="skipped", error_code="NotEffectivelyEntitled"),
+    "unknown, the entry failed": _judged(status="failure", error_code="DuplicateTargetEntries"),
+    "unknown, a permission is missing": LinkFact(
+        subject="adele.vance@contoso.com",
+        verdict="unknown",
+        why="the provisioning logs cannot be read: " + how_to_grant("ProvisioningLog.Read.All"),
+    ),
+}
 
 
 def _facts(
@@ -142,13 +182,12 @@ def examples() -> list[tuple[str, Facts]]:
             "completed, links not looked up",
             _ended(State.COMPLETED, outcome="completed", **_RAN),
         ),
-        (
-            "completed, links looked up",
-            _ended(State.COMPLETED, outcome="completed", links=(_RELINKED,), **_RAN),
-        ),
-        (
-            "completed, a link unchanged",
-            _ended(State.COMPLETED, outcome="completed", links=(_RELINKED, _STILL), **_RAN),
+        *(
+            (
+                f"completed, link {title}",
+                _ended(State.COMPLETED, outcome="completed", links=(link,), **_RAN),
+            )
+            for title, link in _LINKS.items()
         ),
         ("joined", _ended(State.JOINED, leader="desk.INC0012300-1", outcome="completed")),
         (

@@ -4,12 +4,15 @@
 Standard library only, and any Python 3.9 or later: it is for a machine on which nothing works yet.
 """
 
+import json
 import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +55,7 @@ class Machine:
     version: tuple[int, ...] = tuple(sys.version_info[:3])
     run: Callable[[list[str]], str] = lambda command: _printed(command)  # noqa: PLW0108 -- later
     is_taken: Callable[[int], bool] = lambda port: _is_taken(port)  # noqa: PLW0108 -- later
+    fetch: Callable[[str, str], bytes] = lambda url, key: _fetched(url, key)  # noqa: PLW0108 -- later
 
     def which(self, program: str) -> str:
         return shutil.which(program, path=self.environ.get("PATH", "")) or ""
@@ -74,6 +78,7 @@ def examine(machine: Machine) -> Iterator[Finding]:
     azd = "https://learn.microsoft.com/azure/developer/azure-developer-cli/install-azd"
     yield _program(machine, "azd", ["version"], azd, "deploying")
     yield _signed_in(machine)
+    yield from _evidence(machine)
     bicep = "az bicep install, or BICEP=/path/to/bicep"
     yield _program(
         machine, "bicep", ["--version"], bicep, "make bicep; without it its tests compare hashes"
@@ -146,6 +151,41 @@ def _signed_in(machine: Machine) -> Finding:
         return Finding(what, "no Azure CLI", False, "az login", use)
     said = machine.run(["az", "account", "show", "--query", "name", "--output", "tsv"]).strip()
     return Finding(what, said or "nobody is signed in", bool(said), "az login", use)
+
+
+def _evidence(machine: Machine) -> Iterator[Finding]:
+    """Ask the app which permissions for evidence Graph has shown: nobody else knows."""
+    what, use = "evidence of links", "what became of a user's link after a reset"
+    url, key = machine.environ.get("RELINK_URL", ""), machine.environ.get("RELINK_KEY", "")
+    if not url:
+        mend = "set RELINK_URL and RELINK_KEY to the app and a key: its health knows"
+        yield Finding(what, "not asked: RELINK_URL is not set", False, mend, use)
+        return
+    try:
+        health = json.loads(machine.fetch(f"{url.rstrip('/')}/api/health", key))
+        found = [
+            (e["permission"], e["grant"], e["parameter"], e["words"]) for e in health["evidence"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        mend = "look whether the app answers there, and whether RELINK_KEY is its HEALTH_KEY"
+        yield Finding(what, f"{url} tells no detail of its health", False, mend, use)
+        return
+    for permission, grant, parameter, words in found:
+        mend = f"{parameter}=true in infra/graph, then provision it again"
+        buys = words.partition("; it would show ")[2].partition(" (parameter")[0] or use
+        yield Finding(permission, grant, grant == "granted", mend, buys)
+
+
+def _fetched(url: str, key: str) -> bytes:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"{url}: not an address")
+    request = urllib.request.Request(url, headers={"x-functions-key": key})  # noqa: S310 -- above
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 -- above
+            return bytes(answer.read())
+    except urllib.error.HTTPError as error:
+        # An app that is not well answers 503, with the same detail.
+        return bytes(error.read())
 
 
 def _printed(command: list[str]) -> str:

@@ -16,9 +16,9 @@ from shared.domain.catalogue import Target
 from shared.domain.links import (
     MatchingAttribute,
     StoredLink,
-    is_object_id,
     link_before,
     matched_differently,
+    object_id_of,
     with_values,
 )
 from shared.domain.ports import Graph, LinkGraph
@@ -45,8 +45,9 @@ async def inspect(
     """Read user, schema and link; nothing is changed."""
     job = await graph.read_job(target.service_principal_id, target.job_id)
     mappings = await links.mappings(target.service_principal_id, job.id)
-    subject = await links.find_user(user, [each.source for each in mappings.matching])
-    object_id = subject.object_id or (user.lower() if is_object_id(user) else "")
+    given = object_id_of(user)
+    subject = await links.find_user(given or user, [each.source for each in mappings.matching])
+    object_id = subject.object_id or given
     problems = [subject.problem, mappings.problem]
     stored, differs = None, ""
     if object_id and target.object_connections:

@@ -21,7 +21,8 @@ from shared.domain.reset import Link
 MAX_EVIDENCE: Final = 2000
 """Characters of the evidence that a row keeps."""
 
-_OBJECT_ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_ID: Final = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_OBJECT_ID: Final = re.compile(rf"(?P<bare>{_ID})|\{{(?P<braced>{_ID})\}}")
 
 BY_STORED_LINK: Final = "EntryImport"
 BY_ATTRIBUTES: Final = frozenset({"EntryImportByJoiningProperty", "EntryImportByMatchingProperty"})
@@ -125,8 +126,12 @@ class MatchingAttribute:
     value: str | None = None
 
     def __str__(self) -> str:
-        shown = "" if self.value is None else f" ({self.value})"
-        return f"{self.source}{shown} = {self.target}"
+        return f"{self.source_with_value} = {self.target}"
+
+    @property
+    def source_with_value(self) -> str:
+        """`userPrincipalName (adele@contoso.com)`; the name alone where no value may be read."""
+        return self.source if self.value is None else f"{self.source} ({self.value or 'no value'})"
 
 
 def with_values(
@@ -198,9 +203,14 @@ class LinkEvidence:
     remedy: str = ""
 
 
-def is_object_id(text: str) -> bool:
-    """Whether the text is an Entra object id, which needs no look-up."""
-    return _OBJECT_ID.fullmatch(text) is not None
+def object_id_of(text: str) -> str:
+    """
+    The Entra object id that the text is, in lower case; empty where it is none.
+
+    It needs no look-up. Some tools write it in braces.
+    """
+    found = _OBJECT_ID.fullmatch(text.strip())
+    return (found["bare"] or found["braced"]).lower() if found is not None else ""
 
 
 def link_before(entries: Iterable[ProvisioningEntry], user_id: str) -> StoredLink | None:
@@ -343,11 +353,7 @@ def _explained(row: ProvisioningEntry | None, matching: Sequence[MatchingAttribu
     step = _step_by_attributes(row)
     deciding = _deciding(row, matching)
     if deciding:
-        causes = (
-            f"{each.source}{'' if each.value is None else f' ({each.value})'} "
-            f"equals its {each.target}"
-            for each in deciding
-        )
+        causes = (f"{each.source_with_value} equals its {each.target}" for each in deciding)
         return f" because {', or '.join(causes)}"
     return f" ({step.description})" if step is not None and step.description else ""
 
@@ -359,7 +365,8 @@ def _deciding(
     step = _step_by_attributes(row)
     words = set(re.findall(r"[\w.:-]+", step.description.casefold())) if step is not None else set()
     named = [each for each in matching if each.target.casefold() in words]
-    return named[:1] or matching
+    # What has no value matches nobody.
+    return named[:1] or [each for each in matching if each.value != ""] or matching
 
 
 def _step_by_attributes(row: ProvisioningEntry | None) -> ProvisioningStep | None:

@@ -85,6 +85,12 @@ class GraphStatus(StrEnum):
     FAILED = "failed"
     AUDIT_LOG_UNREADABLE = "auditLogUnreadable"
     PROVISIONING_LOG_UNREADABLE = "provisioningLogUnreadable"
+    USERS_UNREADABLE = "usersUnreadable"
+    OBJECT_CONNECTIONS_UNREADABLE = "objectConnectionsUnreadable"
+    AUDIT_LOG_READ = "auditLogRead"
+    PROVISIONING_LOG_READ = "provisioningLogRead"
+    USERS_READ = "usersRead"
+    OBJECT_CONNECTIONS_READ = "objectConnectionsRead"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -118,8 +118,8 @@ def link_facts(links: Iterable[Link]) -> tuple[LinkFact, ...]:
             verdict=link.verdict,
             before=quote(link.before),
             after=quote(link.after),
-            why=quote(link.evidence if link.verdict else link.problem),
-            remedy=quote(link.remedy),
+            why=quote(link.evidence if link.verdict else link.problem, _DETAIL_AT_MOST),
+            remedy=quote(link.remedy, _DETAIL_AT_MOST),
         )
         for link in links
     )

@@ -13,6 +13,7 @@ from shared.domain.approvability import Gap, gaps
 from shared.domain.backlog import Backlog
 from shared.domain.concerns import Concern, Level, level_of, worst_first
 from shared.domain.errors import StorageUnavailable
+from shared.domain.evidence_permissions import Grant, granted
 from shared.domain.ncrontab import parse_cron
 from shared.domain.ports import Clock, QueueAges, Vitals
 from shared.domain.reset import Fleet
@@ -89,7 +90,9 @@ class Health:
             "problems": [*map(str, ordered)] if in_detail else _for_strangers(ordered),
         }
         if in_detail:
-            body |= {"version": VERSION, "warnings": self._warnings()} | self._configured() | seen
+            missing = [e["words"] for e in seen.get("evidence", ()) if e["grant"] == Grant.MISSING]
+            warnings = [*self._warnings(), *missing]
+            body |= {"version": VERSION, "warnings": warnings} | self._configured() | seen
         status = 503 if level is Level.UNHEALTHY else 200
         return Report(status=status, level=level, body=body, concerns=ordered)
 
@@ -125,6 +128,7 @@ class Health:
         last = dict(zip(gaps_allowed, beats, strict=True))
         detail = {
             "graph": {str(each.mood): _sighting(each) for each in graph},
+            "evidence": evidence_of(graph),
             "fleet": _fleet(fleet),
             "people": _people(backlog),
             "messages": {"unreadable": len(backlog.unreadable)},
@@ -241,6 +245,19 @@ def _people(backlog: Backlog) -> dict[str, Any]:
         "fates": len(backlog.asking(Asks.FATE)),
         "oldestAt": oldest and oldest.isoformat(),
     }
+
+
+def evidence_of(seen: Sequence[GraphObservation]) -> list[dict[str, str]]:
+    """Which permission to read evidence is missing, and what it would buy."""
+    return [
+        {
+            "permission": each.permission.name,
+            "grant": str(each.grant),
+            "parameter": each.permission.parameter,
+            "words": str(each),
+        }
+        for each in granted(seen)
+    ]
 
 
 def _sighting(seen: GraphObservation) -> dict[str, str]:

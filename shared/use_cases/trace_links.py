@@ -25,11 +25,11 @@ from shared.domain.links import (
     StoredLink,
     Subject,
     dump_matching,
-    is_object_id,
     judge_link,
     link_before,
     load_matching,
     matched_differently,
+    object_id_of,
     with_values,
 )
 from shared.domain.ports import Clock, LinkGraph, Links
@@ -167,10 +167,9 @@ class TraceLinks:
         self, graph: LinkGraph, asked: str, matching: Sequence[MatchingAttribute]
     ) -> Subject:
         """An object id needs no look-up: without the permission it is the subject all the same."""
-        found = await graph.find_user(asked, [each.source for each in matching])
-        if not found.object_id and is_object_id(asked):
-            return replace(found, object_id=asked.lower())
-        return found
+        object_id = object_id_of(asked)
+        found = await graph.find_user(object_id or asked, [each.source for each in matching])
+        return replace(found, asked=asked, object_id=found.object_id or object_id)
 
     # After
 

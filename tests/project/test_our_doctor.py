@@ -1,14 +1,19 @@
 """`make doctor`: what is there, what is missing, and the line that mends it."""
 
+import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from local.doctor import Finding, Machine, examine
 from local.processes import ROOT
+from shared.domain.sync_job import GraphObservation, GraphStatus
+from shared.use_cases.health import evidence_of
 
 SAID = {"make": "GNU Make 4.3", "node": "v22.1.0", "git": "git version 2.39.5", "az": "2.91.0"}
 
@@ -92,3 +97,48 @@ def test_it_runs_on_nothing_but_python() -> None:
 
     assert "Python: " in done.stdout, done.stderr
     assert done.stderr == ""
+
+
+def asked(folder: Path, answer: bytes) -> dict[str, Finding]:
+    given = machine(folder, "make", "node", "npm", "git")
+    environ = {**given.environ, "RELINK_URL": "https://relink.example/", "RELINK_KEY": "key"}
+    seen: list[tuple[str, str]] = []
+
+    def fetch(url: str, key: str) -> bytes:
+        seen.append((url, key))
+        return answer
+
+    found = {each.what: each for each in examine(replace(given, environ=environ, fetch=fetch))}
+    assert seen == [("https://relink.example/api/health", "key")]
+    return found
+
+
+def test_it_says_which_permission_for_evidence_is_missing_and_what_it_would_buy(
+    tmp_path: Path,
+) -> None:
+    now = datetime(2026, 11, 24, tzinfo=UTC)
+    moods = (GraphStatus.USERS_UNREADABLE, GraphStatus.PROVISIONING_LOG_READ)
+    observed = [GraphObservation(mood=mood, at=now, call="call") for mood in moods]
+    body = json.dumps({"status": "ok", "evidence": evidence_of(observed)}).encode()
+
+    found = asked(tmp_path, body)
+
+    assert found["ProvisioningLog.Read.All"].is_there
+    users = str(found["User.Read.All"])
+    assert "User.Read.All: missing" in users
+    assert "readUsers=true in infra/graph" in users
+    assert "users named by UPN" in users
+    assert not [each for each in found.values() if not each.is_there and not each.needed_for]
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"status": "ok"}', b'{"evidence": [3]}'])
+def test_an_app_that_tells_no_detail_is_said_to(tmp_path: Path, body: bytes) -> None:
+    found = asked(tmp_path, body)["evidence of links"]
+
+    assert "tells no detail" in str(found)
+
+
+def test_without_an_address_nobody_is_asked(tmp_path: Path) -> None:
+    found = missing(machine(tmp_path, "make", "node", "npm", "git"))["evidence of links"]
+
+    assert "RELINK_URL" in str(found)

@@ -26,7 +26,6 @@ from msgraph.generated.service_principals.item.synchronization.jobs.item.restart
     RestartRequestBuilder,
 )
 
-from shared.adapters.graph import json_reader as read
 from shared.adapters.graph.answers import Answer
 from shared.adapters.graph.audit import RESTART_ACTIVITY, restarts_of
 from shared.adapters.graph.client import Credential, GraphClient
@@ -35,6 +34,7 @@ from shared.adapters.graph.jobs import job_of, only_job
 from shared.adapters.graph.link_evidence import GraphLinks
 from shared.adapters.graph.observed import OnCall, status_of
 from shared.adapters.graph.provisioning_log import newest_are_stale
+from shared.adapters.graph.reading import json_of, page_of
 from shared.domain.errors import FateUnknown, GraphError, NotSent, RefusedForNow, Rejected
 from shared.domain.reset import Scope
 from shared.domain.sync_job import (
@@ -92,7 +92,7 @@ class GraphGateway:
 
     def links(self) -> GraphLinks:
         """What Graph tells of users' links, over the same client."""
-        return GraphLinks(self._client)
+        return GraphLinks(self._client, on_call=self._on_call)
 
     async def fetch_token(self) -> None:
         try:
@@ -107,7 +107,7 @@ class GraphGateway:
                 answer = await self._client.get(
                     _JOB, service_principal=service_principal_id, job=job_id
                 )
-                return job_of(_value(answer, RESTARTING), read_at=date_of(answer))
+                return job_of(json_of(answer, needs=RESTARTING), read_at=date_of(answer))
             jobs, answer = await self._all_jobs(service_principal_id)
             return job_of(only_job(service_principal_id, jobs), read_at=date_of(answer))
 
@@ -158,6 +158,8 @@ class GraphGateway:
         if log.problem:
             # A part of the log is not silent, whatever stands in it.
             self._tell(GraphStatus.AUDIT_LOG_UNREADABLE, "audit_trail", log.problem)
+        else:
+            self._tell(GraphStatus.AUDIT_LOG_READ, "audit_trail", "")
         return AuditTrail(
             readable=not log.refused,
             restarts=tuple(restarts),
@@ -187,6 +189,7 @@ class GraphGateway:
         if log.refused:
             self._tell(GraphStatus.PROVISIONING_LOG_UNREADABLE, "stale_links", log.problem)
             return StaleLinks(readable=False, why=log.problem)
+        self._tell(GraphStatus.PROVISIONING_LOG_READ, "stale_links", "")
         links = newest_are_stale(log.rows, since=since.astimezone(UTC))
         return StaleLinks(readable=True, links=links, whole=not log.problem)
 
@@ -213,13 +216,13 @@ class GraphGateway:
 
     async def _pages(self, answer: Answer, *, most: int, needs: str) -> "_Listed":
         """Read a list to its end, or to a bound: then, and where a page fails, it says so."""
-        page = _page(answer, needs)
+        page = page_of(answer, needs=needs)
         rows = list(page.rows)
         for number in range(2, most + 1):
             if not page.next_link:
                 break
             try:
-                page = _page(await self._client.get_page(page.next_link), needs)
+                page = page_of(await self._client.get_page(page.next_link), needs=needs)
             except GraphError as error:
                 return _Listed(rows=rows, problem=f"page {number}: {error.reason}")
             rows += page.rows
@@ -241,35 +244,12 @@ class GraphGateway:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Page:
-    rows: Sequence[object]
-    next_link: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class _Listed:
     """The rows of a list; `problem` says why they are not all, or why there are none."""
 
     rows: Sequence[object] = ()
     problem: str = ""
     refused: bool = False
-
-
-def _value(answer: Answer, needs: str) -> object:
-    if not answer.succeeded:
-        raise fault(answer, needs=needs)
-    try:
-        return read.decoded(answer.body)
-    except ValueError as error:
-        raise FateUnknown("the answer of Microsoft Graph is unreadable: not JSON") from error
-
-
-def _page(answer: Answer, needs: str) -> _Page:
-    page = read.members(_value(answer, needs))
-    rows = read.items(page.get("value"))
-    if rows is None:
-        raise FateUnknown("the answer of Microsoft Graph is not a list")
-    return _Page(rows=rows, next_link=read.text(page.get("@odata.nextLink")))
 
 
 def date_of(answer: Answer) -> datetime:

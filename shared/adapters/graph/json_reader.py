@@ -50,6 +50,21 @@ def items(value: object) -> Sequence[object] | None:
     return value if isinstance(value, list) else None
 
 
+def objects(value: object) -> Sequence[Mapping[str, object]]:
+    """Return the objects of an array, or the one object that stands in place of an array."""
+    found = value if isinstance(value, list) else [value]
+    return [each for each in found if isinstance(each, dict)]
+
+
+def identifier(value: object) -> str:
+    """Return an id as text: a number stands for itself, and of several the first one is it."""
+    if isinstance(value, list):
+        value = next(iter(value), None)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return text(value)
+
+
 def text(value: object) -> str:
     """Return a text without the blanks around it; empty for anything else."""
     return value.strip() if isinstance(value, str) else ""
@@ -65,6 +80,17 @@ def whole_number(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         return None
     return value
+
+
+def rank(value: object) -> int | None:
+    """Return a place in an order, from 1 on, also as text or with a point; None for no place."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return int(number) if number.is_integer() and number >= 1 else None
 
 
 def word(value: object, known: Mapping[str, str] | None = None) -> str:

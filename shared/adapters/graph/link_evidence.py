@@ -1,29 +1,33 @@
 """
 Ask Graph what shows a user's link: user, schema, provisioning log, object connection, on demand.
 
-A permission that is missing is an answer here, not an error: the evidence it would give is left
-out, and the words name it.
+A permission that is missing, and anything else that Graph refuses for good, is an answer here and
+not an error: the evidence it would give is left out, and the words say why.
 """
 
 from collections.abc import Collection
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import httpx
-import msgspec
 
 from shared.adapters.graph import json_reader as read
 from shared.adapters.graph.answers import Answer
 from shared.adapters.graph.client import GraphClient
-from shared.adapters.graph.errors import READING_LOGS, RESTARTING, fault
+from shared.adapters.graph.errors import READING_LOGS, RESTARTING
+from shared.adapters.graph.observed import OnCall
 from shared.adapters.graph.provisioning import (
+    MAX_TEXT,
     read_connection,
     read_entry,
     read_matching,
     read_on_demand,
     read_user_rule,
 )
-from shared.domain.errors import FateUnknown
+from shared.adapters.graph.reading import json_of, page_of
+from shared.adapters.graph.user_attributes import graph_names, value_of
+from shared.domain.errors import FateUnknown, RefusedForNow, Rejected
+from shared.domain.evidence_permissions import how_to_grant
 from shared.domain.links import (
     ConnectionRead,
     EntriesRead,
@@ -31,44 +35,12 @@ from shared.domain.links import (
     ProvisioningEntry,
     Subject,
 )
+from shared.domain.sync_job import GraphStatus
 
 PAGE: Final = 500
 
 READING_USERS: Final = "User.Read.All"
 READING_CONNECTIONS: Final = "SynchronizationMetadata.Read.All"
-
-READABLE_ATTRIBUTES: Final = frozenset(
-    {
-        "businessPhones",
-        "city",
-        "companyName",
-        "country",
-        "department",
-        "displayName",
-        "employeeId",
-        "employeeType",
-        "givenName",
-        "jobTitle",
-        "mail",
-        "mailNickname",
-        "mobilePhone",
-        "officeLocation",
-        "onPremisesImmutableId",
-        "onPremisesSamAccountName",
-        "onPremisesUserPrincipalName",
-        "postalCode",
-        "preferredLanguage",
-        "state",
-        "streetAddress",
-        "surname",
-        "usageLocation",
-        "userPrincipalName",
-    }
-)
-"""
-Attributes of a mapping that a user has in Graph under the same name; another name in `$select`
-would be a 400. https://learn.microsoft.com/graph/api/resources/user
-"""
 
 _USER: Final = "{+baseurl}/users/{user}{?%24select}"
 _JOB: Final = "{+baseurl}/servicePrincipals/{service_principal}/synchronization/jobs/{job}"
@@ -80,33 +52,42 @@ _CONNECTION: Final = (
 )
 _ON_DEMAND: Final = f"{_JOB}/provisionOnDemand"
 
-_REFUSED: Final = frozenset({httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN})
-
 
 class GraphLinks:
-    """The port `LinkGraph` over one client."""
+    """The port `LinkGraph` over one client; *on_call* hears which evidence may be read."""
 
-    def __init__(self, client: GraphClient) -> None:
+    def __init__(self, client: GraphClient, *, on_call: OnCall | None = None) -> None:
         self._client = client
+        self._on_call = on_call
+        self._combines_filters = True
 
     async def find_user(self, asked: str, attributes: Collection[str]) -> Subject:
         """https://learn.microsoft.com/graph/api/user-get (User.Read.All)."""
-        wanted = ["id", *sorted(READABLE_ATTRIBUTES & set(attributes))]
+        names = graph_names(attributes)
+        wanted = ["id", *sorted(set(names.values()))]
         answer = await self._client.get(_USER, user=asked, _select=",".join(wanted))
-        if answer.status in _REFUSED:
-            return Subject(asked=asked, problem=_needs(READING_USERS, "a user's name and values"))
         if answer.status == httpx.codes.NOT_FOUND:
-            return Subject(asked=asked, problem="Entra has no user of this name or id")
-        user = read.members(_json(answer, READING_USERS))
-        found = {name: read.text(user.get(name)) for name in wanted}
-        return Subject(asked=asked, object_id=found.pop("id"), attributes=found)
+            self._tell(GraphStatus.USERS_READ, "find_user")
+            return Subject(asked=asked, problem=_NOBODY)
+        try:
+            user = read.members(json_of(answer, needs=READING_USERS))
+        except (RefusedForNow, Rejected) as error:
+            what = "a user's object id and values"
+            problem = self._problem(error, what, READING_USERS)
+            self._tell_refused(error, GraphStatus.USERS_UNREADABLE, "find_user")
+            return Subject(asked=asked, problem=problem)
+        self._tell(GraphStatus.USERS_READ, "find_user")
+        values = {source: value_of(user, source)[:MAX_TEXT] for source in names}
+        object_id = read.text(user.get("id")).lower()
+        return Subject(asked=asked, object_id=object_id, attributes=values)
 
     async def mappings(self, service_principal_id: str, job_id: str) -> MappingsRead:
         """https://learn.microsoft.com/graph/api/synchronization-synchronizationschema-get."""
         answer = await self._client.get(_SCHEMA, service_principal=service_principal_id, job=job_id)
-        if answer.status in _REFUSED:
-            return MappingsRead(problem=_needs(RESTARTING, "the attribute mappings"))
-        _json(answer, RESTARTING)
+        try:
+            json_of(answer, needs=RESTARTING)
+        except (RefusedForNow, Rejected) as error:
+            return MappingsRead(problem=self._problem(error, "the attribute mappings", RESTARTING))
         return MappingsRead(
             schema=answer.body,
             matching=read_matching(answer.body),
@@ -120,29 +101,35 @@ class GraphLinks:
         https://learn.microsoft.com/graph/api/provisioningobjectsummary-list.
 
         That a filter by job and one by user can be combined is inferred: where Graph answers 400
-        to it, the page is asked for by job alone.
+        to it, pages are asked for by job alone from then on.
         """
-        answer = (
-            await self._client.get_page(link)
-            if link
-            else await self._first_page(job_id, since=since, user_id=user_id)
-        )
-        if answer.status == httpx.codes.BAD_REQUEST and user_id and not link:
-            answer = await self._first_page(job_id, since=since, user_id="")
-        if answer.status in _REFUSED:
-            return EntriesRead(problem=_needs(READING_LOGS, "the provisioning logs"))
-        page = read.members(_json(answer, READING_LOGS))
-        rows = read.items(page.get("value"))
-        if rows is None:
-            raise FateUnknown("the answer of Microsoft Graph is not a list")
-        return EntriesRead(entries=_entries(rows), next_link=read.text(page.get("@odata.nextLink")))
+        if link:
+            answer = await self._client.get_page(link)
+            if answer.status == httpx.codes.BAD_REQUEST:
+                # The token of a page does not live for ever.
+                raise FateUnknown("the next page of the provisioning logs is no longer there")
+        else:
+            answer = await self._first_page(job_id, since=since, user_id=user_id)
+        try:
+            page = page_of(answer, needs=READING_LOGS)
+        except (RefusedForNow, Rejected) as error:
+            self._tell_refused(error, GraphStatus.PROVISIONING_LOG_UNREADABLE, "provisioning_page")
+            return EntriesRead(problem=self._problem(error, "the provisioning logs", READING_LOGS))
+        self._tell(GraphStatus.PROVISIONING_LOG_READ, "provisioning_page")
+        return EntriesRead(entries=_entries(page.rows, job_id), next_link=page.next_link)
 
     async def _first_page(self, job_id: str, *, since: datetime, user_id: str) -> Answer:
-        quoted, user = job_id.replace("'", "''"), user_id.replace("'", "''")
-        of_user = f" and sourceIdentity/id eq '{user}'" if user else ""
+        of_user = f" and sourceIdentity/id eq '{_quoted(user_id)}'" if user_id else ""
+        answer = await self._page(job_id, since, of_user if self._combines_filters else "")
+        if answer.status == httpx.codes.BAD_REQUEST and of_user and self._combines_filters:
+            self._combines_filters = False
+            answer = await self._page(job_id, since, "")
+        return answer
+
+    async def _page(self, job_id: str, since: datetime, of_user: str) -> Answer:
         return await self._client.get(
             _LOG,
-            _filter=f"jobId eq '{quoted}' and activityDateTime gt "
+            _filter=f"jobId eq '{_quoted(job_id)}' and activityDateTime gt "
             f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}{of_user}",
             _orderby="activityDateTime desc",
             _top=PAGE,
@@ -159,13 +146,18 @@ class GraphLinks:
             job=job_id,
             object=object_id,
         )
-        if answer.status in _REFUSED:
-            return ConnectionRead(problem=_needs(READING_CONNECTIONS, "object connections"))
         if answer.status == httpx.codes.NOT_FOUND:
             return ConnectionRead(
                 problem="there is no object connection, or the preview does not offer them here"
             )
-        _json(answer, READING_CONNECTIONS)
+        try:
+            json_of(answer, needs=READING_CONNECTIONS)
+        except (RefusedForNow, Rejected) as error:
+            status = GraphStatus.OBJECT_CONNECTIONS_UNREADABLE
+            self._tell_refused(error, status, "object_connection")
+            problem = self._problem(error, "object connections", READING_CONNECTIONS)
+            return ConnectionRead(problem=problem)
+        self._tell(GraphStatus.OBJECT_CONNECTIONS_READ, "object_connection")
         return ConnectionRead(link=read_connection(answer.body))
 
     async def provision_on_demand(
@@ -177,27 +169,45 @@ class GraphLinks:
         answer = await self._client.post(
             _ON_DEMAND, body, service_principal=service_principal_id, job=job_id
         )
-        if answer.status in _REFUSED:
-            return EntriesRead(problem=_needs(RESTARTING, "provision on demand"))
-        _json(answer, RESTARTING)
         try:
+            json_of(answer, needs=RESTARTING)
             return EntriesRead(entries=read_on_demand(answer.body))
-        except msgspec.DecodeError as error:
+        except (RefusedForNow, Rejected) as error:
+            return EntriesRead(problem=self._problem(error, "provision on demand", RESTARTING))
+        except ValueError as error:
             raise FateUnknown("the result of provision on demand is unreadable") from error
 
+    def _problem(self, error: RefusedForNow | Rejected, what: str, permission: str) -> str:
+        """Say what is missing; raise what may pass by itself, to be asked again."""
+        if isinstance(error, Rejected):
+            return f"{what} cannot be read: {error.reason}"
+        if not error.permission:
+            raise error
+        return f"{what} cannot be read: {how_to_grant(permission)}"
 
-def _entries(rows: Collection[Any]) -> tuple[ProvisioningEntry, ...]:
-    return tuple(entry for entry in map(read_entry, rows) if entry is not None)
+    def _tell_refused(
+        self, error: RefusedForNow | Rejected, status: GraphStatus, call: str
+    ) -> None:
+        if isinstance(error, RefusedForNow) and self._on_call is not None:
+            self._on_call(status, call, error.reason)
+
+    def _tell(self, status: GraphStatus, call: str) -> None:
+        if self._on_call is not None:
+            self._on_call(status, call, "")
 
 
-def _json(answer: Answer, needs: str) -> object:
-    if not answer.succeeded:
-        raise fault(answer, needs=needs)
-    try:
-        return read.decoded(answer.body)
-    except ValueError as error:
-        raise FateUnknown("the answer of Microsoft Graph is unreadable: not JSON") from error
+_NOBODY: Final = (
+    "Entra has no user of this object id or user principal name (a mail address need not be one, "
+    "and a deleted user is not found)"
+)
 
 
-def _needs(permission: str, what: str) -> str:
-    return f"{what} cannot be read: grant {permission} to the app's identity"
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")
+
+
+def _entries(rows: Collection[object], job_id: str) -> tuple[ProvisioningEntry, ...]:
+    """The rows of this job: another one may provision the same user into another application."""
+    entries = (entry for entry in map(read_entry, rows) if entry is not None)
+    wanted = {"", job_id.casefold()}
+    return tuple(entry for entry in entries if entry.job_id.casefold() in wanted)

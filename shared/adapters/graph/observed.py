@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from shared.domain.errors import GraphError, RefusedForNow, Rejected, StorageUnavailable, Throttled
+from shared.domain.evidence_permissions import EVIDENCE
 from shared.domain.ports import Clock, Store
 from shared.domain.sync_job import GraphObservation, GraphStatus
 from shared.telemetry import emit
@@ -27,6 +28,7 @@ class GraphObserver:
         self._store = store
         self._clock = clock
         self._seen: dict[GraphStatus, GraphObservation] = {}
+        self._evidence: dict[str, GraphStatus] = {}
         self._mood: GraphStatus | None = None
         self._told: GraphStatus | None = None
         self._told_at: datetime | None = None
@@ -34,7 +36,11 @@ class GraphObserver:
     def saw(self, mood: GraphStatus, call: str, why: str) -> None:
         """Hear of one call: what a gateway takes as `on_call`."""
         self._seen[mood] = GraphObservation(mood=mood, at=self._clock(), call=call, why=why)
-        self._mood = mood
+        # What is read beside the job comes with each step: only where it changes is it news.
+        if mood not in EVIDENCE or self._evidence.get(call) is not mood:
+            self._mood = mood
+        if mood in EVIDENCE:
+            self._evidence[call] = mood
 
     async def write(self) -> None:
         now = self._clock()

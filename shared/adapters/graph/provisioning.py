@@ -10,11 +10,10 @@ https://learn.microsoft.com/graph/api/synchronization-synchronizationjob-provisi
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 
-import msgspec
-
+from shared.adapters.graph import json_reader as read
 from shared.domain.links import (
     LinkSource,
     MatchingAttribute,
@@ -24,33 +23,35 @@ from shared.domain.links import (
 )
 
 MAX_TEXT: Final = 500
-"""Characters kept of a description or reason."""
+"""Characters kept of an id, a description or a reason."""
 
-_FIRST_YEAR: Final = 2
+MAX_MATCHING: Final = 20
+"""Matching attributes that are kept: what decides a match is tried long before that."""
 
-Object = Mapping[str, Any]
+Object = Mapping[str, object]
 
 
 def read_entry(
     raw: object, origin: LinkSource = LinkSource.PROVISIONING_LOG
 ) -> ProvisioningEntry | None:
     """Return a row as a value, or None where it is not a JSON object."""
-    if not isinstance(raw, Mapping):
+    if not isinstance(raw, dict):
         return None
-    source, target = _object(raw, "sourceIdentity"), _object(raw, "targetIdentity")
-    info = _object(raw, "provisioningStatusInfo") or _object(raw, "statusInfo")
+    row = read.members(raw)
+    source, target = _object(row, "sourceIdentity"), _object(row, "targetIdentity")
+    info = _object(row, "provisioningStatusInfo") or _object(row, "statusInfo")
     error = _object(info, "errorInformation") or info
     return ProvisioningEntry(
-        source_id=_text(source, "id"),
-        source_type=_text(source, "identityType") or _text(source, "type"),
-        target_id=_text(target, "id"),
-        job_id=_text(raw, "jobId"),
-        at=_time(_text(raw, "activityDateTime") or _text(raw, "endTime")),
-        action=_text(raw, "provisioningAction") or _text(raw, "action"),
-        status=_text(info, "status"),
-        error_code=_text(error, "errorCode"),
+        source_id=_id(source, "id"),
+        source_type=read.word(source.get("identityType")) or read.word(source.get("type")),
+        target_id=_id(target, "id"),
+        job_id=_id(row, "jobId"),
+        at=_moment(row, "activityDateTime") or _moment(row, "endTime"),
+        action=read.word(row.get("provisioningAction")) or read.word(row.get("action")),
+        status=read.word(info.get("status")),
+        error_code=read.word(error.get("errorCode")),
         reason=_text(error, "reason"),
-        steps=tuple(_step(each) for each in _objects(raw, "provisioningSteps")),
+        steps=tuple(map(_step, read.objects(row.get("provisioningSteps")))),
         origin=origin,
     )
 
@@ -59,46 +60,50 @@ def read_on_demand(body: bytes) -> tuple[ProvisioningEntry, ...]:
     """
     Return what provision on demand did, from either documented shape of its answer.
 
-    `value` is JSON within JSON: an object, or a list of objects. Raise msgspec.DecodeError where
-    neither the body nor the value is JSON. The result stands in `key` in one of the shapes.
+    `value` is JSON within JSON: an object, or a list of objects. The result stands in `key` in one
+    of the shapes. Raise ValueError where neither the body nor the value is JSON.
     """
-    pair = msgspec.json.decode(body)
-    if not isinstance(pair, Mapping):
-        return ()
-    value = msgspec.json.decode(_raw_text(pair, "value") or "[]")
-    results = value if isinstance(value, list) else [value]
-    entries = (read_entry(each, LinkSource.PROVISION_ON_DEMAND) for each in results)
-    result = _result(_raw_text(pair, "key"))
+    pair = read.members(read.decoded(body))
+    results = _inner(pair.get("value"))
+    entries = (read_entry(each, LinkSource.PROVISION_ON_DEMAND) for each in read.objects(results))
+    result = _result(pair.get("key"))
     return tuple(_with_result(e, result) for e in entries if e is not None)
+
+
+def _inner(value: object) -> object:
+    """The JSON within a text; what is JSON already stands for itself."""
+    if not isinstance(value, str):
+        return value
+    return read.decoded(value.encode()) if value.strip() else None
 
 
 def _with_result(entry: ProvisioningEntry, result: Object) -> ProvisioningEntry:
     details = _object(result, "details")
     return replace(
         entry,
-        status=entry.status or _text(result, "result"),
-        error_code=entry.error_code or _text(details, "errorCode"),
+        status=entry.status or read.word(result.get("result")),
+        error_code=entry.error_code or read.word(details.get("errorCode")),
         reason=entry.reason or _text(details, "errorMessage"),
     )
 
 
-def _result(key: str) -> Object:
+def _result(key: object) -> Object:
     """One of the shapes names a type in `key` instead of the result."""
     try:
-        found = msgspec.json.decode(key)
-    except msgspec.DecodeError:
+        return read.members(_inner(key))
+    except ValueError:
         return {}
-    return found if isinstance(found, Mapping) else {}
 
 
 def read_connection(body: bytes) -> StoredLink | None:
     """Return an object connection (beta); None where it names no target anchor."""
-    found = msgspec.json.decode(body)
-    if not isinstance(found, Mapping) or not _text(found, "targetAnchor"):
+    found = read.members(read.decoded(body))
+    target = _id(found, "targetAnchor")
+    if not target:
         return None
     return StoredLink(
-        source_id=_text(found, "sourceAnchor") or _text(found, "objectId"),
-        target_id=_text(found, "targetAnchor"),
+        source_id=_id(found, "sourceAnchor") or _id(found, "objectId"),
+        target_id=target,
         at=None,
         origin=LinkSource.OBJECT_CONNECTION,
         display_name=_text(found, "displayName"),
@@ -112,100 +117,73 @@ def read_matching(schema: bytes) -> tuple[MatchingAttribute, ...]:
     A matchingPriority of 0 or none takes no part. Disabled mappings are left out.
     https://learn.microsoft.com/graph/api/resources/synchronization-attributemapping
     """
-    found: list[MatchingAttribute] = []
-    for mapping in _user_mappings(msgspec.json.decode(schema)):
-        for attribute in _objects(mapping, "attributeMappings"):
-            priority = _whole(attribute.get("matchingPriority"))
-            if priority < 1:
-                continue
-            source = _object(attribute, "source")
-            direct = _text(source, "type").lower() == "attribute"
-            name = _text(source, "name")
-            found.append(
-                MatchingAttribute(
-                    priority=priority,
-                    source=name if direct and name else _text(source, "expression") or name,
-                    target=_text(attribute, "targetAttributeName"),
-                    is_expression=not direct,
-                )
-            )
-    return tuple(sorted(found, key=lambda each: each.priority))
+    found = [
+        _matching(attribute, priority)
+        for mapping in _user_mappings(read.decoded(schema))
+        for attribute in read.objects(mapping.get("attributeMappings"))
+        if (priority := read.rank(attribute.get("matchingPriority"))) is not None
+    ]
+    return tuple(sorted(found, key=lambda each: each.priority)[:MAX_MATCHING])
+
+
+def _matching(attribute: Object, priority: int) -> MatchingAttribute:
+    source = _object(attribute, "source")
+    direct = read.word(source.get("type")).casefold() == "attribute"
+    name = _text(source, "name")
+    return MatchingAttribute(
+        priority=priority,
+        source=name if direct and name else _text(source, "expression") or name,
+        target=_text(attribute, "targetAttributeName"),
+        is_expression=not direct,
+    )
 
 
 def read_user_rule(schema: bytes) -> str:
     """Return the id of the rule that provisions users; empty where the schema has none."""
-    found = msgspec.json.decode(schema)
-    for rule in _objects(found, "synchronizationRules"):
-        if any(_is_user_mapping(each) for each in _objects(rule, "objectMappings")):
-            return _text(rule, "id")
+    for rule in _rules(read.decoded(schema)):
+        if any(map(_is_user_mapping, read.objects(rule.get("objectMappings")))):
+            return _id(rule, "id")
     return ""
 
 
 def _user_mappings(schema: object) -> Iterator[Object]:
-    for rule in _objects(schema, "synchronizationRules"):
-        yield from (m for m in _objects(rule, "objectMappings") if _is_user_mapping(m))
+    for rule in _rules(schema):
+        yield from filter(_is_user_mapping, read.objects(rule.get("objectMappings")))
+
+
+def _rules(schema: object) -> Iterator[Object]:
+    yield from read.objects(read.members(schema).get("synchronizationRules"))
 
 
 def _is_user_mapping(mapping: Object) -> bool:
-    enabled = mapping.get("enabled", True) is not False
-    return enabled and _text(mapping, "sourceObjectName").lower() == "user"
+    """A mapping that does not say whether it is switched on is."""
+    enabled = read.flag(mapping.get("enabled")) is not False
+    return enabled and read.word(mapping.get("sourceObjectName")).casefold() == "user"
 
 
 def _step(raw: Object) -> ProvisioningStep:
     return ProvisioningStep(
-        name=_text(raw, "name"),
-        kind=_text(raw, "provisioningStepType") or _text(raw, "type"),
-        status=_text(raw, "status"),
+        name=read.word(raw.get("name")),
+        kind=read.word(raw.get("provisioningStepType")) or read.word(raw.get("type")),
+        status=read.word(raw.get("status")),
         description=_text(raw, "description"),
-        target_id=_text(_object(raw, "details"), "id"),
+        target_id=_id(_object(raw, "details"), "id"),
     )
 
 
-def _object(raw: object, name: str) -> Object:
-    found = raw.get(name) if isinstance(raw, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
+def _object(raw: Object, name: str) -> Object:
+    """An object; the documentation shows arrays of one object in places of objects."""
+    return next(iter(read.objects(raw.get(name))), {})
 
 
-def _objects(raw: object, name: str) -> Iterator[Object]:
-    """A list of objects; the documentation shows single objects in places of lists."""
-    found = raw.get(name) if isinstance(raw, Mapping) else None
-    for each in found if isinstance(found, list) else [found]:
-        if isinstance(each, Mapping):
-            yield each
-
-
-def _raw_text(raw: Object, name: str) -> str:
-    found = raw.get(name)
-    return found if isinstance(found, str) else ""
+def _id(raw: Object, name: str) -> str:
+    return read.identifier(raw.get(name))[:MAX_TEXT]
 
 
 def _text(raw: Object, name: str) -> str:
-    """A string, cut; a whole number as text, since ids of some applications are numbers."""
-    found = raw.get(name)
-    if isinstance(found, list):
-        found = next(iter(found), None)
-    if isinstance(found, int) and not isinstance(found, bool):
-        return str(found)
-    return found[:MAX_TEXT] if isinstance(found, str) else ""
+    return read.text(raw.get(name))[:MAX_TEXT]
 
 
-def _whole(value: object) -> int:
-    """A whole number, also as text or with a point; 0 for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return 0
-    try:
-        number = float(value)
-        return int(number) if number.is_integer() else 0
-    except (ValueError, OverflowError):
-        return 0
-
-
-def _time(text: str) -> datetime | None:
-    """Graph writes up to seven digits of a second; year 1 means never."""
-    try:
-        at = datetime.fromisoformat(text)
-        if at.year < _FIRST_YEAR:
-            return None
-        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None
+def _moment(raw: Object, name: str) -> datetime | None:
+    found = read.moment(raw.get(name))
+    return found if isinstance(found, datetime) else None

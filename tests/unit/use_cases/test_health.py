@@ -582,3 +582,21 @@ async def test_an_unreadable_message_is_news_for_a_week() -> None:
         found.append((await detail(world))["messages"]["unreadable"])
 
     assert found == [1, 1, 0]
+
+
+async def test_the_permission_that_evidence_lacks_is_a_warning_with_what_it_would_buy() -> None:
+    world = seen()
+    world.graph.trail = AuditTrail(readable=False)
+    world.graph.failures["restart"] = [FateUnknown("lost")]
+    await world.send('{"requestId": "r1", "target": "salesforce-prod"}')
+    world.clock.forward(minutes=5)
+    await world.app.follow_up_reset(b'{"id": "r1"}', message_id="m2")
+
+    found = await detail(world)
+
+    grants = {each["permission"]: each["grant"] for each in found["evidence"]}
+    assert grants["AuditLog.Read.All"] == "missing"
+    assert grants["User.Read.All"] == "not seen yet"
+    (warning,) = (each for each in found["warnings"] if "Read.All" in each)
+    assert "AuditLog.Read.All is missing; it would show whether a restart happened" in warning
+    assert "readAuditLogs" in warning
