@@ -10,6 +10,7 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 TOOLS := .local/tools
 AZURITE_READY := local/node_modules/.ready
+LINT_READY := local/lint/node_modules/.ready
 
 export PYTHONDONTWRITEBYTECODE := 1
 
@@ -37,11 +38,18 @@ $(AZURITE_READY): local/package.json local/package-lock.json
 	@npm ci --prefix local --no-audit --no-fund --ignore-scripts --loglevel=error
 	@touch $@
 
-check: $(READY) ## Check lint, format, types and import rules
+$(LINT_READY): local/lint/package.json local/lint/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is needed (Node.js 20 or later), for the linters of the API documents" >&2; exit 1; }
+	@echo "installing the linters of the API documents"
+	@npm ci --prefix local/lint --no-audit --no-fund --ignore-scripts --loglevel=error
+	@touch $@
+
+check: $(READY) $(LINT_READY) ## Check lint, format, types, import rules and the API documents
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-logo --config pyproject.toml
+	@$(RUN) -m local.lint
 
 test: setup check ## Run everything that CI runs
 	@$(RUN) -m pytest
@@ -131,4 +139,4 @@ bicep: $(READY) ## Format infra/ and write what is compiled from it (BICEP, or a
 	@$(RUN) -m local.bicep
 
 clean: ## Remove what setup and runs have created
-	@rm -rf $(VENV) local/node_modules .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	@rm -rf $(VENV) local/node_modules local/lint/node_modules .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

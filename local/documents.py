@@ -20,6 +20,8 @@ import msgspec
 from msgspec import Struct
 
 from local.answers import page
+from local.asyncapi import asyncapi_text
+from local.swagger import swagger_text
 from shared.config import Settings
 from shared.domain.catalogue import Target
 from shared.domain.quarantine import QUARANTINE_RULES, UNKNOWN
@@ -32,6 +34,8 @@ from shared.web.openapi import openapi_text
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 SCHEMA: Final = DOCS / "use" / "reset-request.schema.json"
 OPENAPI: Final = DOCS / "use" / "openapi.json"
+SWAGGER: Final = DOCS / "use" / "swagger.json"
+ASYNCAPI: Final = DOCS / "use" / "asyncapi.json"
 ANSWERS: Final = DOCS / "use" / "answers.md"
 STATES: Final = DOCS / "design" / "states.md"
 SETTINGS: Final = DOCS / "use" / "settings.md"
@@ -190,6 +194,8 @@ def documents() -> dict[Path, str]:
     return {
         SCHEMA: schema(),
         OPENAPI: openapi_text(),
+        SWAGGER: swagger_text(),
+        ASYNCAPI: asyncapi_text(),
         ANSWERS: page(),
         STATES: states(STATES.read_text(encoding="utf-8")),
         SETTINGS: table(table(listed, "settings", settings()), "catalogue", catalogue()),
