@@ -31,6 +31,9 @@ QUARANTINE: Final = "quarantine:"
 STATE: Final = "state:"
 """Begins the key of a state that this version does not know, or in which the job stands still."""
 
+RESTARTED: Final = "restarted since "
+"""Begins the key of a restart that somebody else made after an intent, by the intent's number."""
+
 MASS_DELETION: Final = "TooManyDeletes"
 
 PROGRAM: Final = "program:"

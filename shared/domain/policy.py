@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.domain import approvals, quarantine
+from shared.domain import approvals, evidence, quarantine
 from shared.domain.approvals import Question, Standard
 from shared.domain.catalogue import Approval, Catalogue, Remediate, Target, unknown_target
 from shared.domain.quarantine import Treatment
@@ -316,7 +316,11 @@ def after_reading(
     target = (rules.catalogue or {})[reset.target]
     asked_before = _past_known(history, target) is not None
     history = of_job(history, snapshot.id)
+    restarted = _restarted_since(reset, snapshot)
+    known = tuple(_restarted_before(reset))
     found = (
+        restarted,
+        *known,
         _stopped_job(reset, snapshot),
         _job_state(reset, snapshot, target, now),
         _too_soon(reset, snapshot, history.observation, target, now),
@@ -327,10 +331,53 @@ def after_reading(
         *_approvals(reset, snapshot, target),
     )
     ruling = _strictest(found)
+    if restarted is not None and isinstance(ruling, Wait):
+        # Asked at once: what shows it need not show after the wait.
+        ruling = _strictest(each for each in found if not isinstance(each, Wait))
     if not isinstance(ruling, Ask):
         return ruling
     left = approvals.unanswered(reset, ruling.questions, snapshot, rules.standard(target), now=now)
-    return Ask(questions=left) if left else Go()
+    if not left:
+        return Go()
+    # Asked with every other question until the restart is sent, or it would be forgotten.
+    again = (question for ask in known for question in ask.questions)
+    return Ask(questions=tuple(dict.fromkeys((*again, *left))))
+
+
+def _restarted_since(reset: Reset, job: SyncJob) -> Ask | None:
+    """
+    Compare the job with how it was before an intent of this reset that Graph did not take.
+
+    Graph says 409 or 423 where something else changes the job at that moment. What that was may
+    have been a restart, and then another one is a person's decision.
+    """
+    before = evidence.load(reset.before) if reset.number is not None else None
+    if before is None or before.id != job.id:
+        return None
+    sign = evidence.restarted_since(job, before)
+    if not sign:
+        return None
+    return _ask(
+        f"{_restarted_mark(reset)}{job.read_at:%Y-%m-%dT%H:%M:%S}: {sign}",
+        f"{_not_taken(reset)}: {sign} ({evidence.PORTAL_OR_FULL}); approve to send another",
+    )
+
+
+def _restarted_before(reset: Reset) -> Iterable[Ask]:
+    """The same, as it was asked about already: `before` is the job as it was shown then."""
+    for key in reset.questions:
+        if reset.number is not None and key.startswith(_restarted_mark(reset)):
+            yield _ask(key, f"{_not_taken(reset)}: {key.partition(': ')[2]}")
+
+
+def _restarted_mark(reset: Reset) -> str:
+    return f"{approvals.RESTARTED}{reset.number} "
+
+
+def _not_taken(reset: Reset) -> str:
+    return (
+        f"Graph did not take the restart of intent {reset.number}, but the job was restarted since"
+    )
 
 
 def _strictest(found: Iterable[Ruling | None]) -> Ruling:

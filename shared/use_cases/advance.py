@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from shared.config import Settings
-from shared.domain import approvals, cycle, events, evidence, policy
+from shared.domain import cycle, events, evidence, policy
 from shared.domain.errors import Conflict, StorageUnavailable
 from shared.domain.events import Event
 from shared.domain.moments import budget_day
@@ -170,9 +170,7 @@ class Engine:
         snapshot = await self.calls.read_job(reset)
         if not isinstance(snapshot, SyncJob):
             return snapshot
-        ruling = restarted_meanwhile(reset, snapshot) or policy.after_reading(
-            reset, snapshot, history, self.settings.rules, now=now
-        )
+        ruling = policy.after_reading(reset, snapshot, history, self.settings.rules, now=now)
         if not isinstance(ruling, policy.Go) or self._reads_connections(reset):
             # The logs tell the old link afterwards too; an object connection is gone by then.
             await self.links.before(reset, snapshot.id)
@@ -365,28 +363,6 @@ class Engine:
 
     async def _write(self, reset: Stored[Reset], job: Stored[JobRow], event: Event) -> Reset:
         return (await self.writer.write(reset, job, event)).row
-
-
-def restarted_meanwhile(reset: Reset, snapshot: SyncJob) -> policy.Ask | None:
-    """
-    Compare the job with how it was before an intent of this reset that Graph did not take.
-
-    Graph says 409 or 423 where something else changes the job at that moment. What that was may
-    have been a restart, and then another one is a person's decision.
-    """
-    before = evidence.load(reset.before) if reset.number is not None else None
-    if before is None or before.id != snapshot.id:
-        return None
-    sign = evidence.restarted_since(snapshot, before)
-    if not sign:
-        return None
-    why = (
-        f"Graph did not take the restart of intent {reset.number}, but the job was "
-        f"restarted since: {sign} ({evidence.PORTAL_OR_FULL}); approve to send another"
-    )
-    return policy.Ask(
-        questions=(approvals.Question(key=f"restarted since {reset.number}", words=why),)
-    )
 
 
 def is_due(reset: Reset, job: JobRow, *, now: datetime) -> bool:
