@@ -162,7 +162,7 @@ class Watched:
             job=JobRow(target=TARGET),
             budget=Budget(),
             fleet=await store.fleet(),
-            watch=await self.world.watch(),
+            observation=await self.world.watch(),
         )
         rules = self.world.settings.rules
         ruling = policy.after_reading(bare, job, history, rules, now=now)
