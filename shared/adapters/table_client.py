@@ -117,9 +117,9 @@ class Table:
         except (ResourceNotFoundError, ResourceModifiedError) as error:
             raise Conflict(f"{key} has changed") from error
 
-    async def transact(self, operations: Sequence[Operation]) -> str | None:
+    async def transact(self, operations: Sequence[Operation]) -> list[str] | None:
         """
-        Return the ETag of the first row, or None where the transaction did not succeed for sure.
+        Return each row's new ETag, or None where the transaction did not succeed for sure.
 
         None is a lost race, or an answer that was lost: read the row to find out which.
         """
@@ -137,7 +137,7 @@ class Table:
         except (AzureError, TimeoutError):
             return None
         # A deleted row has none.
-        return str(results[0].get("etag", ""))
+        return [str(result.get("etag", "")) for result in results]
 
     async def rows(
         self,

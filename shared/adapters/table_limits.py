@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from shared.adapters import table_rows
+from shared.adapters.table_budget import TableBudget
 from shared.adapters.table_client import Table, etag_of
 from shared.domain.errors import Conflict, StorageUnavailable
 from shared.domain.reset import Budget, BudgetPlace, Fleet, JobObservation, Refusals, Stored
@@ -26,9 +27,10 @@ class TableLimits:
     def __init__(self, resets: Table, *, new_write_id: Callable[[], str]) -> None:
         self._resets = resets
         self._new_write_id = new_write_id
+        self._budget = TableBudget(resets)
 
-    async def budget(self, day: str) -> Budget:
-        return Budget(spent=len(_spent(await self._resets.get("budget", day))))
+    async def budget(self, day: str, *, limit: int | None = None) -> Budget:
+        return Budget(spent=await self._budget.spent(day, limit=limit))
 
     async def reserve(self, place: BudgetPlace, *, limit: int | None) -> bool:
         key = _place_key(place)
@@ -39,29 +41,13 @@ class TableLimits:
             full = limit is not None and len(taken) >= limit
             return None if full else (*taken, key)
 
-        return await self._change_budget(place.day, take)
+        return await self._budget.change(place.day, take)
 
     async def give_back(self, place: BudgetPlace) -> None:
         key = _place_key(place)
-        await self._change_budget(
+        await self._budget.change(
             place.day, lambda taken: tuple(each for each in taken if each != key)
         )
-
-    async def _change_budget(
-        self, day: str, change: Callable[[tuple[str, ...]], tuple[str, ...] | None]
-    ) -> bool:
-        """Replace the day's places under the row's ETag; False where *change* says no."""
-        for _ in range(MAX_RACES):
-            entity = await self._resets.get("budget", day)
-            taken = _spent(entity)
-            changed = change(taken)
-            if changed is None or changed == taken:
-                return changed is not None
-            row = {"PartitionKey": "budget", "RowKey": day, "Spent": "\n".join(changed)}
-            with contextlib.suppress(Conflict):
-                await self._write(row, entity)
-                return True
-        raise StorageUnavailable("the budget row: too many concurrent writes")
 
     async def read_observation(self, target: str) -> Stored[JobObservation]:
         entity = await self._resets.get(target, "watch")
@@ -151,11 +137,6 @@ class TableLimits:
 
 def _fleet(entity: Any) -> Fleet:
     return Fleet(seen=int(entity["Seen"]), quarantined=int(entity["Quarantined"]))
-
-
-def _spent(entity: Any | None) -> tuple[str, ...]:
-    spent = str(entity["Spent"]) if entity is not None else ""
-    return tuple(spent.split("\n")) if spent else ()
 
 
 def _place_key(place: BudgetPlace) -> str:

@@ -127,9 +127,11 @@ class TableResets:
 
     async def _transact(self, operations: list[Operation], written: Reset) -> Stored[Reset] | None:
         """Return the row as it is afterwards: ours, or (after a lost race) the winner's."""
-        etag = await self._resets.transact(operations)
-        if etag is not None:
-            return Stored(row=written, etag=etag)
+        etags = await self._resets.transact(operations)
+        if etags is not None:
+            # The reset comes first, and where the job row is written it comes last.
+            job_etag = etags[-1] if operations[-1][1]["RowKey"] == "job" else ""
+            return Stored(row=written, etag=etags[0], job_etag=job_etag)
         return await self._read(written.target, keys.reset_key(written.requested_at, written.id))
 
     async def events(self, reset: Reset) -> list[HistoryEntry]:

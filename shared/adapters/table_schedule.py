@@ -168,7 +168,7 @@ class TableSchedule:
     ) -> Stored[Notification]:
         after = replace(after, version=ROW_VERSION)
         written = self._new_write_id()
-        etag = await self._resets.transact(
+        etags = await self._resets.transact(
             [
                 table_client.replace(
                     table_rows.notification_entity(after) | {"WriteId": written}, before.etag
@@ -178,13 +178,13 @@ class TableSchedule:
                 ),
             ]
         )
-        if etag is None:
+        if etags is None:
             # The answer may be lost all the same: our WriteId there means that it was written.
             there = await self._resets.get(after.target, keys.notification_key(after.id, after.n))
             if there is None or there.get("WriteId") != written:
                 raise Conflict(f"notification {after.n} of {after.id} has changed")
-            etag = etag_of(there)
-        return Stored(row=after, etag=etag)
+            return Stored(row=after, etag=etag_of(there))
+        return Stored(row=after, etag=etags[0])
 
     async def tell(self, notifications: Sequence[Notification]) -> None:
         # Not written where they are there already: told before, by the same message.

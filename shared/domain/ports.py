@@ -285,8 +285,12 @@ class Census(Protocol):
 class Limits(Protocol):
     """What the policy is told beside the job row."""
 
-    async def budget(self, day: str) -> Budget:
-        """Return what is spent of this UTC date's budget."""
+    async def budget(self, day: str, *, limit: int | None = None) -> Budget:
+        """
+        Return what is spent of this UTC date's budget.
+
+        Below *limit* it may be what this process last knew: `reserve` has the last word.
+        """
 
     async def reserve(self, place: BudgetPlace, *, limit: int | None) -> bool:
         """

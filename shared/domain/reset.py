@@ -1,7 +1,7 @@
 """Values of the engine: the rows as kept, and the synchronization job as Graph shows it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -187,6 +187,8 @@ class Stored[Row]:
 
     row: Row
     etag: str = ""
+    job_etag: str = field(default="", compare=False)
+    """Of the job row that the same transaction wrote, where that is known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

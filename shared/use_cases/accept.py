@@ -55,6 +55,8 @@ class Accepted:
     stored: Stored[Reset]
     claim: Claim
     known: bool
+    job: Stored[JobRow] | None = None
+    """The job row as of the insert, where that is known."""
 
 
 API: Final = "api"
@@ -183,7 +185,12 @@ class Acceptance:
             for answer in answers:
                 await nudge_answer(self.queues, answer)
             self._log(reset)
-            return Accepted(stored=stored, claim=claim, known=False)
+            return Accepted(
+                stored=stored,
+                claim=claim,
+                known=False,
+                job=_as_inserted(stored, job, first.job),
+            )
         raise StorageUnavailable(f"{claim.id}: too many concurrent writes of the job row")
 
     def _reset(
@@ -229,3 +236,12 @@ class Acceptance:
         )
         if reset.ticket_system and not heard:
             emit("answer.unheard", id=reset.id, target=reset.target, notifier=reset.ticket_system)
+
+
+def _as_inserted(
+    stored: Stored[Reset], was: Stored[JobRow], becomes: JobRow | None
+) -> Stored[JobRow] | None:
+    """Return the job row beside the reset; None after an answer that was lost."""
+    if becomes is None:
+        return was
+    return Stored(row=becomes, etag=stored.job_etag) if stored.job_etag else None

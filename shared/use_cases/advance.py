@@ -6,6 +6,7 @@ This is the life of a reset after acceptance, from top to bottom. What may follo
 between the intent and its result.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -54,13 +55,19 @@ class Engine:
     clock: Clock
     new_id: Callable[[], str]
 
-    async def advance(self, claim: Claim) -> Reset | None:
-        """Return the reset after its step; None where only its ids row exists."""
+    async def advance(
+        self, claim: Claim, *, written: tuple[Stored[Reset], Stored[JobRow]] | None = None
+    ) -> Reset | None:
+        """
+        Return the reset after its step; None where only its ids row exists.
+
+        *written* are its rows where the caller has just written them: they are not read first.
+        """
         for _ in range(LOST_RACES):
-            reset = await self.resets.read_reset(claim)
-            if reset is None:
+            there = written or await self._read(claim)
+            if there is None:
                 return None
-            job = await self.resets.read_job(claim.target)
+            (reset, job), written = there, None
             if not is_due(reset.row, job.row, now=self.clock()):
                 return reset.row
             try:
@@ -69,6 +76,11 @@ class Engine:
                 # Another process wrote first: read again and decide again.
                 continue
         raise StorageUnavailable(f"{claim.id} is changed by too many processes at once")
+
+    async def _read(self, claim: Claim) -> tuple[Stored[Reset], Stored[JobRow]] | None:
+        """Read the reset, then the job row: that one may be the newer, never the older."""
+        reset = await self.resets.read_reset(claim)
+        return (reset, await self.resets.read_job(claim.target)) if reset is not None else None
 
     async def _step(self, claim: Claim, reset: Stored[Reset], job: Stored[JobRow]) -> Reset:
         state = reset.row.state
@@ -156,12 +168,14 @@ class Engine:
         self, reset: Reset, job: JobRow
     ) -> events.MustWait | events.MustAsk | events.Refused | events.ReadyToSend | events.Previewed:
         now = self.clock()
-        history = policy.History(
-            job=job,
-            budget=await self.limits.budget(budget_day(now)),
-            fleet=await self.limits.fleet(),
-            observation=(await self.limits.read_observation(reset.target)).row,
+        # A preview says what is spent; elsewhere the reservation decides.
+        limit = None if reset.dry_run else self.settings.daily_budget
+        budget, fleet, observed = await asyncio.gather(
+            self.limits.budget(budget_day(now), limit=limit),
+            self.limits.fleet(),
+            self.limits.read_observation(reset.target),
         )
+        history = policy.History(job=job, budget=budget, fleet=fleet, observation=observed.row)
         if reset.dry_run:
             return await self._preview(reset, history, now)
         ruling = policy.before_reading(reset, history, self.settings.rules, now=now)

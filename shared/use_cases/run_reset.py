@@ -12,7 +12,7 @@ from shared.domain.requests import RESET_ID, Received
 from shared.domain.reset import BEFORE_SENDING, Claim
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
 from shared.telemetry import emit
-from shared.use_cases.accept import Acceptance
+from shared.use_cases.accept import Acceptance, Accepted
 from shared.use_cases.advance import Engine
 
 BELIEVED: Final = timedelta(minutes=10)
@@ -51,16 +51,19 @@ class RunReset:
         if accepted.known and reset.state not in BEFORE_SENDING:
             emit("message.repeated", id=reset.id, target=reset.target, state=str(reset.state))
             return
-        await self._first_step(accepted.claim)
+        await self._first_step(accepted)
 
-    async def _first_step(self, claim: Claim) -> None:
+    async def _first_step(self, accepted: Accepted) -> None:
         """
         Advance once. The due row is written: no failure from here on needs the message again.
 
         Brought again, the message would end as poison although its reset goes on.
         """
+        claim, job = accepted.claim, accepted.job
         try:
-            await self.engine.advance(claim)
+            await self.engine.advance(
+                claim, written=(accepted.stored, job) if job is not None else None
+            )
         except NewerRow as error:
             emit("reset.newer_row", id=claim.id, target=claim.target, why=str(error))
         except StorageUnavailable as error:

@@ -81,6 +81,8 @@ class TransitionWriter:
         if step is None or step.job is None:
             raise Conflict(f"{job.row.head} is Head")
         stored = await self.resets.commit(reset, step.reset, job=(job, step.job))
+        if stored.job_etag:
+            return stored, Stored(row=step.job, etag=stored.job_etag)
         return stored, await self.resets.read_job(reset.row.target)
 
     async def _links(self, step: Transition) -> tuple[LinkFact, ...]:

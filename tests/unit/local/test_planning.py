@@ -192,7 +192,7 @@ async def test_one_target_that_cannot_be_read_hides_no_other() -> None:
 class Silent(TableStore):
     """Storage that does not answer."""
 
-    async def budget(self, day: str) -> Budget:
+    async def budget(self, day: str, *, limit: int | None = None) -> Budget:
         del day
         raise StorageUnavailable("no route to host")
 

@@ -1,0 +1,139 @@
+"""What a distinct reset costs, and a storm: processor time, remote calls, memory."""
+
+import asyncio
+import json
+import sys
+import time
+from typing import Final
+
+from bench import stub
+from bench.lab import Lab, lab, target
+from local.processes import ROOT
+from shared.names import RESETS_TABLE
+
+WARM: Final = 20
+FAR: Final = 600.0
+"""Seconds after which a run has gone wrong."""
+
+Figures = dict[str, float]
+
+
+async def distinct(app: str, resets: int, *, counted: bool) -> Figures:
+    """Each request is for another target; the queue is filled while the host stands still."""
+    async with asyncio.timeout(FAR), lab() as it:
+        settings = it.settings(WARM + resets, counted=counted)
+        async with it.host(app, settings) as host:
+            await it.send(_request(n) for n in range(WARM))
+            await _restarted(it, app, WARM)
+            with host.halted():
+                await it.send(_request(n) for n in range(WARM, WARM + resets))
+                before = it.start_counting()
+                cpu, azurite, began = host.cpu(), it.cpu(), time.perf_counter()
+            await _restarted(it, app, WARM + resets)
+            took = time.perf_counter() - began
+            found = {
+                "cpu": (host.cpu() - cpu) / resets * 1000,
+                "rate": resets / took,
+                "azurite": (it.cpu() - azurite) / resets * 1000,
+                "peak": host.peak(),
+            }
+            if counted:
+                return {"calls": it.calls(before) / resets, **_by_name(it, resets)}
+        await _all_are_there(it, app, WARM + resets)
+    return found
+
+
+async def floor(resets: int) -> Figures:
+    """The same calls by the same SDKs, without an app and without a host."""
+    async with asyncio.timeout(FAR), lab() as it:
+        await it.send(_request(n) for n in range(WARM + resets))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "bench.floor",
+            str(WARM),
+            str(resets),
+            cwd=ROOT,
+            env={"STORAGE": it.storage, "GRAPH": it.graph_url, "PATH": "/usr/bin"},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        out, _ = await process.communicate()
+        if process.returncode != 0 or it.graph.restarts.total() != WARM + resets:
+            raise SystemExit("bench.floor has failed")
+    found: Figures = json.loads(out)
+    return found
+
+
+async def storm(tickets: int) -> Figures:
+    """Many tickets for one job. A cycle takes 20 s, so that two restarts or three are right."""
+    async with asyncio.timeout(FAR), lab(cycle=20) as it:
+        settings = it.settings(
+            1,
+            counted=True,
+            SWEEP_SCHEDULE="*/10 * * * * *",
+            FOLLOW_UP_INTERVAL="PT5S",
+            RESET_TARGETS=json.dumps({target(0): {**stub.target(0), "cooldown": "PT0S"}}),
+        )
+        async with it.host("relink", settings) as host:
+            cpu, before, began = host.cpu(), it.start_counting(), time.perf_counter()
+            await it.send(
+                {"requestId": f"storm-{n}", "target": target(0)}
+                for n in range(tickets)
+            )
+            while (ended := await it.states(target(0), "completed", "joined")) < tickets:
+                await asyncio.sleep(2)
+            took = time.perf_counter() - began
+            graph = it.graph.calls() - before
+            return {
+                "cpu": (host.cpu() - cpu) / tickets * 1000,
+                "reads": it.graph.reads.total(),
+                "calls": (it.calls(before) - graph) / tickets,
+                "restarts": it.graph.restarts.total(),
+                "seconds": took,
+                "ended": ended,
+                "peak": host.peak(),
+            }
+
+
+async def beside_a_slow_one(seconds: float, tickets: int, others: int) -> Figures:
+    """Reading one job takes long and its tickets lie first on the queue: when are the others done?"""
+    async with asyncio.timeout(FAR), lab() as it:
+        it.graph.slow[stub.service_principal(0)] = seconds
+        await it.send({"requestId": f"slow-{n}", "target": target(0)} for n in range(tickets))
+        await it.send(_request(n) for n in range(1, others + 1))
+        async with it.host("relink", it.settings(others + 1, counted=False)):
+            began = time.perf_counter()
+            await it.graph.until_restarted(others)
+            took = time.perf_counter() - began
+            if stub.service_principal(0) in it.graph.restarts:
+                raise SystemExit("the slow job was not slow")
+    return {"seconds": took}
+
+
+def _request(number: int) -> dict[str, object]:
+    return {"requestId": f"r{number}", "target": target(number), "reason": "the links are old"}
+
+
+async def _restarted(it: Lab, app: str, number: int) -> None:
+    if app != "empty":
+        await it.graph.until_restarted(number)
+    await it.until_empty()
+
+
+async def _all_are_there(it: Lab, app: str, number: int) -> None:
+    """A run that lost or repeated one measures nothing."""
+    if app == "empty":
+        return
+    table = it.table_client.get_table_client(RESETS_TABLE)
+    # The history's rows have a state as well.
+    found = table.query_entities("State eq 'restarted'", select=["RowKey"])
+    there = len([None async for row in found if not row["RowKey"].startswith("event:")])
+    if there != number or set(it.graph.restarts.values()) != {1}:
+        raise SystemExit(f"{app}: {there} of {number} are restarted")
+
+
+def _by_name(it: Lab, resets: int) -> Figures:
+    calls = {**it.tables.calls, **it.queues.calls}
+    named = {name: count / resets for name, count in sorted(calls.items())}
+    lost = it.tables.refused.total() / resets
+    return {**named, "answered 409 or 412": lost}

@@ -1,0 +1,122 @@
+"""
+Pass HTTP on to a service of the lab, count each call, and break calls where a run asks for it.
+
+One connection to the service for each of the client's. So what a client does to a connection, and
+how long it waits on one, reaches the service as it is.
+"""
+
+import asyncio
+import contextlib
+import re
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+_LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
+_ROW: Final = re.compile(r"RowKey='([a-z]+)")
+_WITHOUT_BODY: Final = frozenset({b"204", b"304"})
+
+
+@dataclass(kw_only=True)
+class Fault:
+    """Break calls whose name contains *what*: the next *times* of them."""
+
+    what: str
+    times: int
+    seconds: float = 0
+    drop: bool = False
+
+
+@dataclass(kw_only=True)
+class Relay:
+    """Counts calls by name, for example `GET table job` or `POST queue provisioning-resets`."""
+
+    service: str
+    port: int
+    calls: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    """Those answered 409 or 412: lost races."""
+
+    faults: list[Fault] = field(default_factory=list)
+    seconds: float = 0
+    """What each call takes on top."""
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[int]:
+        """Yield the port to talk to."""
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**20)
+        async with server:
+            yield server.sockets[0].getsockname()[1]
+
+    def total(self) -> int:
+        return self.calls.total()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        broken = (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError)
+        with contextlib.suppress(*broken):
+            there = await asyncio.open_connection("127.0.0.1", self.port, limit=2**20)
+            try:
+                while await self._call(reader, writer, *there):
+                    pass
+            finally:
+                there[1].close()
+        writer.close()
+
+    async def _call(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        answers: asyncio.StreamReader,
+        service: asyncio.StreamWriter,
+    ) -> bool:
+        head = await reader.readuntil(b"\r\n\r\n")
+        body = await _body(reader, head)
+        name = self._name(head)
+        self.calls[name] += 1
+        fault = self._fault(name)
+        if fault is not None and fault.drop:
+            return False
+        if wait := self.seconds + (fault.seconds if fault is not None else 0):
+            await asyncio.sleep(wait)
+        service.write(head + body)
+        answer = await answers.readuntil(b"\r\n\r\n")
+        status = answer.split(b" ", 2)[1]
+        if status in {b"409", b"412"}:
+            self.refused[name] += 1
+        has_body = status not in _WITHOUT_BODY and not head.startswith(b"HEAD ")
+        writer.write(answer + (await _body(answers, answer) if has_body else b""))
+        await writer.drain()
+        return b"\r\nconnection: close" not in answer.lower()
+
+    def _fault(self, name: str) -> Fault | None:
+        for fault in self.faults:
+            if fault.times > 0 and fault.what in name:
+                fault.times -= 1
+                return fault
+        return None
+
+    def _name(self, head: bytes) -> str:
+        method, path, _ = head.split(b"\r\n", 1)[0].decode().split(" ", 2)
+        row = _ROW.search(path)
+        # The account comes first; of a table's row the kind says more than its key.
+        what = row[1] if row else path.partition("?")[0].split("/", 2)[-1].partition("(")[0]
+        return f"{method} {self.service} {what.removesuffix('/messages')}"
+
+
+async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:
+    if found := _LENGTH.search(head):
+        return await reader.readexactly(int(found[1]))
+    if not _CHUNKED.search(head):
+        return b""
+    parts: list[bytes] = []
+    while True:
+        size = await reader.readuntil(b"\r\n")
+        length = int(size.split(b";")[0], 16)
+        # The chunk and the line's end behind it; behind the last one there are no trailers.
+        chunk = await reader.readexactly(length + 2)
+        parts += [size, chunk]
+        if length == 0:
+            return b"".join(parts)

@@ -1,0 +1,149 @@
+"""
+Keep the day's budget: the row that every restart of every target changes.
+
+One write takes or frees the places of all that wait in this process, under the ETag that the last
+write returned. So a storm over many targets costs a write for each round trip, and not a read, a
+write and a lost race for each restart.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from shared.adapters.table_client import Table, etag_of
+from shared.domain.errors import Conflict, StorageUnavailable
+
+MAX_RACES: Final = 20
+DAYS_KEPT: Final = 4
+"""In memory; at midnight two are in use."""
+
+Places = tuple[str, ...]
+Change = Callable[[Places], Places | None]
+"""From the places taken to those taken afterwards; None where the day's budget is spent."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Row:
+    taken: Places = ()
+    etag: str = ""
+
+
+@dataclass(kw_only=True, slots=True)
+class _Wish:
+    change: Change
+    granted: bool | None = None
+    failed: str = ""
+
+    @property
+    def settled(self) -> bool:
+        return self.granted is not None or bool(self.failed)
+
+
+@dataclass(kw_only=True, slots=True)
+class _Day:
+    row: _Row | None = None
+    """As this process last read or wrote it; None where it must be read."""
+
+    waiting: list[_Wish] = field(default_factory=list)
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class TableBudget:
+    """
+    The budget's rows, by UTC date.
+
+    What is remembered serves a write alone, whose ETag shows whether it was still true. An answer
+    that writes nothing comes from a row that was read for it.
+    """
+
+    def __init__(self, rows: Table) -> None:
+        self._rows = rows
+        self._days: dict[str, _Day] = {}
+
+    async def spent(self, day: str, *, limit: int | None = None) -> int:
+        """Return how many places are taken; below *limit* the number last known will do."""
+        known = self._day(day).row
+        if known is not None and limit is not None and len(known.taken) < limit:
+            return len(known.taken)
+        return len((await self._read(day)).taken)
+
+    async def change(self, day: str, change: Change) -> bool:
+        """Write what *change* makes of the places; False where it says no."""
+        this, wish = self._day(day), _Wish(change=change)
+        this.waiting.append(wish)
+        try:
+            async with this.writing:
+                if not wish.settled:
+                    await self._settle(day, this)
+        finally:
+            # Where this one was cancelled before its turn.
+            if wish in this.waiting:
+                this.waiting.remove(wish)
+        if wish.failed:
+            raise StorageUnavailable(wish.failed)
+        return wish.granted is True
+
+    async def _settle(self, day: str, this: _Day) -> None:
+        """Settle the wishes of all that wait."""
+        wishes, this.waiting = this.waiting, []
+        try:
+            await self._write_all(day, this, wishes)
+        except StorageUnavailable as error:
+            for wish in wishes:
+                wish.failed = str(error)
+        finally:
+            # Cancelled on the way: the next one settles them. A change that has been written
+            # already changes nothing the second time.
+            this.waiting[:0] = [wish for wish in wishes if not wish.settled]
+            if this.waiting:
+                this.row = None
+
+    async def _write_all(self, day: str, this: _Day, wishes: list[_Wish]) -> None:
+        for _ in range(MAX_RACES):
+            remembered, this.row = this.row, None
+            row = remembered or await self._read(day)
+            taken, granted = _apply(wishes, row.taken)
+            if taken == row.taken:
+                if remembered is not None:
+                    continue
+                this.row = row
+            else:
+                try:
+                    this.row = await self._write(day, taken, row.etag)
+                except Conflict:
+                    continue
+            for wish, answer in zip(wishes, granted, strict=True):
+                wish.granted = answer
+            return
+        raise StorageUnavailable("the budget row: too many concurrent writes")
+
+    async def _read(self, day: str) -> _Row:
+        entity = await self._rows.get("budget", day)
+        if entity is None:
+            return _Row()
+        spent = str(entity["Spent"])
+        return _Row(taken=tuple(spent.split("\n")) if spent else (), etag=etag_of(entity))
+
+    async def _write(self, day: str, taken: Places, etag: str) -> _Row:
+        row = {"PartitionKey": "budget", "RowKey": day, "Spent": "\n".join(taken)}
+        if etag:
+            return _Row(taken=taken, etag=await self._rows.replace(row, etag))
+        return _Row(taken=taken, etag=await self._rows.create(row))
+
+    def _day(self, day: str) -> _Day:
+        if day not in self._days:
+            idle = sorted(d for d, each in self._days.items() if not each.writing.locked())
+            for old in idle[: 1 - DAYS_KEPT]:
+                del self._days[old]
+            self._days[day] = _Day()
+        return self._days[day]
+
+
+def _apply(wishes: list[_Wish], taken: Places) -> tuple[Places, list[bool]]:
+    granted = []
+    for wish in wishes:
+        wanted = wish.change(taken)
+        granted.append(wanted is not None)
+        taken = taken if wanted is None else wanted
+    return taken, granted
