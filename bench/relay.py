@@ -54,6 +54,10 @@ class Relay:
     def total(self) -> int:
         return self.calls.total()
 
+    def drop(self, what: str, times: int) -> None:
+        """Close the connection on the next calls whose name contains *what*."""
+        self.faults.append(Fault(what=what, times=times, drop=True))
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         broken = (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError)
         with contextlib.suppress(*broken):
@@ -103,7 +107,7 @@ class Relay:
         row = _ROW.search(path)
         # The account comes first; of a table's row the kind says more than its key.
         what = row[1] if row else path.partition("?")[0].split("/", 2)[-1].partition("(")[0]
-        return f"{method} {self.service} {what.removesuffix('/messages')}"
+        return f"{method} {self.service} {what.partition('/messages')[0]}"
 
 
 async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:

@@ -1,0 +1,104 @@
+"""From the start of a process to its first webhook and to its first restart; memory under load."""
+
+import asyncio
+import json
+import time
+from typing import Final
+
+import httpx
+
+from bench.cost import FAR, Figures
+from bench.lab import SECRET, Host, lab, target
+
+AT_ONCE: Final = 30
+HEADERS: Final = {"x-relink-secret": SECRET, "content-type": "application/json"}
+
+
+async def first_restart(app: str) -> Figures:
+    """The message lies there when the process starts."""
+    async with asyncio.timeout(FAR), lab() as it:
+        await it.send([{"requestId": "first", "target": target(0)}])
+        async with it.host(app, it.settings(1, counted=False)) as host:
+            listening = host.cpu()
+            await it.graph.until_restarted(1)
+            return {
+                "cpu": host.cpu(),
+                "seconds": time.perf_counter() - host.began,
+                "listening": listening,
+            }
+
+
+async def first_webhook(app: str) -> Figures:
+    """Sent as soon as the port listens; its restart follows by itself."""
+    async with asyncio.timeout(FAR), lab() as it:
+        async with it.host(app, it.settings(1, counted=False)) as host:
+            async with httpx.AsyncClient(base_url=host.url, timeout=30) as client:
+                before, began = host.cpu(), time.perf_counter()
+                await _ask(client, 0, 0)
+                return {
+                    "milliseconds": (time.perf_counter() - began) * 1000,
+                    "cpu": host.cpu(),
+                    "own": (host.cpu() - before) * 1000,
+                }
+
+
+async def memory(early: int, late: int) -> Figures:
+    """Webhooks for three targets, with their resets beside; megabytes early and late."""
+    async with asyncio.timeout(FAR), lab() as it:
+        async with it.host("relink", it.settings(3, counted=False)) as host:
+            async with httpx.AsyncClient(base_url=host.url, timeout=60) as client:
+                await _many(client, 0, early)
+                first, before = host.memory(), host.cpu()
+                await _many(client, early, late)
+                return {
+                    "early": first,
+                    "late": host.memory(),
+                    "growth": host.memory() / first,
+                    "cpu": (host.cpu() - before) / (late - early) * 1000,
+                }
+
+
+async def slow_storage(seconds: float) -> Figures:
+    """Every storage call takes so long."""
+    async with asyncio.timeout(FAR), lab() as it:
+        async with it.host("relink", it.settings(1, counted=True)) as host:
+            it.tables.seconds = it.queues.seconds = seconds
+            return await _one_webhook(host)
+
+
+async def dropped_connection() -> Figures:
+    """The queue service drops the connection on which the message is to be sent, once."""
+    async with asyncio.timeout(FAR), lab() as it:
+        async with it.host("relink", it.settings(1, counted=True)) as host:
+            it.queues.drop("POST queue", 1)
+            return await _one_webhook(host)
+
+
+async def _one_webhook(host: Host) -> Figures:
+    async with httpx.AsyncClient(base_url=host.url, timeout=30) as client:
+        began = time.perf_counter()
+        answer = await client.post(
+            "/api/webhooks/desk",
+            content=json.dumps({"requestId": "w", "target": target(0)}),
+            headers=HEADERS,
+        )
+        return {"status": answer.status_code, "seconds": time.perf_counter() - began}
+
+
+async def _many(client: httpx.AsyncClient, first: int, last: int) -> None:
+    pending = iter(range(first, last))
+
+    async def sender() -> None:
+        for number in pending:
+            await _ask(client, number, number % 3)
+
+    async with asyncio.TaskGroup() as senders:
+        for _ in range(AT_ONCE):
+            senders.create_task(sender())
+
+
+async def _ask(client: httpx.AsyncClient, number: int, of: int) -> None:
+    body = json.dumps({"requestId": f"w{number}", "target": target(of)})
+    answer = await client.post("/api/webhooks/desk", content=body, headers=HEADERS)
+    if answer.status_code not in {200, 202}:
+        raise SystemExit(f"a webhook was answered {answer.status_code}: {answer.text}")

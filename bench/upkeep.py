@@ -1,0 +1,190 @@
+"""What the timers and the readers cost: sweeps, a day of nothing, lists, one reset among many."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from bench.cost import FAR, Figures
+from bench.lab import Lab, lab, target
+from local.processes import ROOT
+from shared.adapters import table_client, table_rows
+from shared.app import App
+from shared.bootstrap import build
+from shared.domain.reset import Claim, HistoryEntry, Reset, State
+from shared.names import IDS_TABLE, RESETS_TABLE
+from shared.use_cases.lookup import ListQuery
+
+POLLS_A_DAY: Final = 3 * 24 * 360
+"""The host looks at an empty queue every ten seconds (host.json), at three of them."""
+
+WRITERS: Final = 8
+LOOKS: Final = 20
+
+
+@asynccontextmanager
+async def app_in_lab(targets: int, *, counted: bool) -> AsyncIterator[tuple[Lab, App]]:
+    """
+    The app in this process; none of its timers runs by itself.
+
+    The relays run in this process as well. So calls and processor time are measured apart.
+    """
+    async with lab() as it:
+        settings = it.settings(targets, counted=counted)
+        made = build({**os.environ, **settings}, app_dir=ROOT)
+        if not isinstance(made, App):
+            raise SystemExit(f"the app cannot be built: {made.settings.problems}")
+        yield it, made
+
+
+async def idle_sweep(targets: int) -> Figures:
+    """Nothing is due. The first tick opens connections, the second is measured."""
+    async with asyncio.timeout(FAR), app_in_lab(targets, counted=True) as (it, app):
+        await _remember(it, targets)
+        await app.sweep()
+        before = it.start_counting()
+        await app.sweep()
+        swept = it.calls(before)
+        await app.remediate()
+        it.start_counting()
+        await app.remediate()
+        looked = it.tables.total() + it.queues.total()
+    async with asyncio.timeout(FAR), app_in_lab(targets, counted=False) as (it, app):
+        await _remember(it, targets)
+        await app.sweep()
+        began = time.process_time()
+        await app.sweep()
+        taken = time.process_time() - began
+    # Retention: once an hour a look at each target.
+    day = 1440 * swept + 96 * looked + 24 * (targets + 2) + POLLS_A_DAY
+    return {"calls": swept, "cpu": taken, "remediate": looked, "day": day / 1e6}
+
+
+async def busy_sweep(rows: int, targets: int = 10) -> Figures:
+    """Every row is due; the tick ends within five minutes, or goes on in the next."""
+    async with asyncio.timeout(FAR), app_in_lab(targets, counted=False) as (it, app):
+        await _remember(it, targets)
+        entities = [
+            row
+            for number in range(rows)
+            for row in table_rows.reset_index(_reset(f"due-{number}", number % targets)).values()
+        ]
+        await _write(it, RESETS_TABLE, entities)
+        began, cpu = time.perf_counter(), time.process_time()
+        sent = await app.sweeper.sweep()
+        return {
+            "seconds": time.perf_counter() - began,
+            "cpu": time.process_time() - cpu,
+            "sent": sent,
+            "left": rows - sent,
+        }
+
+
+async def reading(few: int, many: int) -> Figures:
+    """One reset and the open ones, when there are few and when there are many resets."""
+    found: Figures = {}
+    for counted in (True, False):
+        async with asyncio.timeout(FAR), app_in_lab(1, counted=counted) as (it, app):
+            await _remember(it, 1)
+            there = 0
+            for name, wanted in (("few", few), ("many", many)):
+                await _fill(it, there, wanted)
+                there = wanted
+                found |= await _looked(it, app, name, counted=counted)
+    found["flat"] = max(found[f"cpu {k} many"] / found[f"cpu {k} few"] for k in ("one", "open"))
+    return found
+
+
+async def _looked(it: Lab, app: App, name: str, *, counted: bool) -> Figures:
+    async def one() -> object:
+        return await app.api.lookup.find("read-0")
+
+    async def opened() -> object:
+        return await app.api.lookup.page(ListQuery(limit=50))
+
+    found: Figures = {}
+    for kind, look in (("one", one), ("open", opened)):
+        await look()
+        before, cpu = it.start_counting(), time.process_time()
+        for _ in range(LOOKS):
+            await look()
+        if counted:
+            found[f"{kind} {name}"] = it.calls(before) / LOOKS
+        else:
+            found[f"cpu {kind} {name}"] = (time.process_time() - cpu) / LOOKS * 1000
+    return found
+
+
+def _reset(name: str, of: int, *, ended: bool = False) -> Reset:
+    came = datetime.now(UTC) - timedelta(days=1)
+    return Reset(
+        id=name,
+        target=target(of),
+        requested_at=came,
+        state=State.COMPLETED if ended else State.WAITING,
+        due_at=None if ended else came,
+        via="queue",
+        detail="as written by the bench",
+        sequence=1,
+    )
+
+
+async def _remember(it: Lab, targets: int) -> None:
+    now = datetime.now(UTC)
+    rows = [
+        {"PartitionKey": "targets", "RowKey": target(n), "FirstUsedAt": now, "Version": 2}
+        for n in range(targets)
+    ]
+    await _write(it, RESETS_TABLE, rows)
+
+
+async def _fill(it: Lab, there: int, wanted: int) -> None:
+    """Fifty are open, and each reset has two events."""
+    rows: list[dict[str, Any]] = []
+    claims: list[dict[str, Any]] = []
+    for number in range(there, wanted):
+        reset = _reset(f"read-{number}", 0, ended=number >= 50)
+        rows.append(table_rows.reset_entity(reset))
+        if number < 50:
+            rows.append(table_rows.open_entity(reset))
+        for sequence in (1, 2):
+            entry = HistoryEntry(
+                sequence=sequence, at=reset.requested_at, state=reset.state, by="bench", detail=""
+            )
+            rows.append(table_rows.event_entity(reset, entry))
+        if number < 50:
+            claim = Claim(
+                id=reset.id, target=reset.target, requested_at=reset.requested_at, content_hash="h"
+            )
+            claims.append(table_rows.claim_entity(claim))
+    await _write(it, RESETS_TABLE, rows)
+    table = it.table_client.get_table_client(IDS_TABLE)
+    for claim_row in claims:
+        await table.upsert_entity(claim_row)
+
+
+async def _write(it: Lab, name: str, entities: list[dict[str, Any]]) -> None:
+    """A hundred rows in a transaction, some at a time."""
+    by_partition: dict[str, list[dict[str, Any]]] = {}
+    for entity in entities:
+        by_partition.setdefault(str(entity["PartitionKey"]), []).append(entity)
+    batches = iter(
+        [
+            rows[first : first + 100]
+            for rows in by_partition.values()
+            for first in range(0, len(rows), 100)
+        ]
+    )
+    table = it.table_client.get_table_client(name)
+
+    async def writer() -> None:
+        for batch in batches:
+            await table.submit_transaction([table_client.put(row) for row in batch])
+
+    async with asyncio.TaskGroup() as writers:
+        for _ in range(WRITERS):
+            writers.create_task(writer())
+
