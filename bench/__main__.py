@@ -1,114 +1,137 @@
-"""`python -m bench`: cold starts of the app in each of the ways to deploy it, as a table."""
+"""
+`make bench`: the app beside the one that anyone would write, and beside the bare calls.
+
+ROUNDS (3) interleaved rounds; QUICK=1 does one of everything, smaller; ONLY=reset,storm does those
+alone. The table goes to the terminal, every figure of every round to dist/bench.json.
+"""
 
 import asyncio
+import contextlib
 import json
 import os
-import statistics
+import signal
 import sys
-import tempfile
+import time
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, Final
 
-from azure.data.tables.aio import TableServiceClient
-
-from bench.variants import Variant, lay_out
-from local import processes
-from local.package import alone
+from bench import cold, cost, goals, packages, starts, upkeep
+from bench.cost import Figures
 from local.package.build import ROOT
-from shared.names import TABLES
 
-PROGRAM = ROOT / "bench" / "cold_start.py"
-STEPS = ("indexed", "identity", "answered", "called Graph")
-QUARTER_OF_A_CORE = 4
-
-Taken = dict[str, dict[str, list[float]]]
-"""Processor seconds by variant and step, one for each round."""
+DEFAULT_OUT: Final = ROOT / "dist" / "bench.json"
 
 
-async def main(rounds: int) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        variants = lay_out(folder, _say)
-        guests = alone.invite(folder / "guests", {"local": ROOT / "local"})
-        async with processes.azurite() as storage, processes.emulator() as graph:
-            await _create_tables(storage)
-            taken = await _measure(variants, guests, rounds, _settings(storage, graph))
-    print(table(variants, taken, rounds))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measure:
+    """One thing to measure; *once* where more rounds would tell nothing more."""
+
+    name: str
+    run: Callable[[], Awaitable[Figures]]
+    once: bool = False
 
 
-def _settings(storage: str, graph: str) -> dict[str, str]:
-    target = {"salesforce-prod": {"servicePrincipalId": "8e6c3c1d-4b7a-4c52-9f0e-2a1d5b9c7e31"}}
-    return {
-        "PATH": os.defpath,
-        "ResetStorage": storage,
-        "GRAPH_ENDPOINT": graph,
-        "RESET_TARGETS": json.dumps(target),
-        "RESETS_ENABLED": "true",
-    }
+def measures(*, quick: bool) -> list[Measure]:
+    """Small where *quick*: the same things, with more noise."""
 
+    def size(whole: int, part: int) -> int:
+        return part if quick else whole
 
-async def _create_tables(storage: str) -> None:
-    async with TableServiceClient.from_connection_string(storage) as tables:
-        for name in TABLES:
-            await tables.create_table_if_not_exists(name)
-
-
-async def _measure(
-    variants: list[Variant], guests: Path, rounds: int, settings: dict[str, str]
-) -> Taken:
-    """Turn by turn, so that what else the machine does falls on all alike; one round unmeasured."""
-    taken: Taken = defaultdict(lambda: defaultdict(list))
-    for number in range(rounds + 1):
-        for variant in variants:
-            _say(f"round {number} of {rounds}{'' if number else ' (warming up)'}: {variant.name}")
-            steps = await _cold_start(variant, guests, settings)
-            if number:
-                for step, (_, processor) in steps.items():
-                    taken[variant.name][step].append(processor)
-    return taken
-
-
-async def _cold_start(
-    variant: Variant, guests: Path, settings: dict[str, str]
-) -> dict[str, tuple[float, float]]:
-    command = alone.command(variant.folder, guests, str(PROGRAM), str(variant.folder))
-    process = await asyncio.create_subprocess_exec(
-        *command, env=settings, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    out, err = await process.communicate()
-    if process.returncode != 0:
-        raise SystemExit(f"{variant.name}: the cold start failed\n{err.decode()}{out.decode()}")
-    steps: dict[str, tuple[float, float]] = json.loads(out.decode().splitlines()[-1])
-    return steps
-
-
-def table(variants: list[Variant], taken: Taken, rounds: int) -> str:
-    """Medians, and in brackets how many times faster or smaller than the first."""
-    base = variants[0]
-    lines = [
-        f"Processor seconds from an empty process, median of {rounds} cold starts;",
-        "in brackets the baseline (first row) divided by it.",
-        "",
-        f"| | {' | '.join(STEPS)} | all on a quarter of a core | MB zipped | MB unpacked |",
-        "|---|---|---|---|---|---|---|---|",
+    resets = size(250, 60)
+    return [
+        *(
+            Measure(name=f"reset {app}", run=partial(cost.distinct, app, resets))
+            for app in ("relink", "naive", "empty")
+        ),
+        Measure(name="floor", run=lambda: cost.floor(resets)),
+        *(
+            Measure(name=f"restart {app}", run=partial(cold.first_restart, app))
+            for app in ("relink", "naive")
+        ),
+        *(
+            Measure(name=f"webhook {app}", run=partial(cold.first_webhook, app))
+            for app in ("relink", "naive")
+        ),
+        *(
+            Measure(name=f"calls {app}", run=partial(cost.counted, app, resets), once=True)
+            for app in ("relink", "naive")
+        ),
+        Measure(name="storm", run=lambda: cost.storm(size(2000, 200)), once=True),
+        Measure(name="slow target", run=lambda: cost.beside_a_slow_one(20, 60, 19), once=True),
+        Measure(name="slow storage", run=lambda: cold.slow_storage(2), once=True),
+        Measure(name="dropped", run=cold.dropped_connection, once=True),
+        Measure(name="idle", run=lambda: upkeep.idle_sweep(500), once=True),
+        Measure(name="busy", run=lambda: upkeep.busy_sweep(size(20_000, 2_000)), once=True),
+        Measure(name="reading", run=lambda: upkeep.reading(1_000, size(100_000, 3_000)), once=True),
+        Measure(
+            name="memory", run=lambda: cold.memory(size(1_000, 200), size(6_000, 800)), once=True
+        ),
+        Measure(name="package", run=packages.weighed, once=True),
     ]
-    for variant in variants:
-        cells = []
-        for step in STEPS:
-            mine = statistics.median(taken[variant.name][step])
-            ratio = statistics.median(taken[base.name][step]) / mine
-            cells.append(f"{mine:.2f} ({ratio:.1f})")
-        last = statistics.median(taken[variant.name][STEPS[-1]])
-        cells.append(f"{last * QUARTER_OF_A_CORE:.1f} s")
-        cells.append(f"{variant.zipped / 1e6:.1f} ({base.zipped / variant.zipped:.1f})")
-        cells.append(f"{variant.unpacked / 1e6:.0f} ({base.unpacked / variant.unpacked:.1f})")
-        lines.append(f"| {variant.name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+
+
+async def main(environ: dict[str, str]) -> None:
+    quick = environ.get("QUICK") == "1"
+    rounds = int(environ.get("ROUNDS") or (1 if quick else 3))
+    only = [name.strip() for name in environ.get("ONLY", "").split(",") if name.strip()]
+    wanted = [m for m in measures(quick=quick) if not only or m.name.startswith(tuple(only))]
+    if only and not wanted and only != ["starts"]:
+        names = sorted({measure.name.split()[0] for measure in measures(quick=quick)})
+        raise SystemExit(f"ONLY: knows {', '.join(names)} and starts")
+    taken: dict[str, list[Figures]] = defaultdict(list)
+    out = Path(environ.get("OUT") or DEFAULT_OUT)
+    # One round does not show what other load on the machine does.
+    for number in range(1, rounds + 1):
+        for measure in wanted:
+            if measure.once and number > 1:
+                continue
+            _say(f"round {number} of {rounds}: {measure.name}")
+            began = time.perf_counter()
+            figures = await measure.run()
+            taken[measure.name].append({**figures, "took": time.perf_counter() - began})
+            _keep(out, taken, [])
+    found = goals.judged(taken)
+    _keep(out, taken, found)
+    if found:
+        print(goals.table(found))
+        print(f"every figure of every round: {out}")
+    if not quick and (not only or "starts" in only):
+        print("\n" + await starts.compared(rounds, _say))
+
+
+def _keep(out: Path, taken: dict[str, list[Figures]], found: list[goals.Found]) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    verdicts: list[dict[str, Any]] = [
+        {
+            "name": each.goal.name,
+            "values": list(each.values),
+            "median": each.median,
+            "goal": each.goal.goal,
+            "verdict": str(each.verdict),
+        }
+        for each in found
+    ]
+    text = json.dumps({"goals": verdicts, "measures": taken}, indent=1)
+    out.write_text(text + "\n", encoding="utf-8")
 
 
 def _say(words: str) -> None:
     print(f"  {words}", file=sys.stderr, flush=True)
 
 
+def _run() -> None:
+    """SIGTERM ends it as Ctrl-C does: what it has started is stopped."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main(dict(os.environ)))
+        return
+    print("stopped", file=sys.stderr)
+    sys.exit(130)
+
+
 if __name__ == "__main__":
-    asyncio.run(main(int(os.environ.get("ROUNDS") or 5)))
+    _run()

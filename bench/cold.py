@@ -3,12 +3,14 @@
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import httpx
 
 from bench.cost import FAR, Figures
-from bench.lab import SECRET, Host, lab, target
+from bench.lab import SECRET, Host, Lab, lab, target
 
 AT_ONCE: Final = 30
 HEADERS: Final = {"x-relink-secret": SECRET, "content-type": "application/json"}
@@ -30,59 +32,63 @@ async def first_restart(app: str) -> Figures:
 
 async def first_webhook(app: str) -> Figures:
     """Sent as soon as the port listens; its restart follows by itself."""
-    async with asyncio.timeout(FAR), lab() as it:
-        async with it.host(app, it.settings(1, counted=False)) as host:
-            async with httpx.AsyncClient(base_url=host.url, timeout=30) as client:
-                before, began = host.cpu(), time.perf_counter()
-                await _ask(client, 0, 0)
-                return {
-                    "milliseconds": (time.perf_counter() - began) * 1000,
-                    "cpu": host.cpu(),
-                    "own": (host.cpu() - before) * 1000,
-                }
+    async with _asked(app, 1) as (_, host, client):
+        before, began = host.cpu(), time.perf_counter()
+        await _ask(client, 0, 0)
+        return {
+            "milliseconds": (time.perf_counter() - began) * 1000,
+            "cpu": host.cpu(),
+            "own": (host.cpu() - before) * 1000,
+        }
 
 
 async def memory(early: int, late: int) -> Figures:
     """Webhooks for three targets, with their resets beside; megabytes early and late."""
-    async with asyncio.timeout(FAR), lab() as it:
-        async with it.host("relink", it.settings(3, counted=False)) as host:
-            async with httpx.AsyncClient(base_url=host.url, timeout=60) as client:
-                await _many(client, 0, early)
-                first, before = host.memory(), host.cpu()
-                await _many(client, early, late)
-                return {
-                    "early": first,
-                    "late": host.memory(),
-                    "growth": host.memory() / first,
-                    "cpu": (host.cpu() - before) / (late - early) * 1000,
-                }
+    async with _asked("relink", 3) as (_, host, client):
+        await _many(client, 0, early)
+        first, before = host.memory(), host.cpu()
+        await _many(client, early, late)
+        return {
+            "early": first,
+            "late": host.memory(),
+            "growth": host.memory() / first,
+            "cpu": (host.cpu() - before) / (late - early) * 1000,
+        }
 
 
 async def slow_storage(seconds: float) -> Figures:
     """Every storage call takes so long."""
-    async with asyncio.timeout(FAR), lab() as it:
-        async with it.host("relink", it.settings(1, counted=True)) as host:
-            it.tables.seconds = it.queues.seconds = seconds
-            return await _one_webhook(host)
+    async with _asked("relink", 1, counted=True) as (it, _, client):
+        it.tables.seconds = it.queues.seconds = seconds
+        return await _one_webhook(client)
 
 
 async def dropped_connection() -> Figures:
     """The queue service drops the connection on which the message is to be sent, once."""
-    async with asyncio.timeout(FAR), lab() as it:
-        async with it.host("relink", it.settings(1, counted=True)) as host:
-            it.queues.drop("POST queue", 1)
-            return await _one_webhook(host)
+    async with _asked("relink", 1, counted=True) as (it, _, client):
+        it.queues.drop("POST queue", 1)
+        return await _one_webhook(client)
 
 
-async def _one_webhook(host: Host) -> Figures:
-    async with httpx.AsyncClient(base_url=host.url, timeout=30) as client:
-        began = time.perf_counter()
-        answer = await client.post(
-            "/api/webhooks/desk",
-            content=json.dumps({"requestId": "w", "target": target(0)}),
-            headers=HEADERS,
-        )
-        return {"status": answer.status_code, "seconds": time.perf_counter() - began}
+@asynccontextmanager
+async def _asked(
+    app: str, targets: int, *, counted: bool = False
+) -> AsyncIterator[tuple[Lab, Host, httpx.AsyncClient]]:
+    """A host that listens, and a client of it."""
+    async with (
+        asyncio.timeout(FAR),
+        lab() as it,
+        it.host(app, it.settings(targets, counted=counted)) as host,
+        httpx.AsyncClient(base_url=host.url, timeout=60) as client,
+    ):
+        yield it, host, client
+
+
+async def _one_webhook(client: httpx.AsyncClient) -> Figures:
+    body = json.dumps({"requestId": "w", "target": target(0)})
+    began = time.perf_counter()
+    answer = await client.post("/api/webhooks/desk", content=body, headers=HEADERS)
+    return {"status": answer.status_code, "seconds": time.perf_counter() - began}
 
 
 async def _many(client: httpx.AsyncClient, first: int, last: int) -> None:

@@ -4,10 +4,12 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 from bench import stub
-from bench.lab import Lab, lab, target
+from bench.lab import Host, Lab, lab, target
 from local.processes import ROOT
 from shared.names import RESETS_TABLE
 
@@ -18,29 +20,44 @@ FAR: Final = 600.0
 Figures = dict[str, float]
 
 
-async def distinct(app: str, resets: int, *, counted: bool) -> Figures:
+async def distinct(app: str, resets: int) -> Figures:
     """Each request is for another target; the queue is filled while the host stands still."""
-    async with asyncio.timeout(FAR), lab() as it:
-        settings = it.settings(WARM + resets, counted=counted)
-        async with it.host(app, settings) as host:
-            await it.send(_request(n) for n in range(WARM))
-            await _restarted(it, app, WARM)
-            with host.halted():
-                await it.send(_request(n) for n in range(WARM, WARM + resets))
-                before = it.start_counting()
-                cpu, azurite, began = host.cpu(), it.cpu(), time.perf_counter()
-            await _restarted(it, app, WARM + resets)
-            took = time.perf_counter() - began
-            found = {
-                "cpu": (host.cpu() - cpu) / resets * 1000,
-                "rate": resets / took,
-                "azurite": (it.cpu() - azurite) / resets * 1000,
-                "peak": host.peak(),
-            }
-            if counted:
-                return {"calls": it.calls(before) / resets, **_by_name(it, resets)}
+    async with asyncio.timeout(FAR), lab() as it, _warm(it, app, resets, counted=False) as host:
+        cpu, azurite, began = host.cpu(), it.cpu(), time.perf_counter()
+        with host.halted():
+            await it.send(_request(n) for n in range(WARM, WARM + resets))
+            azurite, began = it.cpu(), time.perf_counter()
+        await _restarted(it, app, WARM + resets)
+        took = time.perf_counter() - began
+        found = {
+            "cpu": (host.cpu() - cpu) / resets * 1000,
+            "rate": resets / took,
+            "azurite": (it.cpu() - azurite) / resets * 1000,
+            "peak": host.peak(),
+        }
         await _all_are_there(it, app, WARM + resets)
     return found
+
+
+async def counted(app: str, resets: int) -> Figures:
+    """The same through the relays: calls a reset, by name."""
+    async with asyncio.timeout(FAR), lab() as it, _warm(it, app, resets, counted=True) as host:
+        with host.halted():
+            await it.send(_request(n) for n in range(WARM, WARM + resets))
+            before = it.start_counting()
+        await _restarted(it, app, WARM + resets)
+        found = {"calls": it.calls(before) / resets, **_by_name(it, resets)}
+        await _all_are_there(it, app, WARM + resets)
+    return found
+
+
+@asynccontextmanager
+async def _warm(it: Lab, app: str, resets: int, *, counted: bool) -> AsyncIterator[Host]:
+    """A host whose process has done the same before: what is done once is done."""
+    async with it.host(app, it.settings(WARM + resets, counted=counted)) as host:
+        await it.send(_request(n) for n in range(WARM))
+        await _restarted(it, app, WARM)
+        yield host
 
 
 async def floor(resets: int) -> Figures:
@@ -76,10 +93,7 @@ async def storm(tickets: int) -> Figures:
         )
         async with it.host("relink", settings) as host:
             cpu, before, began = host.cpu(), it.start_counting(), time.perf_counter()
-            await it.send(
-                {"requestId": f"storm-{n}", "target": target(0)}
-                for n in range(tickets)
-            )
+            await it.send({"requestId": f"storm-{n}", "target": target(0)} for n in range(tickets))
             while (ended := await it.states(target(0), "completed", "joined")) < tickets:
                 await asyncio.sleep(2)
             took = time.perf_counter() - began
@@ -96,7 +110,7 @@ async def storm(tickets: int) -> Figures:
 
 
 async def beside_a_slow_one(seconds: float, tickets: int, others: int) -> Figures:
-    """Reading one job takes long and its tickets lie first on the queue: when are the others done?"""
+    """Reading one job takes long and its tickets lie first on the queue: when are the others?"""
     async with asyncio.timeout(FAR), lab() as it:
         it.graph.slow[stub.service_principal(0)] = seconds
         await it.send({"requestId": f"slow-{n}", "target": target(0)} for n in range(tickets))

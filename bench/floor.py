@@ -12,7 +12,6 @@ import json
 import os
 import sys
 import time
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
@@ -146,7 +145,8 @@ class Floor:
         await self._ids.create_entity(claim)
         await self._nothing(name, "job")
         etags = await self._transact(name, 0, {})
-        await asyncio.gather(self._nothing("targets", "heartbeat:fleet"), self._nothing(name, "watch"))
+        fleet = self._nothing("targets", "heartbeat:fleet")
+        await asyncio.gather(fleet, self._nothing(name, "watch"))
         (await self._graph.get(place)).raise_for_status()
         await self._spend(name)
         etags = await self._transact(name, 1, etags)

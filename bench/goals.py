@@ -250,15 +250,17 @@ def judged(rounds: Rounds) -> list[Found]:
 
 def table(found: Sequence[Found]) -> str:
     """Eighty columns at most, nothing but text."""
-    lines = [f"{'':<41}{'min':>7}{'median':>8}{'max':>7}{'goal':>9}", "-" * 78]
+    lines = [_line("", ("min", "median", "max"), "goal", "verdict"), "-" * 78]
     for each in found:
         goal = each.goal
-        low, middle, high = (
-            f"{value:.{goal.digits}f}" for value in (min(each.values), each.median, max(each.values))
-        )
-        sign = ">=" if goal.least else "<="
-        wanted = f"{sign}{goal.goal:g}{goal.unit}"
-        mark = {Verdict.REACHED: "", Verdict.NEAR: "~", Verdict.MISSED: "!"}[each.verdict]
-        lines.append(f"{goal.name:<41}{low:>7}{middle:>8}{high:>7}{wanted:>10} {mark:<1}".rstrip())
-        lines[-1] = f"{lines[-1]:<76}".rstrip()
-    return "\n".join(lines)
+        values = (min(each.values), each.median, max(each.values))
+        low, middle, high = (f"{value:.{goal.digits}f}" for value in values)
+        wanted = f"{'>=' if goal.least else '<='} {goal.goal:g}{goal.unit}"
+        lines.append(_line(goal.name, (low, middle, high), wanted, str(each.verdict)))
+    counts = [f"{sum(e.verdict is v for e in found)} {v}" for v in Verdict]
+    return "\n".join([*lines, "-" * 78, ", ".join(counts)])
+
+
+def _line(name: str, values: tuple[str, str, str], goal: str, verdict: str) -> str:
+    low, middle, high = values
+    return f"{name:<41}{low:>6}{middle:>7}{high:>6} {goal:<8} {verdict:<10}".rstrip()

@@ -18,7 +18,7 @@ from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Any, Final
 
-_JOB: Final = re.compile(r"/v1\.0/servicePrincipals/([^/]+)/synchronization/jobs/([^/?]+)(/restart)?")
+_JOB: Final = re.compile(r"/v1\.0/servicePrincipals/([^/]+)/synchronization/jobs/([^/?]+)")
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 

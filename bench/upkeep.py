@@ -187,4 +187,3 @@ async def _write(it: Lab, name: str, entities: list[dict[str, Any]]) -> None:
     async with asyncio.TaskGroup() as writers:
         for _ in range(WRITERS):
             writers.create_task(writer())
-

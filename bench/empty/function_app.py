@@ -5,9 +5,7 @@ import azure.functions as func
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 
-@app.queue_trigger(
-    arg_name="message", queue_name="provisioning-resets", connection="ResetStorage"
-)
+@app.queue_trigger(arg_name="message", queue_name="provisioning-resets", connection="ResetStorage")
 async def run_reset(message: func.QueueMessage) -> None:
     """Read the message."""
     message.get_body()

@@ -31,9 +31,10 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 QUEUE = "provisioning-resets"
 TABLE = "ProvisioningResets"
+CONNECTION = "ResetStorage"
 
 
-@app.queue_trigger(arg_name="message", queue_name=QUEUE, connection="ResetStorage")
+@app.queue_trigger(arg_name="message", queue_name=QUEUE, connection=CONNECTION)
 async def run_reset(message: func.QueueMessage) -> None:
     """Restart the job that the message names, and note it."""
     request = json.loads(message.get_body())
@@ -50,7 +51,7 @@ async def run_reset(message: func.QueueMessage) -> None:
         criteria=SynchronizationJobRestartCriteria(reset_scope=SynchronizationJobRestartScope.Full)
     )
     await jobs.restart.post(body)
-    async with TableClient.from_connection_string(os.environ["ResetStorage"], TABLE) as table:
+    async with TableClient.from_connection_string(os.environ[CONNECTION], TABLE) as table:
         await table.upsert_entity(
             {
                 "PartitionKey": request["target"],
@@ -68,7 +69,7 @@ async def receive_webhook(req: func.HttpRequest) -> func.HttpResponse:
     """Put what a ticket system asks for on the queue."""
     if req.headers.get("x-relink-secret") != os.environ["SECRET"]:
         return func.HttpResponse(status_code=401)
-    async with QueueClient.from_connection_string(os.environ["ResetStorage"], QUEUE) as queue:
+    async with QueueClient.from_connection_string(os.environ[CONNECTION], QUEUE) as queue:
         await queue.send_message(req.get_body().decode())
     return func.HttpResponse(json.dumps({"state": "accepted"}), status_code=202)
 

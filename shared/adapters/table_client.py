@@ -12,9 +12,10 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.data.tables import TableTransactionError, UpdateMode
+from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
+from shared.adapters.table_batch import Submit, submit
 from shared.adapters.table_rows import Entity
 from shared.domain.errors import Conflict, StorageUnavailable
 
@@ -35,8 +36,10 @@ class Table:
     retries; then it is unknown whether a write took place. A lost race is a Conflict.
     """
 
-    def __init__(self, client: TableClient) -> None:
+    def __init__(self, client: TableClient, *, submit: Submit = submit) -> None:
+        """*submit* sends a transaction."""
         self._client = client
+        self._submit = submit
 
     async def get(self, partition: str, key: str) -> Any | None:
         try:
@@ -125,19 +128,14 @@ class Table:
         """
         try:
             async with asyncio.timeout(CALL_TIMEOUT):
-                results = await self._client.submit_transaction(operations)
-        except TableTransactionError as error:
-            if error.status_code not in _LOST_RACE:
-                raise StorageUnavailable(f"transaction: {error.status_code}") from error
-            return None
+                # Of a row that was deleted it is empty.
+                return await self._submit(self._client, operations)
         except HttpResponseError as error:
             if error.status_code not in _LOST_RACE and not _ambiguous(error):
                 raise StorageUnavailable(f"transaction: {error.status_code}") from error
             return None
         except (AzureError, TimeoutError):
             return None
-        # A deleted row has none.
-        return [str(result.get("etag", "")) for result in results]
 
     async def rows(
         self,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from azure.data.tables.aio import TableClient
 
 from shared.adapters.table_archive import TableArchive
+from shared.adapters.table_batch import Submit, submit
 from shared.adapters.table_client import Table
 from shared.adapters.table_keys import TableKeys
 from shared.adapters.table_limits import TableLimits
@@ -27,8 +28,16 @@ class TableStore(
 ):
     """All ports of rows; a use case is handed it as the roles that it may play."""
 
-    def __init__(self, resets: TableClient, ids: TableClient, *, new_id: Callable[[], str]) -> None:
-        resets_table, ids_table = Table(resets), Table(ids)
+    def __init__(
+        self,
+        resets: TableClient,
+        ids: TableClient,
+        *,
+        new_id: Callable[[], str],
+        submit: Submit = submit,
+    ) -> None:
+        """*new_id* gives the mark of each write; *submit* sends a transaction."""
+        resets_table, ids_table = Table(resets, submit=submit), Table(ids)
         TableResets.__init__(self, resets_table, ids_table, new_id=new_id)
         TableSchedule.__init__(self, resets_table, new_write_id=new_id)
         TableOutbox.__init__(self, resets_table)

@@ -9,7 +9,7 @@ import bisect
 import itertools
 import operator
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -74,6 +74,12 @@ def broken(kind: str) -> BaseException:
     if kind == "412":
         return http_error(ResourceModifiedError, 412)
     return http_error(HttpResponseError, int(kind[:3]))
+
+
+async def submit(client: TableClient, operations: Sequence[Any]) -> list[str]:
+    """What `table_batch.submit` does, over a table in memory."""
+    results = await client.submit_transaction(operations)
+    return [str(each.get("etag", "")) for each in results]
 
 
 type Cell = tuple[dict[str, Any], str]
@@ -400,7 +406,7 @@ class Storage:
 
     def store(self, kind: type[TableStore] = TableStore) -> TableStore:
         resets, ids = (cast("TableClient", table) for table in (self.resets, self.ids))
-        return kind(resets, ids, new_id=lambda: f"w{next(_numbers)}")
+        return kind(resets, ids, new_id=lambda: f"w{next(_numbers)}", submit=submit)
 
     def adapter(self) -> StorageQueues:
         def queue(name: str) -> QueueClient:
