@@ -114,6 +114,30 @@ async def lost_and_unreadable(host: Host) -> int:
     return await single(host)
 
 
+async def portal_in_place_of_ours(host: Host) -> int:
+    """Ours has no effect, a person restarts a minute later, and the log cannot be read."""
+    return await _portal(host, AuditTrail(readable=False), "timeout")
+
+
+async def portal_and_all_comes_late(host: Host) -> int:
+    """Ours takes effect forty seconds late, a person restarts as well; Graph shows it late."""
+    graph = host.world.graph
+    graph.audit_delay = graph.status_lag = timedelta(hours=2)
+    graph.effect_after = timedelta(seconds=40)
+    return await _portal(host, AuditTrail(readable=True), "lost answer")
+
+
+async def _portal(host: Host, trail: AuditTrail, post: str) -> int:
+    graph = host.world.graph
+    graph.trail, graph.scripted = trail, [post]
+    put(host.world, "r1")
+    await host.deliver()
+    host.world.clock.forward(minutes=1)
+    graph.restart_in_the_portal()
+    await finish(host)
+    return 1
+
+
 async def throttled(host: Host) -> int:
     host.world.graph.scripted = ["429", "429 with Retry-After"]
     return await single(host)
@@ -184,6 +208,8 @@ SCENARIOS: dict[str, Callable[[Host], Awaitable[int]]] = {
         lost_but_effective,
         lost_and_without_effect,
         lost_and_unreadable,
+        portal_in_place_of_ours,
+        portal_and_all_comes_late,
         throttled,
         head_is_cancelled,
         head_is_refused,

@@ -3,8 +3,10 @@ Many requests, several processes, interleaved at every await, by a seed.
 
 Each I/O of the app waits until the seed lets it go on. Between two I/Os anything may happen: a
 message is brought, doubled or lost, the sweep ticks, time jumps, a process dies, an I/O breaks, a
-person decides. The processes' clocks differ by up to half a minute. In the end everything runs on
-without faults until it is quiet, and the invariants must hold.
+person decides, or restarts the job in the portal. The audit log and the job's status may come up
+to two hours late, the log not at all; a restart may take effect 40 seconds after the intent. The
+processes' clocks differ by up to half a minute. In the end everything runs on without faults until
+it is quiet, and the invariants must hold.
 """
 
 import asyncio
@@ -12,7 +14,7 @@ import contextvars
 import json
 import random
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -41,6 +43,9 @@ REASONS = [
     "EncounteredEscrowProportionThreshold",
 ]
 SIMULATED = {**ENVIRON, "RESET_TARGETS": json.dumps({TARGET: {**ENTRY, "schedule": "PT5H"}})}
+LATE_BY = [0, 0, 0, 2, 45, 120]
+"""Minutes."""
+
 BREAKS = [kind for kind in KINDS if not kind.startswith("crash")]
 
 
@@ -69,8 +74,12 @@ class Simulation:
         self.world = World(
             environ=dict(SIMULATED), faults=Faults(), engine_type=engine_type, store_type=store_type
         )
-        self.world.graph.cycle_takes = CYCLE
-        self.world.graph.trail = AuditTrail(readable=self.dice.random() < 0.7)
+        graph = self.world.graph
+        graph.cycle_takes = CYCLE
+        graph.trail = AuditTrail(readable=self.dice.random() < 0.7)
+        graph.audit_delay = timedelta(minutes=self.dice.choice(LATE_BY))
+        graph.status_lag = timedelta(minutes=self.dice.choice(LATE_BY))
+        graph.effect_after = timedelta(seconds=self.dice.choice([0, 0, 5, 40]))
         self.host = Host(self.world)
         self.gates: list[tuple[asyncio.Future[None], Process]] = []
         self.processes = [self._process() for _ in range(PROCESSES)]
@@ -126,6 +135,8 @@ class Simulation:
             self._tick: 4,
             self._remediate: 3,
             self._fall_ill_or_recover: 1,
+            self._restart_in_the_portal: 1,
+            self._open_or_close_the_log: 0.3,
             self._time: 8,
             self._request: 3,
             self._kill: 1,
@@ -208,6 +219,14 @@ class Simulation:
             graph.lift_quarantine()
         elif self.dice.random() < 0.3:
             graph.quarantine(self.dice.choice(REASONS))
+
+    def _restart_in_the_portal(self) -> None:
+        self.world.graph.restart_in_the_portal()
+
+    def _open_or_close_the_log(self) -> None:
+        """The permission for the audit log is granted, or taken away."""
+        trail = self.world.graph.trail
+        self.world.graph.trail = replace(trail, readable=not trail.readable)
 
     async def _quietly(self, work: Any) -> None:
         try:

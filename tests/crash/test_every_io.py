@@ -10,7 +10,6 @@ every case.
 
 import asyncio
 import logging
-import os
 import random
 from concurrent.futures import Future, ProcessPoolExecutor
 
@@ -20,18 +19,16 @@ from shared.domain.reset import Scope
 from tests.crash.invariants import check
 from tests.crash.scenarios import SCENARIOS, live
 from tests.support.faults import KINDS
+from tests.support.soak import at_length
 
 CHUNK = 150
-ALL_KINDS = bool(os.environ.get("SOAK"))
 CRASHES = [kind for kind in KINDS if kind.startswith("crash")]
 OTHERS = [kind for kind in KINDS if kind not in CRASHES]
-OTHERS_AT_EACH = 3
+OTHERS_AT_EACH = at_length(3, len(OTHERS))
 
 
 def kinds_at(scenario: str, at: int) -> list[str]:
     """The faults for one I/O: always the same ones, and over all I/Os each of them as often."""
-    if ALL_KINDS:
-        return list(KINDS)
     # No fixed stride: the sweep's I/Os come in a rhythm of their own.
     return CRASHES + random.Random(f"{scenario} {at}").sample(OTHERS, OTHERS_AT_EACH)
 
@@ -93,7 +90,7 @@ def test_a_fault_in_any_io_of_any_life_breaks_no_promise(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     wrong = [each for future in _begun for each in future.result()]
-    kinds = len(KINDS) if ALL_KINDS else len(CRASHES) + OTHERS_AT_EACH
+    kinds = len(CRASHES) + OTHERS_AT_EACH
     lives = sum(_counts.values()) * kinds
     with capsys.disabled():
         ios = ", ".join(f"{name} {count}" for name, count in _counts.items())

@@ -23,7 +23,12 @@ from tests.support.faults import TAKES_EFFECT, Faults
 
 @dataclass
 class FakeGraph:
-    """`failures` are raised, in order, by the calls that they name."""
+    """
+    `failures` are raised, in order, by the calls that they name.
+
+    The job is shown as it was `status_lag` ago, rows of the audit log come `audit_delay` late, and
+    a restart takes effect `effect_after` the POST.
+    """
 
     clock: Callable[[], datetime]
     job: SyncJob
@@ -39,6 +44,16 @@ class FakeGraph:
     post_times: list[tuple[datetime, bool]] = field(default_factory=list)
     scripted: list[str] = field(default_factory=list)
     pause: Callable[[str], Awaitable[None]] | None = None
+    status_lag: timedelta = timedelta(0)
+    audit_delay: timedelta = timedelta(0)
+    effect_after: timedelta = timedelta(0)
+    to_take_effect: list[datetime] = field(default_factory=list)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Keep how the job was, and since when."""
+        super().__setattr__(name, value)
+        if name == "job":
+            self.__dict__.setdefault("_was", []).append((self.clock(), value))
 
     async def fetch_token(self) -> None:
         await self._pause("token")
@@ -53,7 +68,7 @@ class FakeGraph:
         self._live()
         return self.faults.meet(
             "graph read",
-            lambda: replace(self.job, read_at=self.clock().replace(microsecond=0)),
+            lambda: replace(self._shown(), read_at=self.clock().replace(microsecond=0)),
             broken,
         )
 
@@ -80,7 +95,8 @@ class FakeGraph:
         self.post_times.append((self.clock(), False))
 
         def perform() -> None:
-            self.take_restart()
+            self.to_take_effect.append(self.clock() + self.effect_after)
+            self._take_effect()
             self.posts[place] = (client_request_id, True)
             self.post_times[place] = (self.clock(), True)
             self.restarts.append((service_principal_id, job_id, scope, client_request_id))
@@ -92,7 +108,10 @@ class FakeGraph:
         del service_principal_id
         await self._pause("audit")
         self._maybe_fail("audit_trail")
-        shown = tuple(seen for seen in self.trail.restarts if seen.at >= since)
+        self._take_effect()
+        until = self.clock() - self.audit_delay
+        rows = self.trail.restarts if self.trail.readable else ()
+        shown = tuple(seen for seen in rows if since <= seen.at <= until)
         return self.faults.meet("graph audit", lambda: replace(self.trail, restarts=shown), broken)
 
     async def stale_links(
@@ -109,13 +128,27 @@ class FakeGraph:
         except Rejected:
             return StaleLinks(readable=False)
 
-    def take_restart(self) -> None:
-        """What a restart does to the job, and to a readable audit log."""
-        now = self.clock()
+    def _shown(self) -> SyncJob:
+        """The job as Graph shows it: late by `status_lag`."""
+        was: list[tuple[datetime, SyncJob]] = self.__dict__["_was"]
+        until = self.clock() - self.status_lag
+        return next((job for at, job in reversed(was) if at <= until), was[0][1])
+
+    def _take_effect(self) -> None:
+        while self.to_take_effect and self.to_take_effect[0] <= self.clock():
+            self.take_restart(at=self.to_take_effect.pop(0))
+
+    def restart_in_the_portal(self) -> None:
+        """Somebody presses "Restart provisioning" now."""
+        self.take_restart(ours=False)
+
+    def take_restart(self, *, at: datetime | None = None, ours: bool = True) -> None:
+        """What a restart does to the job, and to the audit log."""
+        now = at or self.clock()
         self.restarted_at = now
-        if self.trail.readable:
-            seen = (*self.trail.restarts, RestartSeen(at=now, ours=True, by="relink"))
-            self.trail = replace(self.trail, restarts=seen)
+        by = "relink" if ours else "ann@contoso.com"
+        seen = (*self.trail.restarts, RestartSeen(at=now, ours=ours, by=by))
+        self.trail = replace(self.trail, restarts=seen)
         self.job = replace(
             self.job,
             code="NotRun",
@@ -125,6 +158,7 @@ class FakeGraph:
             last_execution=Execution(state="Failed"),
             counts={},
         )
+        self.__dict__["_was"][-1] = (now, self.job)
 
     def quarantine(self, reason: str, *, error: str = "") -> None:
         """The job goes into quarantine now."""
@@ -161,6 +195,7 @@ class FakeGraph:
     def _live(self) -> None:
         """Cycles end by themselves where `cycle_takes` says how long an initial one is."""
         now = self.clock()
+        self._take_effect()
         if self.cycle_takes is None:
             return
         if self.job.code == "NotRun":
