@@ -206,7 +206,7 @@ async def test_what_had_no_effect_is_sent_again_by_itself_while_the_job_runs_on(
     runs_every: int | None,
 ) -> None:
     life = Life(
-        lag=45,
+        lag=15,
         delay=45,
         effect_after=5,
         first_post="lost before",
