@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.domain import approvals, policy
+from shared.domain import approvals, evidence, policy
 from shared.domain.approvals import Approval, Question, Shown, Standard
 from shared.domain.catalogue import parse_catalogue
 from shared.domain.people import Person
@@ -179,6 +179,10 @@ def changed(job: SyncJob, what: str, at: datetime) -> SyncJob:
             return replace(job, code="Active", quarantine=None)
         case "schedule":
             return replace(job, schedule_state=value)
+        case "portal":
+            return replace(job, code="NotRun", steady_state_first=None, steady_state_last=None)
+        case "initial":
+            return replace(job, code="Active", steady_state_first=at, steady_state_last=at)
         case "interval":
             return replace(job, interval=None if value else timedelta(minutes=40))
         case _:
@@ -188,7 +192,8 @@ def changed(job: SyncJob, what: str, at: datetime) -> SyncJob:
 CHANGES = st.sampled_from(
     [
         *("size 50", "size 61", "size 62", "size ", "well", "schedule Active", "schedule Odd"),
-        *("interval x", "interval ", "cycle", *(f"ill {reason}" for reason in REASONS)),
+        *("interval x", "interval ", "cycle", "portal", "portal", "initial"),
+        *(f"ill {reason}" for reason in REASONS),
     ]
 )
 STEPS = st.lists(
@@ -203,9 +208,14 @@ STEPS = st.lists(
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(steps=STEPS, approvers=st.sampled_from([1, 2]), vouched=st.booleans())
+@given(
+    steps=STEPS,
+    approvers=st.sampled_from([1, 2]),
+    vouched=st.booleans(),
+    not_taken=st.booleans(),
+)
 def test_nothing_is_sent_that_the_present_rules_ask_about_and_no_valid_approval_covers(
-    steps: list[tuple[str, Any]], approvers: int, vouched: bool
+    steps: list[tuple[str, Any]], approvers: int, vouched: bool, not_taken: bool
 ) -> None:
     entry = {**ENTRY, "approvers": approvers}
     rules = policy.Rules(
@@ -216,6 +226,10 @@ def test_nothing_is_sent_that_the_present_rules_ask_about_and_no_valid_approval_
         approval_valid=VALID,
     )
     reset = replace(X, asker_id="t/asker" if vouched else "")
+    if not_taken:
+        # Graph answered 409 to its first intent.
+        reset = replace(reset, number=1, before=evidence.dump(JOB))
+    restarted_by_others = told_of_others = False
     history = policy.History(
         job=JobRow(target=TARGET),
         budget=Budget(),
@@ -230,19 +244,22 @@ def test_nothing_is_sent_that_the_present_rules_ask_about_and_no_valid_approval_
             now += timedelta(minutes=value)
         elif step == "job":
             job = replace(changed(job, value, now), read_at=now)
+            restarted_by_others |= value in {"portal", "initial"}
         elif step == "approve" and asked is not None:
             keys, shown = asked
             mine = approval(value, job=shown, at=now, reasons=keys)
             kept = approvals.load(reset.approvals)
             reset = replace(reset, approvals=approvals.dump([*kept, mine]))
             given_.append((value, now, keys, shown))
+            told_of_others |= any(key.startswith(approvals.RESTARTED) for key in keys)
         elif step == "look":
             job = replace(job, read_at=now)
             ruling = policy.after_reading(reset, job, history, rules, now=now)
             if isinstance(ruling, policy.Ask):
                 asked = tuple(each.key for each in ruling.questions), job
-                reset = replace(reset, questions=asked[0])
+                reset = replace(reset, questions=asked[0], before=evidence.dump(job))
             if isinstance(ruling, policy.Go):
+                assert told_of_others or not (not_taken and restarted_by_others)
                 nobody = replace(reset, approvals="")
                 bare = policy.after_reading(nobody, job, history, rules, now=now)
                 assert isinstance(bare, policy.Ask)

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.adapters.graph.jobs import job_of
-from shared.domain import policy
+from shared.domain import approvals, policy
+from shared.domain.approvals import Approval
 from shared.domain.catalogue import Remediate, Target
 from shared.domain.errors import FateUnknown
 from shared.domain.policy import Ask, Go, History, Refuse, Rules, Ruling
@@ -123,6 +124,69 @@ def test_an_odd_body_lets_nothing_go_that_the_right_one_holds_back(
 
     if isinstance(ruled(right, reset, history), Ask | Refuse):
         assert not isinstance(ruled(wrong, reset, history), Go)
+
+
+def approved_as_shown(reset: Reset, body: Any, history: History) -> Reset:
+    """Two persons approve whatever is asked about this body, as often as anything is."""
+    given_: list[Approval] = []
+    for _ in range(2):
+        ruling = ruled(body, reset, history)
+        if not isinstance(ruling, Ask):
+            return reset
+        keys = tuple(each.key for each in ruling.questions)
+        seen = approvals.shown(job_of(body, read_at=NOW))
+        given_ += [
+            Approval(by=who, at=NOW, reasons=keys, seen=seen, object_id=who, tenant_id="t")
+            for who in ("ann", "bob")
+        ]
+        reset = replace(reset, approved=True, approvals=approvals.dump(given_))
+    return reset
+
+
+@st.composite
+def earlier(draw: st.DrawFn, body: Any) -> Any:
+    """The body as it may have been when persons approved."""
+    was = copy.deepcopy(body)
+    reason = draw(st.sampled_from(["as it is", "none", *QUARANTINE_RULES]))
+    if reason == "none":
+        was["status"] |= {"code": "Active", "quarantine": None}
+    elif reason != "as it is":
+        was["status"] |= {"code": "Quarantine", "quarantine": {**QUARANTINE, "reason": reason}}
+    counts = draw(st.sampled_from([None, 1, 41, 10**6]))
+    if counts is not None:
+        was["status"]["synchronizedEntryCountByType"] = [{"key": "User to User", "value": counts}]
+    return was
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.data(), bodies(), RESETS, RESTARTED)
+def test_an_approval_lets_no_odd_body_go_where_it_does_not_open_the_right_one(
+    data: st.DataObject, body: tuple[Any, Any], reset: Reset, restarted: datetime | None
+) -> None:
+    right, wrong = body
+    job = JobRow(target=TARGET, last_restart_at=restarted)
+    watch = JobObservation(target=TARGET)
+    history = History(job=job, budget=Budget(), fleet=Fleet(), watch=watch)
+    approved = approved_as_shown(reset, data.draw(earlier(right)), history)
+
+    if isinstance(ruled(right, approved, history), Ask | Refuse):
+        assert not isinstance(ruled(wrong, approved, history), Go)
+
+
+@settings(max_examples=300, deadline=None)
+@given(bodies(), RESETS)
+def test_an_approval_of_an_odd_body_opens_nothing_that_it_did_not_show(
+    body: tuple[Any, Any], reset: Reset
+) -> None:
+    right, wrong = body
+    watch = JobObservation(target=TARGET)
+    history = History(job=JobRow(target=TARGET), budget=Budget(), fleet=Fleet(), watch=watch)
+    shown, due = ruled(wrong, reset, history), ruled(right, reset, history)
+    approved = approved_as_shown(reset, wrong, history)
+
+    if isinstance(ruled(right, approved, history), Go) and isinstance(due, Ask):
+        assert isinstance(shown, Ask)
+        assert {each.key for each in due.questions} <= {each.key for each in shown.questions}
 
 
 def test_the_right_bodies_are_held_back_and_let_go_in_both_ways() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain import approvals
+from shared.domain import approvals, evidence
 from shared.domain.catalogue import Approval, Remediate, Target, parse_catalogue
 from shared.domain.policy import (
     Ask,
@@ -207,6 +207,43 @@ def test_nobody_is_asked_about_what_would_be_refused_or_has_to_wait(code: str, k
     known = history(fleet=MANY, relapsed_at=START - DAY)
 
     assert type(decide(X, job(code=code), known, RULES, now=START)) is kind
+
+
+NOT_TAKEN = replace(X, number=3, before=evidence.dump(healthy(START)))
+"""Graph answered its intent with 409."""
+
+BY_OTHERS = {"steady_state_first": START - SECOND}
+"""As the job shows a restart since, of which the initial cycle has ended."""
+
+
+def test_a_restart_since_an_intent_that_graph_did_not_take_is_asked_about_with_all_else() -> None:
+    rules = replace(RULES, catalogue={TARGET: entry(approval=Approval.ALWAYS)})
+
+    ruling = after_reading(NOT_TAKEN, job(**BY_OTHERS), history(), rules, now=START)
+
+    assert isinstance(ruling, Ask)
+    assert [each.key.partition(":")[0][:17] for each in ruling.questions] == [
+        "restarted since 3",
+        "always",
+    ]
+    assert "the job was restarted since: it ended another initial cycle" in ruling.reason
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        pytest.param({**BY_OTHERS, "code": "NotConfigured"}, Refuse, id="refused"),
+        pytest.param({**BY_OTHERS, "code": "NotRun"}, Ask, id="asked-before-its-cycle-ends"),
+        pytest.param({}, Go, id="no-sign-of-one"),
+        pytest.param({**BY_OTHERS, "id": "another"}, Go, id="another-job"),
+    ],
+)
+def test_nobody_is_asked_about_a_restart_since_that_would_be_refused(
+    shown: Given, expected: type
+) -> None:
+    ruling = after_reading(NOT_TAKEN, job(**shown), history(), RULES, now=START)
+
+    assert type(ruling) is expected
 
 
 def test_a_person_can_end_the_wait_for_the_cooldown_and_only_that_one() -> None:
