@@ -166,7 +166,7 @@ def test_an_approval_lets_no_odd_body_go_where_it_does_not_open_the_right_one(
     right, wrong = body
     job = JobRow(target=TARGET, last_restart_at=restarted)
     watch = JobObservation(target=TARGET)
-    history = History(job=job, budget=Budget(), fleet=Fleet(), watch=watch)
+    history = History(job=job, budget=Budget(), fleet=Fleet(), observation=watch)
     approved = approved_as_shown(reset, data.draw(earlier(right)), history)
 
     if isinstance(ruled(right, approved, history), Ask | Refuse):
@@ -180,7 +180,7 @@ def test_an_approval_of_an_odd_body_opens_nothing_that_it_did_not_show(
 ) -> None:
     right, wrong = body
     watch = JobObservation(target=TARGET)
-    history = History(job=JobRow(target=TARGET), budget=Budget(), fleet=Fleet(), watch=watch)
+    history = History(job=JobRow(target=TARGET), budget=Budget(), fleet=Fleet(), observation=watch)
     shown, due = ruled(wrong, reset, history), ruled(right, reset, history)
     approved = approved_as_shown(reset, wrong, history)
 
