@@ -52,6 +52,6 @@ async def test_a_sweep_writes_one_line_however_many_targets_there_are(targets: i
         lines = await lines_of(stack, "sweep", targets=targets)
         again = await lines_of(stack, "remediate", targets=targets)
 
-    assert [text for _, text in lines] == ['sweep.done {"sent": 0}']
+    assert [text for _, text in lines] == ['sweep.done {"sent": 0, "left": 0}']
     assert {name for name, _ in again} == {"relink"}
     assert len(again) <= 2 * targets + 1
