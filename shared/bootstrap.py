@@ -18,7 +18,7 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from shared.adapters.graph.credential import RenewableCredential
 from shared.adapters.graph.observed import GraphObserver, OnCall
-from shared.adapters.notifiers.make import make_notifier
+from shared.adapters.notifiers.registry import make_notifier
 from shared.adapters.queues import StorageQueues
 from shared.adapters.table_store import TableStore
 from shared.app import App, NotConfigured

@@ -18,11 +18,12 @@ LINT: Final = (
     ("ruff", "format", "--check", "."),
     ("mypy",),
     ("lint-imports", "--no-logo", "--config", "pyproject.toml"),
+    ("python", "-m", "local.lint"),
 )
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Check lint, format, types and import rules."
+    parser.description = "Check lint, format, types, import rules and the API documents."
 
 
 def main(_: argparse.Namespace) -> int:

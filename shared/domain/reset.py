@@ -1,4 +1,4 @@
-"""Values of the engine: the rows as kept, and the synchronization job as Graph shows it."""
+"""Values of the engine: a reset, its states, and the rows that are kept beside it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

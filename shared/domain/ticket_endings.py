@@ -4,7 +4,7 @@ What a ticket reads when its request has ended, for each state that it may have 
 "Done" says whether the links were looked at: that a run has ended well does not show it.
 """
 
-from typing import Final
+from typing import Final, assert_never
 
 from shared.domain.reset import Scope, State
 from shared.domain.ticket_facts import Facts, LinkFact
@@ -52,8 +52,17 @@ def ended(facts: Facts) -> Said:
                 when=sentence(facts.detail),
                 next="Ask again if it is still needed.",
             )
-        case _:
+        case (
+            State.ACCEPTED
+            | State.WAITING
+            | State.AWAITING_APPROVAL
+            | State.SENDING
+            | State.UNKNOWN
+            | State.RESTARTED
+        ):
+            # Not an end: the rows contradict each other, and the identity team reads what they say.
             return Said(what=f"{facts.target}: {facts.state}.", team=facts.detail)
+    assert_never(facts.state)
 
 
 def _without_body(detail: str) -> str:

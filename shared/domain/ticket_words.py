@@ -5,9 +5,10 @@ One line says what happened, one when, one what to do next, the link comes last;
 identity team is marked as such.
 """
 
+from collections.abc import Mapping
 from typing import Final, assert_never
 
-from shared.domain.reset import NotificationKind, Scope
+from shared.domain.reset import NotificationKind, Scope, WaitingFor
 from shared.domain.ticket_endings import ended
 from shared.domain.ticket_facts import Facts
 from shared.domain.ticket_message import Message, Said, duration, moment, reference, sentence, size
@@ -71,8 +72,11 @@ _SCOPES: Final = {
 
 
 def _waits(facts: Facts) -> Said:
-    why, team, way_out = _WAITS.get(facts.waiting_for, ("it cannot start yet", True, False))
-    if facts.waiting_for == "other" and facts.behind:
+    # Rows of older versions do not say what they wait for.
+    why, team, way_out = ("it cannot start yet", True, False)
+    if facts.waiting_for is not None:
+        why, team, way_out = _WAITS[facts.waiting_for]
+    if facts.waiting_for is WaitingFor.OTHER and facts.behind:
         why = f"{why} (reset {facts.behind})"
     until = (
         f"It waits until {moment(facts.until)}."
@@ -91,22 +95,26 @@ def _waits(facts: Facts) -> Said:
 
 
 # Why in words; whether the identity team must read the detail; whether a person can end the wait.
-_WAITS: Final = {
-    "cooldown": (
+_WAITS: Final[Mapping[WaitingFor, tuple[str, bool, bool]]] = {
+    WaitingFor.COOLDOWN: (
         "it was restarted a short while ago, and some time must lie between two restarts",
         False,
         True,
     ),
-    "other": (
+    WaitingFor.OTHER: (
         "another restart of the same application is under way, and one will do for both",
         False,
         False,
     ),
-    "window": ("the time that was asked for has not come", False, False),
-    "budget": ("the number of restarts for today is used up", False, True),
-    "switch": ("restarts are switched off at the moment", True, False),
-    "graph": ("Microsoft Entra cannot be asked, or did not take it, at the moment", True, False),
-    "person": ("a person must decide first", True, False),
+    WaitingFor.WINDOW: ("the time that was asked for has not come", False, False),
+    WaitingFor.BUDGET: ("the number of restarts for today is used up", False, True),
+    WaitingFor.SWITCH: ("restarts are switched off at the moment", True, False),
+    WaitingFor.GRAPH: (
+        "Microsoft Entra cannot be asked, or did not take it, at the moment",
+        True,
+        False,
+    ),
+    WaitingFor.PERSON: ("a person must decide first", True, False),
 }
 
 

@@ -6,7 +6,7 @@ The signature has been verified before. Whether the sender may reach the target 
 
 import codecs
 import re
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from shared.domain.catalogue import Catalogue
 from shared.domain.errors import InvalidRequest
@@ -26,15 +26,18 @@ def read_payload(
     """Raise InvalidRequest where the body asks for something, and not as its format wants."""
     layout = sender.entry.format
     payload = _decoded(raw.removeprefix(codecs.BOM_UTF8))
-    if layout is FormatName.RELINK:
-        return _read_relink(payload)
-    if layout is FormatName.CLOUD_EVENTS:
-        return _read_cloud_event(payload)
-    if isinstance(layout, FieldMap):
-        return read_mapped(layout, payload)
-    if layout is FormatName.GITHUB:
-        return read_issue_event(payload, system=sender.name)
-    return read_alert(payload, system=sender.name, reach=_reach(sender, catalogue))
+    match layout:
+        case FieldMap():
+            return read_mapped(layout, payload)
+        case FormatName.RELINK:
+            return _read_relink(payload)
+        case FormatName.CLOUD_EVENTS:
+            return _read_cloud_event(payload)
+        case FormatName.GITHUB:
+            return read_issue_event(payload, system=sender.name)
+        case FormatName.AZURE_MONITOR:
+            return read_alert(payload, system=sender.name, reach=_reach(sender, catalogue))
+    assert_never(layout)
 
 
 def _read_relink(payload: dict[str, Any]) -> ParsedRequest:

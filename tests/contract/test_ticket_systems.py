@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from standardwebhooks import Webhook
 
-from shared.adapters.notifiers.channels import delivery_id
+from shared.adapters.notifiers.channel import delivery_id
 from shared.adapters.notifiers.credentials import signed_jwt
 from shared.adapters.notifiers.exchange import READ_AT_MOST, retry_after
-from shared.adapters.notifiers.make import CHANNELS, TICKETS, make_notifier
+from shared.adapters.notifiers.registry import CHANNELS, TICKETS, make_notifier
 from shared.domain import ticket_facts
 from shared.domain.errors import NotDelivered, ReceiverGone, Undeliverable
 from shared.domain.notifier_entries import parse_notifiers

@@ -6,7 +6,7 @@ https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 
 from typing import Any, Final
 
-from shared.adapters.notifiers.channels import Channel
+from shared.adapters.notifiers.channel import Channel
 from shared.adapters.notifiers.tickets import message_of
 from shared.domain.reset import Notification
 from shared.domain.ticket_message import Message

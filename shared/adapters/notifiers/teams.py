@@ -7,7 +7,7 @@ https://adaptivecards.io/explorer
 
 from typing import Any, Final
 
-from shared.adapters.notifiers.channels import Channel
+from shared.adapters.notifiers.channel import Channel
 from shared.adapters.notifiers.tickets import message_of
 from shared.domain.reset import Notification
 from shared.domain.ticket_message import Message

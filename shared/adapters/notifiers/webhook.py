@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from shared.adapters.notifiers.channels import Channel, delivery_id
+from shared.adapters.notifiers.channel import Channel, delivery_id
 from shared.adapters.notifiers.tickets import message_of
 from shared.domain import ticket_facts
 from shared.domain.notifier_entries import signing_key

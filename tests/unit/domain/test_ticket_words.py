@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.domain import ticket_facts
-from shared.domain.reset import Link, NotificationKind, Reset, Scope, State
+from shared.domain.reset import Link, NotificationKind, Reset, Scope, State, WaitingFor
 from shared.domain.ticket_facts import Facts, LinkFact, link_facts, quote, take_facts
 from shared.domain.ticket_message import IDENTITY_TEAM, Message
 from shared.domain.ticket_words import compose
@@ -150,18 +150,18 @@ def test_started_says_when_it_should_end() -> None:
 @pytest.mark.parametrize(
     ("why", "says", "way_out"),
     [
-        ("cooldown", "it was restarted a short while ago", True),
-        ("other", "another restart of the same application is under way", False),
-        ("window", "the time that was asked for has not come", False),
-        ("budget", "the number of restarts for today is used up", True),
-        ("switch", "restarts are switched off", False),
-        ("graph", "Microsoft Entra cannot be asked", False),
-        ("person", "a person must decide first", False),
-        ("", "it cannot start yet", False),
+        (WaitingFor.COOLDOWN, "it was restarted a short while ago", True),
+        (WaitingFor.OTHER, "another restart of the same application is under way", False),
+        (WaitingFor.WINDOW, "the time that was asked for has not come", False),
+        (WaitingFor.BUDGET, "the number of restarts for today is used up", True),
+        (WaitingFor.SWITCH, "restarts are switched off", False),
+        (WaitingFor.GRAPH, "Microsoft Entra cannot be asked", False),
+        (WaitingFor.PERSON, "a person must decide first", False),
+        (None, "it cannot start yet", False),
     ],
 )
 def test_a_wait_says_why_and_until_when_and_whether_a_person_can_end_it(
-    why: str, says: str, way_out: bool
+    why: WaitingFor | None, says: str, way_out: bool
 ) -> None:
     facts = Facts(
         id="r1",
@@ -172,14 +172,29 @@ def test_a_wait_says_why_and_until_when_and_whether_a_person_can_end_it(
         at=NOW,
         waiting_for=why,
         until=NOW + timedelta(days=1),
-        behind="r0" if why == "other" else "",
+        behind="r0" if why is WaitingFor.OTHER else "",
     )
     text = compose(facts).text
 
     assert says in text
     assert "It waits until Fri 27 Nov 2026, 15:48 UTC." in text
     assert ("an approver can let it go now" in text) is way_out
-    assert ("(reset r0)" in text) is (why == "other")
+    assert ("(reset r0)" in text) is (why is WaitingFor.OTHER)
+
+
+@pytest.mark.parametrize("why", WaitingFor)
+def test_every_reason_to_wait_has_words(why: WaitingFor) -> None:
+    facts = Facts(
+        id="r1",
+        message=2,
+        target="aws",
+        kind=NotificationKind.WAITING,
+        state=State.WAITING,
+        at=NOW,
+        waiting_for=why,
+    )
+
+    assert "it cannot start yet" not in compose(facts).text
 
 
 def test_a_dry_runs_answer_holds_no_json() -> None:

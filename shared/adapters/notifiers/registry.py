@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from shared.adapters.notifiers import github, jira, pagerduty
-from shared.adapters.notifiers.channels import Channel
+from shared.adapters.notifiers.channel import Channel
 from shared.adapters.notifiers.credentials import credentials_of
 from shared.adapters.notifiers.exchange import Exchange
 from shared.adapters.notifiers.freshservice import Freshservice
