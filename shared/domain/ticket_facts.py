@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from shared.domain import evidence
-from shared.domain.reset import Link, NotificationKind, Reset, Scope, State, WaitingFor
+from shared.domain.reset import Link, NotificationKind, Reset, Scope, State
 from shared.domain.waits import waits_until
 
 QUOTED_AT_MOST: Final = 200
@@ -75,7 +75,7 @@ class Facts(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
     sent_at: datetime | None = None
     restarted_at: datetime | None = None
     finished_at: datetime | None = None
-    waiting_for: WaitingFor | None = None
+    waiting_for: str = ""
     until: datetime | None = None
     behind: str = ""
     outcome: str = ""
@@ -161,7 +161,7 @@ def take_facts(
         sent_at=reset.sent_at,
         restarted_at=reset.restarted_at,
         finished_at=reset.finished_at,
-        waiting_for=reset.waiting_for,
+        waiting_for=str(reset.waiting_for or ""),
         until=waits_until(reset) if kind in _UNTIL else None,
         behind=reset.behind,
         outcome=reset.outcome,

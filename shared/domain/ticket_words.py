@@ -74,9 +74,9 @@ _SCOPES: Final = {
 def _waits(facts: Facts) -> Said:
     # Rows of older versions do not say what they wait for.
     why, team, way_out = ("it cannot start yet", True, False)
-    if facts.waiting_for is not None:
-        why, team, way_out = _WAITS[facts.waiting_for]
-    if facts.waiting_for is WaitingFor.OTHER and facts.behind:
+    if facts.waiting_for:
+        why, team, way_out = _WAITS[WaitingFor(facts.waiting_for)]
+    if facts.waiting_for == WaitingFor.OTHER and facts.behind:
         why = f"{why} (reset {facts.behind})"
     until = (
         f"It waits until {moment(facts.until)}."

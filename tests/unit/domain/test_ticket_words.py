@@ -157,11 +157,11 @@ def test_started_says_when_it_should_end() -> None:
         (WaitingFor.SWITCH, "restarts are switched off", False),
         (WaitingFor.GRAPH, "Microsoft Entra cannot be asked", False),
         (WaitingFor.PERSON, "a person must decide first", False),
-        (None, "it cannot start yet", False),
+        ("", "it cannot start yet", False),
     ],
 )
 def test_a_wait_says_why_and_until_when_and_whether_a_person_can_end_it(
-    why: WaitingFor | None, says: str, way_out: bool
+    why: str, says: str, way_out: bool
 ) -> None:
     facts = Facts(
         id="r1",
@@ -172,14 +172,14 @@ def test_a_wait_says_why_and_until_when_and_whether_a_person_can_end_it(
         at=NOW,
         waiting_for=why,
         until=NOW + timedelta(days=1),
-        behind="r0" if why is WaitingFor.OTHER else "",
+        behind="r0" if why == WaitingFor.OTHER else "",
     )
     text = compose(facts).text
 
     assert says in text
     assert "It waits until Fri 27 Nov 2026, 15:48 UTC." in text
     assert ("an approver can let it go now" in text) is way_out
-    assert ("(reset r0)" in text) is (why is WaitingFor.OTHER)
+    assert ("(reset r0)" in text) is (why == WaitingFor.OTHER)
 
 
 @pytest.mark.parametrize("why", WaitingFor)
