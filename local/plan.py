@@ -69,6 +69,7 @@ def as_json(plans: Plans) -> str:
         "at": plans.at.isoformat(),
         "rows": {"read": not plans.rows_unread, "why": plans.rows_unread},
         "targets": [_target(plan) for plan in plans.targets],
+        "warnings": list(plans.warnings),
     }
     return json.dumps(document, indent=2, ensure_ascii=False)
 
@@ -113,6 +114,8 @@ async def plan(settings: Settings, *, screen: Screen, machine: bool) -> None:
         plans = await planner.plan(progress=Progress("targets looked at"))
     _raise_if_blind(plans)
     print(as_json(plans) if machine else as_records(plans).shown(screen))
+    for warning in plans.warnings:
+        note(f"Approvals: {warning}")
     if plans.rows_unread:
         note(f"Cooldowns, the budget and resets under way were not looked at: {plans.rows_unread}")
 

@@ -12,11 +12,12 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from shared.config import Settings
-from shared.domain import policy, remediation
+from shared.domain import approvals, policy, remediation
+from shared.domain.approvability import SIGN_IN_FIRST, gaps
 from shared.domain.catalogue import Catalogue, Target
 from shared.domain.errors import GraphError, Rejected, SettingsError, StorageUnavailable
 from shared.domain.moments import budget_day
-from shared.domain.policy import Go, History, Refuse, Rules, Ruling, Wait
+from shared.domain.policy import Ask, Go, History, Refuse, Rules, Ruling, Wait
 from shared.domain.ports import Clock, Graph, Limits, Resets
 from shared.domain.remediation import Candidate, Observation, Skipped, Submit
 from shared.domain.reset import Budget, Fleet, JobObservation, JobRow, Reset, Scope, WaitingFor
@@ -48,11 +49,15 @@ class TargetPlan:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plans:
-    """`rows_unread` says why cooldowns, budget and what was seen before were not looked at."""
+    """
+    `rows_unread` says why cooldowns, budget and what was seen before were not looked at;
+    `warnings`, where an approval could not be given, or a question would not be heard.
+    """
 
     at: datetime
     targets: tuple[TargetPlan, ...]
     rows_unread: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +122,15 @@ class Planner:
         day = await self._day(looks, now)
         # One after the other: of the provisioning logs Graph allows few reads at a time.
         plans = [await self._plan(look, day) for look in looks]
-        return Plans(at=now, targets=tuple(plans), rows_unread=unread)
+        sign_in = self._rules.sign_in
+        warnings = [str(gap) for gap in gaps(catalogue, sign_in=sign_in)]
+        stuck = (_stuck(plan, self._rules, now) for plan in plans)
+        return Plans(
+            at=now,
+            targets=tuple(plans),
+            rows_unread=unread,
+            warnings=(*(words for words in stuck if words), *warnings),
+        )
 
     async def _rows_unread(self, now: datetime) -> str:
         """Why the rows cannot be read; empty where they can."""
@@ -207,6 +220,22 @@ class Planner:
         except GraphError as error:
             return Skipped(cause=candidate.cause, why=f"the provisioning logs: {error.reason}")
         return remediation.stale(candidate, observation, links)
+
+
+def _stuck(plan: TargetPlan, rules: Rules, now: datetime) -> str:
+    """Say that a request would wait now for an approval that nobody could give; mostly nothing."""
+    standard = rules.standard(plan.target)
+    reset = Reset(id="plan", target=plan.alias, requested_at=now)
+    for ruling in plan.request:
+        if isinstance(ruling, Ask):
+            keys = [each.key for each in ruling.questions]
+            needed, vouched = approvals.approvers_needed(reset, keys, standard)
+            if vouched and not standard.sign_in:
+                return (
+                    f"{plan.alias}: a request would ask now for {needed} signed-in persons, and "
+                    f"nobody can sign in: it would expire; {SIGN_IN_FIRST}"
+                )
+    return ""
 
 
 def on_request(look: _Look, day: _Day, rules: Rules) -> tuple[Ruling, ...]:

@@ -16,7 +16,7 @@ from local.processes import ROOT
 from shared.adapters.graph.gateway import GraphGateway
 from shared.adapters.table_store import TableStore
 from shared.bootstrap import identity_credential, new_id, storage_clients
-from shared.config import LOOPBACK, Settings
+from shared.config import LOOPBACK, SIGN_IN, Settings
 from shared.domain.errors import GraphError, NotSent, RelinkError, SettingsError
 from shared.domain.ports import Graph, Store
 from shared.domain.sync_job import SyncJob
@@ -32,6 +32,9 @@ def read_settings() -> Settings:
         load_values(ROOT, environ)
     except StartError as error:
         raise SettingsError(str(error)) from error
+    if environ.get("SIGN_IN_CLIENT_ID") or environ.get("LOCAL_PRINCIPAL"):
+        # As the platform, or the development host, sets it for the app that this is about.
+        environ.setdefault(SIGN_IN, "True")
     settings = Settings.from_environ(environ, app_dir=ROOT)
     for name in ("GRAPH_ENDPOINT", "AZURE_CLIENT_ID"):
         for why in settings.problems:

@@ -16,6 +16,7 @@ from typing import Final
 from local.bicep import ROOT
 from local.deployment.report import Line, Verdict, conclude
 from shared.config import SIGN_IN, Settings
+from shared.domain.approvability import Gap, gaps
 from shared.names import CONNECTION
 
 CHOSEN: Final = (
@@ -163,6 +164,7 @@ def check(environ: Mapping[str, str]) -> list[Line]:
                     says="not true, so that no restart will be sent; requests will wait",
                 )
             )
+        lines += [_gap(gap) for gap in gaps(settings.catalogue or {}, sign_in=settings.sign_in)]
     if environ.get("NOTIFIERS"):
         lines.append(
             Line(
@@ -172,6 +174,12 @@ def check(environ: Mapping[str, str]) -> list[Line]:
             )
         )
     return [*lines, *_senders(environ)]
+
+
+def _gap(gap: Gap) -> Line:
+    """Where an approval could not be given the deployment works, and says so."""
+    what = f"approvals of {gap.alias}" if gap.alias else "approvals"
+    return Line(verdict=Verdict.MISSING, what=what, says=gap.words)
 
 
 def _wrong(name: str, says: str) -> Line:

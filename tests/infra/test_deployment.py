@@ -35,6 +35,10 @@ ENVIRON = {
 }
 
 
+# Nobody can sign in to it: what needs two persons could not be approved.
+GOOD = {"settings": Verdict.GOOD, "approvals": Verdict.MISSING}
+
+
 def verdicts(lines: list[Line]) -> dict[str, Verdict]:
     return {line.what: line.verdict for line in lines}
 
@@ -61,9 +65,22 @@ def test_settings_are_good_missing_or_wrong_each_by_name() -> None:
     )
     off = settings.check({**ENVIRON, "RESETS_ENABLED": ""})
 
-    assert verdicts(good) == {"settings": Verdict.GOOD}
+    assert verdicts(good) == GOOD
     assert verdicts(wrong) == {"ALERT_EMAILS": Verdict.WRONG, "GRAPH_ENDPOINT": Verdict.WRONG}
-    assert verdicts(off) == {"settings": Verdict.GOOD, "RESETS_ENABLED": Verdict.MISSING}
+    assert verdicts(off) == {**GOOD, "RESETS_ENABLED": Verdict.MISSING}
+
+
+def test_where_an_approval_could_not_be_given_the_check_says_so_and_stops_nothing() -> None:
+    entry = {"servicePrincipalId": SALESFORCE, "approvers": 2, "notify": "desk"}
+    environ = {**ENVIRON, "RESET_TARGETS": json.dumps({"aws": entry})}
+
+    lines = settings.check(environ)
+    with_sign_in = settings.check({**environ, "SIGN_IN_CLIENT_ID": "an-id"})
+
+    assert verdicts(lines) == {**GOOD, "approvals of aws": Verdict.MISSING}
+    assert "nobody can sign in" in next(x.says for x in lines if x.what == "approvals")
+    assert "no approval could be given" in next(x.says for x in lines if x.what.endswith("aws"))
+    assert verdicts(with_sign_in) == {"settings": Verdict.GOOD}
 
 
 @pytest.mark.parametrize(
@@ -116,7 +133,7 @@ def test_senders_whose_secrets_lie_in_the_vault_are_good_and_a_reminder() -> Non
     lines = settings.check({**ENVIRON, "WEBHOOK_SENDERS": json.dumps(SENDERS)})
 
     assert verdicts(lines) == {
-        "settings": Verdict.GOOD,
+        **GOOD,
         "secret webhook-secrets": Verdict.NOT_CHECKED,
     }
     assert "gh, own, sn, zd" in lines[-1].says
@@ -194,7 +211,7 @@ async def test_before_a_deployment_every_target_has_its_job() -> None:
     lines = await checked(Tenant(held={TENANT}))
 
     assert verdicts(lines) == {
-        "settings": Verdict.GOOD,
+        **GOOD,
         "target salesforce-prod": Verdict.GOOD,
         TENANT: Verdict.GOOD,
     }

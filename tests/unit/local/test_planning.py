@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from local.plan import as_json
 from local.planning import Planner, Plans, TargetPlan
 from shared.adapters.table_store import TableStore
 from shared.domain.errors import NotSent, Rejected, SettingsError, StorageUnavailable
@@ -352,3 +353,30 @@ async def test_progress_is_told_target_by_target() -> None:
     await planner.plan(progress=lambda done, of: heard.append((done, of)))
 
     assert heard == [(0, 1), (1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("sign_in", "entry", "reason", "words"),
+    [
+        ("", {}, "TooManyDeletes", "would ask now for 2 signed-in persons"),
+        ("", {"approvers": 2, "approval": "always"}, "", "would ask now for 2 signed-in persons"),
+        ("", {"approvers": 2}, "", "no approval could be given"),
+        ("", {"approval": "always"}, "", "with a function key alone"),
+        ("True", {"approval": "always"}, "", "heard by nobody"),
+        ("True", {"approvers": 2, "approval": "always", "notify": "desk"}, "TooManyDeletes", ""),
+        ("True", {}, "", ""),
+    ],
+)
+async def test_the_plan_warns_where_an_approval_could_not_be_given(
+    sign_in: str, entry: dict[str, Any], reason: str, words: str
+) -> None:
+    world = World()
+    world.rebuild(RESET_TARGETS=catalogue(**entry), WEBSITE_AUTH_ENABLED=sign_in)
+    if reason:
+        quarantined(world, reason)
+
+    plans = await planned(world)
+
+    assert bool(plans.warnings) is bool(words)
+    assert words in " ".join(plans.warnings)
+    assert json.loads(as_json(plans))["warnings"] == list(plans.warnings)
