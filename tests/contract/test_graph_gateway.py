@@ -397,21 +397,27 @@ async def test_a_later_page_that_fails_leaves_what_was_read(
     assert (found.readable, found.whole, len(found.links)) == (True, False, 1)
 
 
+def user(user_id: str) -> dict[str, str]:
+    return {"id": user_id, "identityType": "User"}
+
+
 async def test_rows_without_date_user_or_error_are_passed_over(
     emulator: Emulator, graph: GraphGateway
 ) -> None:
     stale = {"errorInformation": {"errorCode": "InvalidAnchor"}}
     row = {
         "activityDateTime": "2026-11-24T09:00:00Z",
-        "sourceIdentity": {"id": "u1"},
+        "sourceIdentity": user("u1"),
         "provisioningStatusInfo": stale,
         "servicePrincipal": [],
     }
     rows = [
         row | {"activityDateTime": ""},
         row | {"sourceIdentity": None},
-        row | {"sourceIdentity": {"id": "u2"}, "provisioningStatusInfo": None},
-        row | {"sourceIdentity": {"id": "u3"}, "provisioningStatusInfo": {"status": "success"}},
+        row | {"sourceIdentity": user("u2"), "provisioningStatusInfo": None},
+        row | {"sourceIdentity": user("u3"), "provisioningStatusInfo": {"status": "success"}},
+        row | {"sourceIdentity": {"id": "g1", "identityType": "Group"}},
+        row | {"sourceIdentity": {"id": "not-said"}},
         row,
     ]
     body = json.dumps({"value": rows})
