@@ -8,6 +8,7 @@ alone. The table goes to the terminal, every figure of every round to dist/bench
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -126,6 +127,8 @@ def _say(words: str) -> None:
 def _run() -> None:
     """SIGTERM ends it as Ctrl-C does: what it has started is stopped."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # An app in this process keeps its clients open, as it does in Azure.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(main(dict(os.environ)))
         return

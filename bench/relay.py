@@ -48,8 +48,12 @@ class Relay:
     async def listening(self) -> AsyncIterator[int]:
         """Yield the port to talk to."""
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**20)
-        async with server:
+        try:
             yield server.sockets[0].getsockname()[1]
+        finally:
+            # A client keeps its connections, and would be waited for.
+            server.close()
+            server.abort_clients()
 
     def total(self) -> int:
         return self.calls.total()

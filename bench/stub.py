@@ -65,8 +65,12 @@ class Graph:
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[int]:
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        async with server:
+        try:
             yield server.sockets[0].getsockname()[1]
+        finally:
+            # A client keeps its connections, and would be waited for.
+            server.close()
+            server.abort_clients()
 
     def calls(self) -> int:
         return self.reads.total() + self.posts.total() + self.others

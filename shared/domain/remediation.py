@@ -28,6 +28,9 @@ LOGS_REACH_BACK: Final = timedelta(days=7)
 
 SHORTEST_WINDOW: Final = timedelta(hours=1)
 
+NOTED_AGAIN_AFTER: Final = timedelta(hours=1)
+"""An observation that shows nothing new is written so seldom."""
+
 _NOT_GRANTED: Final = "the app's identity needs ProvisioningLog.Read.All on Microsoft Graph"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -108,6 +111,22 @@ def observe(
         seen_at=now,
         relapsed_at=relapsed or before.relapsed_at,
     )
+
+
+def is_news(before: JobObservation, after: JobObservation) -> bool:
+    """Whether it is worth a write: something has changed, or the row would seem old."""
+    if before.seen_at is None or after.seen_at is None:
+        return True
+    if after.seen_at - before.seen_at >= NOTED_AGAIN_AFTER:
+        return True
+    return after != replace(before, seen_at=after.seen_at)
+
+
+def concerns(snapshot: SyncJob, target: Target) -> bool:
+    """Whether anything may be due: by what the job shows, by the clock, or by the logs."""
+    remediate = target.remediate
+    logs = remediate is not None and remediate.stale_links is not None
+    return policy.in_quarantine(snapshot) or target.schedule is not None or logs
 
 
 def _row_of(job: JobRow, snapshot: SyncJob) -> JobRow:

@@ -14,7 +14,7 @@ from shared.domain.errors import Conflict, GraphError, NewerRow, NotSent, Thrott
 from shared.domain.moments import budget_day
 from shared.domain.ports import Clock, Graph, Heartbeats, Limits, Observations, Resets
 from shared.domain.remediation import Candidate, Observation, Skipped, Submit
-from shared.domain.reset import Fleet, JobObservation, Stored
+from shared.domain.reset import Fleet, JobObservation, JobRow, Stored
 from shared.names import REMEDIATE
 from shared.telemetry import emit
 from shared.use_cases.submit import Submission
@@ -63,6 +63,8 @@ class Remediation:
     graph: Callable[[], Awaitable[Graph]]
     settings: Settings
     clock: Clock
+    known: dict[str, Stored[JobObservation]] = field(default_factory=dict)
+    """The rows that this process has read or written last; their ETags guard each write."""
 
     async def remediate(self) -> Run:
         """
@@ -108,8 +110,6 @@ class Remediation:
         await self._read_logs(run, [seen[alias] for alias, free in idle.items() if free], fleet)
 
     async def _observe(self, run: Run, alias: str, target: Target) -> Seen:
-        row = await self.observations.read_observation(alias)
-        job = (await self.resets.read_job(alias)).row
         try:
             if self._late(run):
                 raise NotSent("the others took too long; it is observed in the next tick")
@@ -117,16 +117,28 @@ class Remediation:
             snapshot = await graph.read_job(target.service_principal_id, target.job_id)
         except GraphError as error:
             _graph_failed(run, alias, error)
-            return Seen(row=row)
+            return Seen(row=await self._last_seen(alias))
         run.observed += 1
+        job = JobRow(target=alias)
+        if remediation.concerns(snapshot, target):
+            # What decides is read; of an idle target what was last known is enough.
+            self.known.pop(alias, None)
+            job = (await self.resets.read_job(alias)).row
+        row = await self._last_seen(alias)
         after = remediation.observe(row.row, job, snapshot, target, now=run.now)
-        try:
-            row = await self.observations.write_observation(row, after)
-        except Conflict:
-            # Another run is under way, and sees to this target.
-            return Seen(row=replace(row, row=after))
+        if remediation.is_news(row.row, after):
+            try:
+                row = await self.observations.write_observation(row, after)
+            except Conflict:
+                # Another run is under way, and sees to this target.
+                self.known.pop(alias, None)
+                return Seen(row=replace(row, row=after))
+        self.known[alias] = row
         found = Observation(alias=alias, target=target, job=job, row=after, snapshot=snapshot)
         return Seen(row=row, observation=found)
+
+    async def _last_seen(self, alias: str) -> Stored[JobObservation]:
+        return self.known.get(alias) or await self.observations.read_observation(alias)
 
     async def _act(self, run: Run, seen: Seen, fleet: Fleet) -> bool:
         """Submit what is due by the observation or the slot; True where nothing was."""
@@ -193,6 +205,7 @@ class Remediation:
         return True
 
     async def _note_read(self, run: Run, seen: Seen, observation: Observation) -> None:
+        self.known.pop(observation.alias, None)
         with contextlib.suppress(Conflict):
             await self.observations.write_observation(
                 seen.row, replace(observation.row, links_read_at=run.now)
