@@ -58,6 +58,7 @@ from shared.use_cases.stand_in import StandIn, SweepWatch
 from shared.use_cases.submit import Submission
 from shared.use_cases.sweep import Sweep
 from shared.use_cases.trace_links import TraceLinks
+from shared.use_cases.unheard import UnheardCount
 from shared.use_cases.unreadable import UnreadableMessages
 from shared.use_cases.write_transition import TransitionWriter
 from shared.web.api import Api
@@ -255,6 +256,7 @@ def assemble(
     acceptance = Acceptance(
         resets=store,
         admission=admission,
+        unheard=UnheardCount(census=store, clock=clock),
         queues=queues,
         settings=settings,
         listeners=listeners,

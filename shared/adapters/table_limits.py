@@ -9,8 +9,9 @@ from typing import Any, Final
 from shared.adapters import table_rows
 from shared.adapters.table_budget import TableBudget
 from shared.adapters.table_client import Table, etag_of
+from shared.domain import keys
 from shared.domain.errors import Conflict, StorageUnavailable
-from shared.domain.reset import Budget, BudgetPlace, Fleet, JobObservation, Refusals, Stored
+from shared.domain.reset import Budget, BudgetPlace, Fleet, JobObservation, SenderCount, Stored
 from shared.domain.sync_job import GraphObservation
 
 MAX_RACES: Final = 20
@@ -19,6 +20,7 @@ MAX_RACES: Final = 20
 _FLEET: Final = "heartbeat:fleet"
 _GRAPH: Final = "heartbeat:graph"
 _REFUSED: Final = "heartbeat:refused:"
+_UNHEARD: Final = "heartbeat:unheard:"
 
 
 class TableLimits:
@@ -103,7 +105,12 @@ class TableLimits:
         return len([None async for _ in found])
 
     async def note_refused(self, via: str, count: int, *, at: datetime) -> None:
-        key = f"{_REFUSED}{via}"
+        await self._add(f"{_REFUSED}{via}", count, at=at)
+
+    async def note_unheard(self, via: str, count: int, *, at: datetime) -> None:
+        await self._add(f"{_UNHEARD}{via}", count, at=at)
+
+    async def _add(self, key: str, count: int, *, at: datetime) -> None:
         for _ in range(MAX_RACES):
             there = await self._resets.get("targets", key)
             before = int(there["Count"]) if there is not None else 0
@@ -111,16 +118,22 @@ class TableLimits:
             with contextlib.suppress(Conflict):
                 await self._write(row, there)
                 return
-        raise StorageUnavailable("the refusals' row: too many concurrent writes")
+        raise StorageUnavailable(f"{key}: too many concurrent writes")
 
-    async def refusals(self) -> list[Refusals]:
+    async def refusals(self) -> list[SenderCount]:
+        return await self._counted(_REFUSED)
+
+    async def unheard(self) -> list[SenderCount]:
+        return await self._counted(_UNHEARD)
+
+    async def _counted(self, prefix: str) -> list[SenderCount]:
         found = self._resets.rows(
-            "PartitionKey eq 'targets' and RowKey ge @first and RowKey lt 'heartbeat:refused;'",
-            {"first": _REFUSED},
+            "PartitionKey eq 'targets' and RowKey ge @first and RowKey lt @last",
+            {"first": prefix, "last": keys.after(prefix)},
         )
         return [
-            Refusals(
-                via=str(entity["RowKey"]).removeprefix(_REFUSED),
+            SenderCount(
+                via=str(entity["RowKey"]).removeprefix(prefix),
                 count=int(entity["Count"]),
                 last_at=table_rows.as_utc(entity["At"]),
             )

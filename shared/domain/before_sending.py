@@ -6,6 +6,7 @@ from typing import Final
 
 from shared.domain import events
 from shared.domain.events import Event
+from shared.domain.notifications import OF_THE_TICKET
 from shared.domain.reset import (
     JobRow,
     LastFull,
@@ -183,7 +184,10 @@ def _intent(
         missing_since=None,
         client_request_id=event.client_request_id,
         expected_minutes=event.expected_minutes,
-        warnings=event.warnings,
+        warnings=(
+            *(each for each in reset.warnings if each.startswith(OF_THE_TICKET)),
+            *event.warnings,
+        ),
         detail="; ".join(
             (f"intent {number} written; the restart is sent at once", *event.warnings)
         ),

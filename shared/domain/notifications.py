@@ -130,6 +130,29 @@ def may_write(reset: Reset, listeners: Listeners) -> bool:
     return listener is not None and reset.via.removeprefix(_BY_WEBHOOK) in listener.senders
 
 
+def unheard(reset: Reset, listeners: Listeners) -> str:
+    """Say that the ticket of this request will hear nothing; "" where it will."""
+    system = reset.ticket_system
+    if not system or listeners is None:
+        return ""
+    if system not in listeners:
+        return (
+            f"{OF_THE_TICKET}: there is no notifier {system}; the ticket hears nothing of this "
+            "reset (NOTIFIERS)"
+        )
+    if not may_write(reset, listeners):
+        sender = reset.via.removeprefix(_BY_WEBHOOK)
+        return (
+            f"{OF_THE_TICKET}: {sender} may not write to {system}; the ticket hears nothing of "
+            "this reset (`notifiers` of its entry in WEBHOOK_SENDERS)"
+        )
+    return ""
+
+
+OF_THE_TICKET: Final = "ticket.system"
+"""How a warning begins that stays for as long as the reset."""
+
+
 def _wanted(notifier: str, listeners: Listeners) -> Collection[NotificationKind]:
     """While NOTIFIERS is unreadable the usual moments are kept, and told once it is put right."""
     if listeners is None:

@@ -33,9 +33,9 @@ from shared.domain.reset import (
     Notification,
     OpenReset,
     PoisonMessage,
-    Refusals,
     Reset,
     Scope,
+    SenderCount,
     Stored,
     Unreadable,
 )
@@ -281,6 +281,9 @@ class Census(Protocol):
     async def note_refused(self, via: str, count: int, *, at: datetime) -> None:
         """Add to the sender's count of refused requests."""
 
+    async def note_unheard(self, via: str, count: int, *, at: datetime) -> None:
+        """Add to the sender's count of requests whose ticket hears nothing."""
+
 
 class Limits(Protocol):
     """What the policy is told beside the job row."""
@@ -351,8 +354,11 @@ class Heartbeats(Protocol):
 class Vitals(Protocol):
     """What the health report reads, beside what waits for a person."""
 
-    async def refusals(self) -> list[Refusals]:
+    async def refusals(self) -> list[SenderCount]:
         """Return of each sender what was refused because it had too many open."""
+
+    async def unheard(self) -> list[SenderCount]:
+        """Return of each sender how many requests named a ticket that hears nothing."""
 
     async def last_beat(self, timer: str) -> datetime | None:
         """Return when a timer last ran."""

@@ -325,8 +325,8 @@ class OpenReset:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Refusals:
-    """Requests of one sender that were refused because it had too many open."""
+class SenderCount:
+    """How many requests of one sender met something, and when the last one did."""
 
     via: str
     count: int

@@ -7,7 +7,7 @@ from typing import Final
 from shared.domain import policy
 from shared.domain.backlog import Backlog
 from shared.domain.concerns import Concern, Level
-from shared.domain.reset import Fleet, Refusals, Reset
+from shared.domain.reset import Fleet, Reset, SenderCount
 from shared.domain.sync_job import GraphObservation, GraphStatus
 from shared.domain.waits import Asks, waits_until
 
@@ -115,13 +115,24 @@ def of_fleet(fleet: Fleet) -> Iterator[Concern]:
         )
 
 
-def of_refusals(refusals: Iterable[Refusals], *, now: datetime) -> Iterator[Concern]:
+def of_refusals(refusals: Iterable[SenderCount], *, now: datetime) -> Iterator[Concern]:
     for each in refusals:
         if now - each.last_at < A_DAY:
             yield _attention(
                 "senders",
                 f"requests of {each.via} were refused because too many of them are open, last at "
                 f"{_at(each.last_at)} (RESET_MAX_OPEN)",
+            )
+
+
+def of_unheard(counts: Iterable[SenderCount], *, now: datetime) -> Iterator[Concern]:
+    for each in counts:
+        if now - each.last_at < A_DAY:
+            yield _attention(
+                "tickets",
+                f"requests of {each.via} name a ticket that hears nothing, last at "
+                f"{_at(each.last_at)}: `ticket.system` is no notifier, or one that this sender may "
+                "not write to (`warnings` of the reset; runbook, answer-undeliverable)",
             )
 
 

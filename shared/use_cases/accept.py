@@ -1,6 +1,6 @@
 """Accept a request, once: insert the ids row, then the reset with its event and due row."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -42,6 +42,7 @@ from shared.domain.states import first_place
 from shared.names import REMEDIATE
 from shared.telemetry import emit
 from shared.use_cases.admission import Admission
+from shared.use_cases.unheard import UnheardCount
 from shared.use_cases.write_transition import nudge_answer
 
 MAX_RACES: Final = 20
@@ -78,6 +79,7 @@ class Acceptance:
 
     resets: Resets
     admission: Admission
+    unheard: UnheardCount
     queues: Queues
     settings: Settings
     listeners: Listeners
@@ -184,7 +186,7 @@ class Acceptance:
                 continue
             for answer in answers:
                 await nudge_answer(self.queues, answer)
-            self._log(reset)
+            await self._log(reset)
             return Accepted(
                 stored=stored,
                 claim=claim,
@@ -199,7 +201,7 @@ class Acceptance:
         target = (self.settings.catalogue or {}).get(request.target)
         shut = request.not_before is not None and request.not_before > now
         ticket = request.ticket
-        return Reset(
+        reset = Reset(
             id=claim.id,
             target=claim.target,
             requested_at=claim.requested_at,
@@ -222,8 +224,10 @@ class Acceptance:
             detail=f"received ({taken.via}{taken.how})",
             sequence=1,
         )
+        warning = notifications.unheard(reset, self.listeners)
+        return replace(reset, warnings=(warning,)) if warning else reset
 
-    def _log(self, reset: Reset) -> None:
+    async def _log(self, reset: Reset) -> None:
         emit(
             "reset.accepted",
             id=reset.id,
@@ -231,11 +235,9 @@ class Acceptance:
             via=reset.via,
             scope=str(reset.scope),
         )
-        heard = self.listeners is None or (
-            reset.ticket_system in self.listeners and notifications.may_write(reset, self.listeners)
-        )
-        if reset.ticket_system and not heard:
+        if reset.warnings:
             emit("answer.unheard", id=reset.id, target=reset.target, notifier=reset.ticket_system)
+            await self.unheard.add(reset.via)
 
 
 def _as_inserted(

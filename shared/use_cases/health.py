@@ -16,10 +16,11 @@ from shared.domain.errors import StorageUnavailable
 from shared.domain.evidence_permissions import Grant, granted
 from shared.domain.ncrontab import parse_cron
 from shared.domain.ports import Clock, QueueAges, Vitals
-from shared.domain.reset import Fleet
+from shared.domain.reset import Fleet, SenderCount
 from shared.domain.sync_job import GraphObservation
 from shared.domain.waits import Asks
 from shared.names import REMEDIATE, VERSION
+from shared.use_cases.advice import advice
 from shared.use_cases.backlog import ReadBacklog
 from shared.use_cases.stand_in import SweepWatch
 from shared.use_cases.sweep import HEARTBEAT
@@ -106,8 +107,8 @@ class Health:
         return gaps(self.settings.catalogue or {}, sign_in=self.settings.sign_in)
 
     def _warnings(self) -> list[str]:
-        """What may stand in the way of an approval one day, and harms nothing until then."""
-        return [str(gap) for gap in self._gaps() if not gap.certain]
+        """What harms nothing by itself, and may surprise one day."""
+        return [*(str(gap) for gap in self._gaps() if not gap.certain), *advice(self.settings)]
 
     def _is_key(self, key: str) -> bool:
         wanted = self.settings.health_key
@@ -116,12 +117,12 @@ class Health:
     async def _seen(self, sources: Sources) -> tuple[dict[str, Any], list[Concern]]:
         """Read the detail: a few rows, and a few more for each target."""
         gaps_allowed = self._allowed_gaps()
-        beats, graph, fleet, oldest, refusals, backlog = await asyncio.gather(
+        beats, graph, fleet, oldest, (refusals, unheard), backlog = await asyncio.gather(
             asyncio.gather(*map(sources.vitals.last_beat, gaps_allowed)),
             sources.vitals.graph_seen(),
             sources.vitals.fleet(),
             sources.queues.oldest(),
-            sources.vitals.refusals(),
+            asyncio.gather(sources.vitals.refusals(), sources.vitals.unheard()),
             sources.backlog.read(most=COUNTED_AT_MOST),
         )
         now, ages = self.clock(), {name: self._age(at) for name, at in oldest.items()}
@@ -140,10 +141,8 @@ class Health:
                 }
                 for timer, beat in last.items()
             },
-            "refusals": {
-                each.via: {"count": each.count, "lastAt": each.last_at.isoformat()}
-                for each in refusals
-            },
+            "refusals": _counts(refusals),
+            "unheard": _counts(unheard),
             "queues": {name: {"oldestMessageSeconds": age} for name, age in ages.items()},
         }
         found = (
@@ -158,6 +157,7 @@ class Health:
             *symptoms.of_queues(ages),
             *symptoms.of_fleet(fleet),
             *symptoms.of_refusals(refusals, now=now),
+            *symptoms.of_unheard(unheard, now=now),
         )
         return detail, list(found)
 
@@ -258,6 +258,10 @@ def evidence_of(seen: Sequence[GraphObservation]) -> list[dict[str, str]]:
         }
         for each in granted(seen)
     ]
+
+
+def _counts(counts: Sequence[SenderCount]) -> dict[str, Any]:
+    return {each.via: {"count": each.count, "lastAt": each.last_at.isoformat()} for each in counts}
 
 
 def _sighting(seen: GraphObservation) -> dict[str, str]:

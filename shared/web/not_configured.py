@@ -22,12 +22,16 @@ class NotConfiguredApi:
     async def _unavailable(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 -- an endpoint
         return problem_response(503, self.settings.problems[0], AFTER_REPAIR)
 
-    submit_reset = get_reset = get_status = list_resets = decide_reset = _unavailable
+    submit_reset = get_reset = list_resets = decide_reset = _unavailable
     list_unreadable = retry_unreadable = _unavailable
 
     async def receive_webhook(self, request: HttpRequest) -> HttpResponse:
         if len(request.body) > LONGEST_WEBHOOK:
             raise TooLarge("body: too long; shorten it")
+        raise named_only(self.settings.problems[0])
+
+    async def get_status(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 -- an endpoint
+        # Its token is not checked without storage: whoever asks is a stranger.
         raise named_only(self.settings.problems[0])
 
     async def show_reset(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 -- an endpoint

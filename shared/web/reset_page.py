@@ -131,6 +131,9 @@ def _state(reset: Reset, viewing: Viewing) -> Markup:
     parts.extend(element("p", "See ", _link_to(other)) for other in others)
     if reset.state is State.RESTARTED:
         parts += [_progress(reset), element("p", _expected_end(reset, viewing), class_="quiet")]
+    parts.extend(
+        element("p", user_text(_sentence(each)), class_="quiet") for each in reset.warnings
+    )
     if (label := _deadline(reset)) and (until := waits_until(reset)) is not None:
         parts.append(element("p", f"{label} ", moment(until, viewing.now)))
     if now_what := WHAT_NOW.get(reset.state):

@@ -158,6 +158,9 @@ class ResetSummary(_View, frozen=True, kw_only=True):
     progress: str | None
     approved_by: str | None
     approver_signed_in: bool
+    warnings: Annotated[
+        list[str], Meta(description="What is not as the request or the job suggests.")
+    ]
 
 
 class ResetView(ResetSummary, frozen=True, kw_only=True):
@@ -269,8 +272,8 @@ class PeopleView(_View, frozen=True, kw_only=True):
     oldest_at: _Time | None
 
 
-class RefusalsView(_View, frozen=True, kw_only=True):
-    """Requests of one sender that were refused because it had too many open."""
+class SenderCountView(_View, frozen=True, kw_only=True):
+    """How many requests of one sender, and when the last one came."""
 
     count: int
     last_at: str
@@ -291,7 +294,7 @@ class HealthView(_View, frozen=True, kw_only=True):
     warnings: (
         Annotated[
             list[str],
-            Meta(description="What may stand in the way of an approval one day."),
+            Meta(description="What harms nothing by itself, and may surprise one day."),
         ]
         | UnsetType
     ) = UNSET
@@ -312,7 +315,20 @@ class HealthView(_View, frozen=True, kw_only=True):
     timers: dict[str, TimerView] | UnsetType = UNSET
     answers: AnswersView | UnsetType = UNSET
     queues: dict[str, QueueView] | UnsetType = UNSET
-    refusals: dict[str, RefusalsView] | UnsetType = UNSET
+    refusals: (
+        Annotated[
+            dict[str, SenderCountView],
+            Meta(description="Refused, because the sender had too many resets open."),
+        ]
+        | UnsetType
+    ) = UNSET
+    unheard: (
+        Annotated[
+            dict[str, SenderCountView],
+            Meta(description="Taken in, and their ticket hears nothing."),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 def list_body(found: Sequence[Reset], continuation: str, next_link: str) -> dict[str, Any]:
@@ -445,6 +461,7 @@ def _columns(reset: Reset) -> dict[str, Any]:
         "progress": reset.progress or None,
         "approved_by": reset.approved_by or None,
         "approver_signed_in": reset.approver_signed_in,
+        "warnings": list(reset.warnings),
     }
 
 

@@ -525,8 +525,11 @@ async def test_refusals_are_added_up_by_sender_and_are_no_targets(store: Store) 
     await store.note_refused("webhook:sn", 3, at=NOW + timedelta(minutes=1))
     await store.note_refused("queue", 1, at=NOW)
 
+    await store.note_unheard("webhook:sn", 7, at=NOW)
+
     found = {each.via: (each.count, each.last_at) for each in await store.refusals()}
     assert found == {"webhook:sn": (5, NOW + timedelta(minutes=1)), "queue": (1, NOW)}
+    assert [(each.via, each.count) for each in await store.unheard()] == [("webhook:sn", 7)]
     assert await store.targets() == []
 
 

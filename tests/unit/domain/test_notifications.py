@@ -10,6 +10,8 @@ from shared.domain.pace import Terms
 from shared.domain.requests import Ticket
 from shared.domain.reset import NotificationKind, State
 from shared.names import NOTIFICATIONS_QUEUE
+from shared.web.respond import respond
+from tests.support.calls import call
 from tests.support.host import Host
 from tests.support.storage import Message
 from tests.support.world import SP, TARGET, World
@@ -97,6 +99,61 @@ async def test_a_sender_writes_only_to_its_own_notifiers(
     assert bool(world.told()) is heard
     unheard = [r for r in caplog.records if r.getMessage().startswith("answer.unheard")]
     assert bool(unheard) is not heard
+    assert bool((await world.row()).warnings) is not heard
+    assert list((await world.health())["unheard"]) == ([] if heard else [via])
+
+
+async def test_a_ticket_that_hears_nothing_is_told_of_in_the_answer_the_record_and_health() -> None:
+    world = World()
+    world.rebuild(**SENDERS)
+    asked: dict[str, object] = {"target": TARGET, "requestId": "r1"}
+    asked["ticket"] = {"system": "nobody", "id": "1"}
+
+    first, again = [await respond(world.app.api.submit_reset, call(asked)) for _ in range(2)]
+    await world.deliver()
+    read = await respond(world.app.api.get_reset, call(reset_id="r1"))
+    listed = await respond(world.app.api.list_resets, call())
+    health = await world.health()
+
+    warning = (
+        "ticket.system: there is no notifier nobody; the ticket hears nothing of this reset "
+        "(NOTIFIERS)"
+    )
+    assert json.loads(first.body)["warnings"] == json.loads(again.body)["warnings"] == [warning]
+    # The intent has been written meanwhile: it stays.
+    assert (await world.row()).state is State.RESTARTED
+    assert json.loads(read.body)["warnings"] == [warning]
+    assert json.loads(listed.body)["value"][0]["warnings"] == [warning]
+    assert health["unheard"] == {"api": {"count": 1, "lastAt": "2026-11-24T09:00:00+00:00"}}
+    assert any("name a ticket that hears nothing" in each for each in health["problems"])
+
+
+async def test_a_storm_of_such_tickets_writes_one_row_a_minute() -> None:
+    world = World()
+    for n in range(50):
+        await world.accept(f"r{n}", ticket=Ticket(system="nobody", id="1"))
+    counts = world.app.runs.acceptance.unheard
+    assert (await world.health())["unheard"]["queue"]["count"] == 1
+    world.clock.forward(minutes=1)
+    await counts.add("queue")
+
+    assert (await world.health())["unheard"]["queue"]["count"] == 51
+
+
+async def test_a_row_of_that_count_that_cannot_be_written_fails_no_request() -> None:
+    world = World()
+    await world.accept("r0")
+    log_before = len(world.faults.log)
+    await world.accept("r1", ticket=Ticket(system="nobody", id="1"))
+    last = world.faults.log[log_before:]
+    assert last[-2:] == ["table read", "table insert"]
+
+    other = World()
+    await other.accept("r0")
+    other.faults.at, other.faults.kind = other.faults.count + len(last), "503"
+    accepted = await other.accept("r1", ticket=Ticket(system="nobody", id="1"))
+
+    assert not accepted.known
 
 
 async def test_the_targets_own_notifier_hears_beside_the_ticket_whoever_asks() -> None:

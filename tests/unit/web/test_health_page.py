@@ -87,7 +87,10 @@ async def test_ok_is_one_line_and_the_facts() -> None:
 
     reply = await ask(made, "text/plain")
 
-    assert reply.body.splitlines()[:3] == ["OK  Relink 0.1.0", "", "version           0.1.0"]
+    lines = reply.body.splitlines()
+    assert lines[:2] == ["OK  Relink 0.1.0", ""]
+    assert lines[2].startswith("note: NOTIFIERS: desk is sent without a signature")
+    assert lines[3:5] == ["", "version           0.1.0"]
     assert "timer sweep       has not run yet" in reply.body
 
 

@@ -122,6 +122,7 @@ async def test_a_reset_is_shown_with_its_whole_history() -> None:
         "progress": None,
         "approvedBy": None,
         "approverSignedIn": False,
+        "warnings": [],
     }
     assert list(shown["expectedMinutes"]) == ["least", "most"]
     assert 1 <= shown["expectedMinutes"]["least"] <= shown["expectedMinutes"]["most"]

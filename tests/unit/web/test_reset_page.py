@@ -351,3 +351,9 @@ async def test_storage_that_is_down_is_a_503_page() -> None:
 
     assert (reply.status, reply.headers["Retry-After"]) == (503, "30")
     assert reply.content_type == "text/html"
+
+
+def test_a_warning_of_the_record_is_shown() -> None:
+    page = Outline(shown(replace(RESET, warnings=("ticket.system: there is no notifier <b>x",))))
+
+    assert "there is no notifier <b>x" in page.text
