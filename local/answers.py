@@ -8,8 +8,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import msgspec
-
 from shared.domain.evidence_permissions import how_to_grant
 from shared.domain.links import (
     LinkSource,
@@ -18,7 +16,7 @@ from shared.domain.links import (
     StoredLink,
     judge_link,
 )
-from shared.domain.reset import NotificationKind, Reset, State
+from shared.domain.reset import NotificationKind, Reset, State, WaitingFor
 from shared.domain.ticket_facts import Facts, LinkFact, take_facts
 from shared.domain.ticket_words import compose
 
@@ -88,24 +86,26 @@ def _facts(
     state: State,
     *,
     by: str = "",
+    why: str = "",
     links: tuple[LinkFact, ...] = (),
     sign_in: bool = True,
-    waiting_for: str = "",
+    approvers: int = 1,
     **changes: Any,
 ) -> Facts:
-    reset = replace(_RESET, state=state, **changes)
-    facts = take_facts(reset, kind, at=NOW, by=by, links=links, public_url=_PAGES, sign_in=sign_in)
-    if not waiting_for:
-        return facts
-    # A wait's reason is a column of its own.
-    return _with_wait(facts, waiting_for)
+    return take_facts(
+        replace(_RESET, state=state, **changes),
+        kind,
+        at=NOW,
+        by=by,
+        why=why,
+        links=links,
+        public_url=_PAGES,
+        sign_in=sign_in,
+        approvers=approvers,
+    )
 
 
-def _with_wait(facts: Facts, waiting_for: str) -> Facts:
-    return msgspec.structs.replace(facts, waiting_for=waiting_for)
-
-
-def _waits(waiting_for: str, hours: float, **changes: Any) -> Facts:
+def _waits(waiting_for: WaitingFor, hours: float, **changes: Any) -> Facts:
     return _facts(
         NotificationKind.WAITING,
         State.WAITING,
@@ -132,18 +132,25 @@ def examples() -> list[tuple[str, Facts]]:
             "accepted, for a change window",
             _facts(NotificationKind.ACCEPTED, State.ACCEPTED, not_before=NOW + timedelta(hours=5)),
         ),
-        ("waiting, cooldown", _waits("cooldown", 24)),
-        ("waiting, another restart of the job", _waits("other", 1, behind="desk.INC0012300-1")),
-        ("waiting, change window", _waits("window", 5)),
-        ("waiting, budget", _waits("budget", 8.2)),
+        ("waiting, cooldown", _waits(WaitingFor.COOLDOWN, 24)),
+        (
+            "waiting, another restart of the job",
+            _waits(WaitingFor.OTHER, 1, behind="desk.INC0012300-1"),
+        ),
+        ("waiting, change window", _waits(WaitingFor.WINDOW, 5)),
+        ("waiting, budget", _waits(WaitingFor.BUDGET, 8.2)),
         (
             "waiting, switched off",
-            _waits("switch", 0.25, detail="resets are switched off (RESETS_ENABLED is not `true`)"),
+            _waits(
+                WaitingFor.SWITCH,
+                0.25,
+                detail="resets are switched off (RESETS_ENABLED is not `true`)",
+            ),
         ),
         (
             "waiting, Microsoft Graph",
             _waits(
-                "graph",
+                WaitingFor.GRAPH,
                 1,
                 detail="Microsoft Graph answered 403; the app's identity needs "
                 "Synchronization.ReadWrite.All on Microsoft Graph",
@@ -169,6 +176,17 @@ def examples() -> list[tuple[str, Facts]]:
             ),
         ),
         (
+            "awaiting_approval, which nobody could give",
+            _facts(
+                NotificationKind.AWAITING_APPROVAL,
+                State.AWAITING_APPROVAL,
+                detail="the job is in quarantine (TooManyDeletes): it holds back a mass deletion",
+                questions=("quarantine:TooManyDeletes",),
+                sign_in=False,
+                **asks,
+            ),
+        ),
+        (
             "unknown, a person is asked",
             _facts(
                 NotificationKind.UNKNOWN,
@@ -182,6 +200,16 @@ def examples() -> list[tuple[str, Facts]]:
             "completed, links not looked up",
             _ended(State.COMPLETED, outcome="completed", **_RAN),
         ),
+        (
+            "completed, some entries failed",
+            _ended(
+                State.COMPLETED,
+                outcome="completed",
+                after='{"id": "job", "readAt": "2026-11-26T15:48:00Z", "counts": {"User": 52}, '
+                '"lastExecution": {"state": "EntryLevelErrors", "escrowed": 15}}',
+                **_RAN,
+            ),
+        ),
         *(
             (
                 f"completed, link {title}",
@@ -190,6 +218,15 @@ def examples() -> list[tuple[str, Facts]]:
             for title, link in _LINKS.items()
         ),
         ("joined", _ended(State.JOINED, leader="desk.INC0012300-1", outcome="completed")),
+        (
+            "joined, and it failed",
+            _ended(
+                State.JOINED,
+                leader="desk.INC0012300-1",
+                outcome="quarantined",
+                detail="the job went into quarantine after the restart: Unknown",
+            ),
+        ),
         (
             "failed, quarantine",
             _ended(
@@ -227,9 +264,20 @@ def examples() -> list[tuple[str, Facts]]:
         ),
         (
             "refused",
-            _ended(State.REFUSED, detail="the job is Paused; start it in the portal first"),
+            _ended(
+                State.REFUSED,
+                detail="the job is NotConfigured; set it up and start it in the portal first",
+            ),
         ),
-        ("rejected", _ended(State.REJECTED, by="boss@contoso.com", detail="rejected (signed in)")),
+        (
+            "rejected",
+            _ended(
+                State.REJECTED,
+                by="boss@contoso.com",
+                why="quarter end; ask again on Monday",
+                detail="rejected (signed in): quarter end; ask again on Monday",
+            ),
+        ),
         ("cancelled", _ended(State.CANCELLED, by="hd.jones@contoso.com", detail="cancelled")),
         ("expired", _ended(State.EXPIRED, detail="nobody approved it in time")),
         ("previewed", _ended(State.PREVIEWED, dry_run=True, detail="dry run: would be sent now")),

@@ -114,10 +114,10 @@ async def plan(settings: Settings, *, screen: Screen, machine: bool) -> None:
         plans = await planner.plan(progress=Progress("targets looked at"))
     _raise_if_blind(plans)
     print(as_json(plans) if machine else as_records(plans).shown(screen))
-    for warning in plans.warnings:
-        note(f"Approvals: {warning}")
     if plans.rows_unread:
         note(f"Cooldowns, the budget and resets under way were not looked at: {plans.rows_unread}")
+    for warning in plans.warnings:
+        note(f"Approvals: {warning}")
 
 
 def _raise_if_blind(plans: Plans) -> None:

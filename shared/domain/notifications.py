@@ -67,8 +67,17 @@ def answers(
     """
     if kind is None:
         return ()
+    target = (catalogue or {}).get(reset.target)
     facts = take_facts(
-        reset, kind, at=now, by=by, why=why, public_url=public_url, sign_in=sign_in, links=links
+        reset,
+        kind,
+        at=now,
+        by=by,
+        why=why,
+        public_url=public_url,
+        sign_in=sign_in,
+        approvers=target.approvers if target is not None else 1,
+        links=links,
     )
     text, data = compose(facts).text, ticket_facts.dump(facts)
     return tuple(

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from shared.domain import evidence
+from shared.domain.approvals import Standard, asks_for_two
 from shared.domain.reset import Link, NotificationKind, Reset, Scope, State
 from shared.domain.waits import waits_until
 
@@ -60,6 +61,7 @@ class Facts(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
 
     `message` numbers what one reset tells; with the id it makes the reference by which a comment
     is found again. `until`: when the wait ends, or by when a person must decide.
+    `nobody_can_approve`: two signed-in persons are needed, and nobody can sign in.
     """
 
     id: str
@@ -92,6 +94,7 @@ class Facts(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
     links_checked: bool = False
     links: tuple[LinkFact, ...] = ()
     sign_in: bool = False
+    nobody_can_approve: bool = False
     page: str = ""
     quoted: Quoted = Quoted()
 
@@ -134,13 +137,14 @@ def take_facts(
     why: str = "",
     public_url: str = "",
     sign_in: bool = False,
+    approvers: int = 1,
     links: tuple[LinkFact, ...] = (),
 ) -> Facts:
     """
     Read the facts off the row that the transaction is about to write.
 
     *by* is who decided, and *why*, where somebody did. The link leads to a page for signed-in
-    people, so where nobody can sign in there is none.
+    people, so where nobody can sign in there is none. *approvers* is the target's own number.
     """
     before, after = evidence.load(reset.before), evidence.load(reset.after)
     minutes = _minutes(reset.expected_minutes)
@@ -178,6 +182,8 @@ def take_facts(
         links_checked=any(link.verdict for link in links),
         links=links,
         sign_in=sign_in,
+        nobody_can_approve=not sign_in
+        and asks_for_two(reset.questions, Standard(approvers=approvers)),
         page=f"{public_url}/api/resets/{reset.id}/page" if public_url and sign_in else "",
         quoted=Quoted(
             requested_by=quote(reset.requested_by),
@@ -200,11 +206,6 @@ def _minutes(text: str) -> Minutes | None:
     if not (dash and least.isdigit() and most.isdigit()):
         return None
     return Minutes(least=int(least), most=int(most))
-
-
-def _until(reset: Reset) -> datetime | None:
-    """While a person is asked for a fate, evidence is still looked for: DueAt is the next look."""
-    return reset.deadline if reset.operator_asked else reset.due_at
 
 
 def _later(moment: datetime | None, minutes: int) -> datetime | None:

@@ -124,6 +124,12 @@ def _asks_for_approval(facts: Facts) -> Said:
         if facts.page
         else f"approve or reject it with POST /api/resets/{facts.id}/decision and a function key"
     )
+    if facts.nobody_can_approve:
+        how = (
+            "nobody could approve it: two signed-in persons are needed, and nobody can sign in. "
+            "Set up sign-in (docs/operate/deploy.md, Options) and ask again; reject it with POST "
+            f"/api/resets/{facts.id}/decision and a function key"
+        )
     return Said(
         what=f"Waiting for an approval: {facts.target} is restarted only if a person agrees.",
         when=(

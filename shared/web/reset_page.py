@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 
 from shared.domain import approvals, evidence
 from shared.domain.approvals import Standard
+from shared.domain.links import LinkVerdict
 from shared.domain.people import Person
 from shared.domain.reset import OPEN, HistoryEntry, Reset, Scope, State, vouched
 from shared.domain.transitions import RELINK
@@ -82,7 +83,7 @@ def render(found: Found, viewing: Viewing) -> str:
         f"{reset.target}: {WORDS[reset.state][1]}",
         element("h1", "Reset of ", user_text(reset.target)),
         _said(viewing),
-        _state(reset, viewing),
+        _state(found, viewing),
         _needs(reset, viewing),
         decision_form(reset, viewing.person, action=page_of(reset.id), reason=viewing.reason),
         _request(reset, viewing),
@@ -119,8 +120,25 @@ def _foot(reset: Reset, viewing: Viewing) -> Markup:
     return element("p", *words)
 
 
-def _state(reset: Reset, viewing: Viewing) -> Markup:
+def _headline(found: Found) -> tuple[str, str]:
+    """Colour and word: green only where it ended as wanted, links included."""
+    reset = found.reset
     tone, words = WORDS[reset.state]
+    if reset.state is State.JOINED and reset.outcome != "completed":
+        return "bad", f"{words}, which did not end well"
+    if reset.state not in {State.COMPLETED, State.JOINED} or reset.scope is not Scope.FULL:
+        return tone, words
+    verdicts = {link.verdict for link in found.links if link.verdict}
+    if verdicts <= {LinkVerdict.UNKNOWN}:
+        return "wait", f"{words}, links not checked"
+    return (
+        (tone, words) if verdicts == {LinkVerdict.RELINKED} else ("wait", f"{words}, but see Users")
+    )
+
+
+def _state(found: Found, viewing: Viewing) -> Markup:
+    reset = found.reset
+    tone, words = _headline(found)
     parts: list[Part] = [
         element("p", words, class_="word"),
         element("p", user_text(_sentence(reset.detail))),
@@ -373,6 +391,7 @@ def _job_facts(job: Mapping[str, Any]) -> dict[str, str]:
         "Last execution began": _stored_time(last.get("began")),
         "Steady state last reached": _stored_time(job.get("steadyStateLast")) or "never",
         "Managed entries": f"{sum(counts.values()):,}" if counts else "",
+        "Entries that failed": f"{last['escrowed']:,}" if last.get("escrowed") else "",
     }
     if len(counts) > 1:
         facts |= {f"Managed entries: {kind}": f"{count:,}" for kind, count in counts.items()}

@@ -265,3 +265,31 @@ def test_facts_survive_the_outbox() -> None:
 
     assert ticket_facts.load(ticket_facts.dump(facts)) == facts
     assert ticket_facts.load("") is None
+
+
+@pytest.mark.parametrize(
+    ("sign_in", "approvers", "questions", "words"),
+    [
+        (False, 1, ("quarantine:TooManyDeletes",), "nobody could approve it"),
+        (False, 2, ("always",), "nobody could approve it"),
+        (False, 1, ("always",), "approve or reject it with POST /api/resets/r1/decision"),
+        (True, 2, ("quarantine:TooManyDeletes",), "approve or reject it on the page below"),
+    ],
+)
+def test_a_ticket_names_no_way_to_approve_that_is_none(
+    sign_in: bool, approvers: int, questions: tuple[str, ...], words: str
+) -> None:
+    asked = replace(RESET, state=State.AWAITING_APPROVAL, questions=questions)
+    facts = take_facts(
+        asked,
+        NotificationKind.AWAITING_APPROVAL,
+        at=NOW,
+        public_url="https://relink.contoso.com",
+        sign_in=sign_in,
+        approvers=approvers,
+    )
+
+    message = compose(facts)
+
+    assert words in message.team[0].lower() + message.team[1:]
+    assert bool(message.link) is sign_in

@@ -8,15 +8,18 @@ from html.parser import HTMLParser
 
 import pytest
 
+from shared.domain import evidence
 from shared.domain.approvals import Standard
 from shared.domain.people import Person, Role
 from shared.domain.requests import Ticket
 from shared.domain.reset import OPEN, HistoryEntry, Link, Reset, State
+from shared.domain.sync_job import Execution
 from shared.use_cases.lookup import Found
 from shared.web.html import HEADERS, STYLE, element, user_text
 from shared.web.reset_page import WORDS, Viewing, render
 from shared.web.respond import respond
 from tests.support.calls import TENANT, call, object_id, principal
+from tests.support.graph import healthy
 from tests.support.world import START, World
 
 HOSTILE = (
@@ -357,3 +360,65 @@ def test_a_warning_of_the_record_is_shown() -> None:
     page = Outline(shown(replace(RESET, warnings=("ticket.system: there is no notifier <b>x",))))
 
     assert "there is no notifier <b>x" in page.text
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome", "verdicts", "tone", "words"),
+    [
+        (State.COMPLETED, "completed", [], "wait", "Completed, links not checked"),
+        (State.COMPLETED, "completed", [""], "wait", "Completed, links not checked"),
+        (State.COMPLETED, "completed", ["unknown"], "wait", "Completed, links not checked"),
+        (State.COMPLETED, "completed", ["relinked"], "good", "Completed"),
+        (State.COMPLETED, "completed", ["relinked", "relinked"], "good", "Completed"),
+        (
+            State.COMPLETED,
+            "completed",
+            ["relinked", "still_linked"],
+            "wait",
+            "Completed, but see Users",
+        ),
+        (State.COMPLETED, "completed", ["created"], "wait", "Completed, but see Users"),
+        (State.JOINED, "completed", [], "wait", "Joined another restart, links not checked"),
+        (State.JOINED, "completed", ["relinked"], "good", "Joined another restart"),
+        (
+            State.JOINED,
+            "quarantined",
+            ["relinked"],
+            "bad",
+            "Joined another restart, which did not end well",
+        ),
+        (State.JOINED, "", [], "bad", "Joined another restart, which did not end well"),
+    ],
+)
+def test_green_is_only_what_ended_as_wanted_links_included(
+    state: State, outcome: str, verdicts: list[str], tone: str, words: str
+) -> None:
+    ended = Reset(
+        id="r1", target="salesforce-prod", requested_at=START, state=state, outcome=outcome
+    )
+    links = [Link(subject=f"u{n}", verdict=each) for n, each in enumerate(verdicts)]
+
+    text = shown(ended, links=tuple(links))
+
+    assert f'<section class="state {tone}"' in text
+    assert f'<p class="word">{words}</p>' in text
+
+
+def test_entries_that_failed_are_counted_on_the_page() -> None:
+    after = replace(
+        healthy(START),
+        last_execution=Execution(state="EntryLevelErrors", escrowed=15),
+    )
+    ended = Reset(
+        id="r1",
+        target="salesforce-prod",
+        requested_at=START,
+        state=State.COMPLETED,
+        before=evidence.dump(healthy(START)),
+        after=evidence.dump(after),
+    )
+
+    text = shown(ended)
+
+    assert "Entries that failed" in text
+    assert "<bdi>15</bdi>" in text
