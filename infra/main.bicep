@@ -117,6 +117,10 @@ param workspaceId string = ''
 @description('Resource id of a workspace that is there and takes the audit of storage and vault; empty: one is made.')
 param auditWorkspaceId string = ''
 
+@description('opentelemetry: host and worker export by OpenTelemetry, with a package that holds the distribution; empty: the host\'s own way.')
+@allowed(['', 'opentelemetry'])
+param telemetry string = ''
+
 @description('How long logs are kept, in days.')
 param logRetentionInDays int = 90
 
@@ -244,6 +248,15 @@ module monitoring 'modules/monitoring.bicep' = {
   dependsOn: [newGroup]
 }
 
+// In the group of the workspace: one that was there already lies elsewhere.
+module events 'modules/events.bicep' = {
+  scope: resourceGroup(split(logsGoTo, '/')[2], split(logsGoTo, '/')[4])
+  params: {
+    workspaceName: last(split(logsGoTo, '/'))
+  }
+  dependsOn: [monitoring]
+}
+
 module vault 'modules/vault.bicep' = {
   scope: group
   params: {
@@ -326,6 +339,7 @@ module app 'modules/app.bicep' = {
     signingItem: vaultItems.notifierSecrets
     healthItem: vaultItems.health
     settings: settings
+    withOpenTelemetry: telemetry == 'opentelemetry'
     publicUrl: publicUrl
     signInWith: signInWith
     subnetId: isOwnNetwork ? (network.?outputs.appSubnetId ?? '') : (privateNetwork ? appSubnetId : '')
@@ -369,7 +383,8 @@ module alerts 'modules/alerts.bicep' = {
     remediationMayBeSilent: remediationMayBeSilent
     areOn: alertsOn
   }
-  dependsOn: [monitoring]
+  // A rule is refused whose query calls a function that is not there yet.
+  dependsOn: [monitoring, events]
 }
 
 module workbook 'modules/workbook.bicep' = {
@@ -381,7 +396,7 @@ module workbook 'modules/workbook.bicep' = {
     workspaceId: logsGoTo
     runbookUrl: runbookUrl
   }
-  dependsOn: [monitoring]
+  dependsOn: [monitoring, events]
 }
 
 module budget 'modules/budget.bicep' = if (monthlyBudget > 0) {

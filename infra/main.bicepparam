@@ -40,6 +40,7 @@ param settings = {
   WEBHOOK_SENDERS: senders
   GRAPH_ENDPOINT: readEnvironmentVariable('GRAPH_ENDPOINT', 'https://graph.microsoft.com')
 }
+param telemetry = readEnvironmentVariable('TELEMETRY', '')
 param publicUrl = readEnvironmentVariable('PUBLIC_URL', '')
 
 // Where the platform turns away who has no sign-in, a sender's webhook must still reach the app: its

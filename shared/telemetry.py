@@ -1,8 +1,9 @@
 """
 Log lines: an event's name, then its fields as JSON on the same line.
 
-The Functions worker forwards level, message and category and drops `extra`, and it can lose or swap
-its own invocation id under concurrency: hence JSON in the message, with our own id in it.
+The Functions worker forwards level, message and category and drops `extra`, and it can lose or
+swap its own invocation id under concurrency: hence JSON in the message, with our own id in it. They
+stand in `extra` too, which OpenTelemetry exports as attributes.
 """
 
 import json
@@ -10,6 +11,9 @@ import logging
 from typing import Final
 
 _log: Final = logging.getLogger("relink")
+
+_TAKEN: Final = {"event", "message", "asctime", *vars(logging.makeLogRecord({}))}
+"""What a log record may not be given; such a field has an underscore behind it there."""
 
 EVENTS: Final[dict[str, int]] = {
     "message.received": logging.INFO,
@@ -88,8 +92,10 @@ def quiet_libraries() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def emit(event: str, **fields: str | float | bool | None) -> None:
+def emit(event: str, /, **fields: str | float | bool | None) -> None:
     """Log *event*; a name that is not in the list is a defect and raises KeyError."""
     level = EVENTS[event]
     shown = {name: value for name, value in fields.items() if value not in (None, "")}
-    _log.log(level, "%s %s", event, json.dumps(shown, ensure_ascii=False, default=str))
+    line = json.dumps(shown, ensure_ascii=False, default=str)
+    extra = {f"{name}_" if name in _TAKEN else name: value for name, value in shown.items()}
+    _log.log(level, "%s %s", event, line, extra={"event": event, **extra})

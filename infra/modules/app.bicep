@@ -53,6 +53,9 @@ param healthItem string
 @description('What the deployer chose.')
 param settings chosenSettings
 
+@description('Whether host and worker export by OpenTelemetry; the package must hold the distribution.')
+param withOpenTelemetry bool
+
 @description('Base address of links in tickets; empty: the app\'s own.')
 param publicUrl string
 
@@ -197,6 +200,15 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
 
       APPLICATIONINSIGHTS_CONNECTION_STRING: component.properties.ConnectionString
       APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
+
+      // Of the worker our own logger alone is exported, or each call of a library would be a line.
+      ...(withOpenTelemetry
+        ? {
+            AzureFunctionsJobHost__telemetryMode: 'OpenTelemetry'
+            PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY: 'true'
+            PYTHON_APPLICATIONINSIGHTS_LOGGER_NAME: 'relink'
+          }
+        : {})
 
       // The host reads a body whole, up to 100 MB, before the app can refuse it: a megabyte is more
       // than anything that the app takes.

@@ -3,6 +3,7 @@ using '../main.bicep'
 
 param environmentName = 'test'
 param location = 'westeurope'
+param telemetry = 'opentelemetry'
 param principalId = '5d6f6a70-3a2f-4c55-8f0b-8a0c5a1d2e3f'
 param alertEmails = ['identity-team@example.com', 'on-call@example.com']
 param alertsOn = false

@@ -13,11 +13,16 @@ from typing import Any
 import duckdb
 import duckdb_kql
 
+from local.bicep import INFRA
+
 from .templates import Deployment
 
 TABLES: dict[str, dict[str, str]] = json.loads(
     (Path(__file__).parent / "tables.json").read_text(encoding="utf-8")
 )
+RELINK_EVENTS = (INFRA / "functions" / "relink-events.kql").read_text(encoding="utf-8")
+"""The saved function of the workspace, which the queries call."""
+
 _KINDS = {
     "string": "VARCHAR",
     "int": "INTEGER",
@@ -30,7 +35,12 @@ _KINDS = {
 
 @cache
 def _sql(query: str) -> str:
-    return str(duckdb_kql.to_sql(query))
+    return str(duckdb_kql.to_sql(query.replace("RelinkEvents()", RELINK_EVENTS.rstrip())))
+
+
+def declared(query: str) -> str:
+    """The query with the function before it, as the workspace has it."""
+    return f"let RelinkEvents = () {{\n{RELINK_EVENTS}}};\n{query}"
 
 
 def rules(scenario: str = "default") -> dict[str, dict[str, Any]]:

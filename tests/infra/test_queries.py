@@ -16,11 +16,12 @@ from shared.adapters.graph.answers import Answer
 from shared.adapters.graph.errors import fault
 from shared.config import Settings
 from shared.domain.errors import GraphError, NotSent
-from shared.domain.reset import Reset
+from shared.domain.reset import Reset, State
 from shared.telemetry import EVENTS, emit
 from shared.use_cases.job_calls import log_failure
 
-from .alerting import TABLES, Workspace, rules, written
+from .alerting import RELINK_EVENTS, TABLES, Workspace, declared, rules, written
+from .templates import MAIN_SCENARIOS, Deployment
 
 QUERIES = {path.stem: path.read_text(encoding="utf-8") for path in (INFRA / "queries").iterdir()}
 EVENT = re.compile(r'"((?:' + "|".join(sorted({e.split(".")[0] for e in EVENTS})) + r")\.[a-z_]+)")
@@ -28,9 +29,11 @@ EVENT = re.compile(r'"((?:' + "|".join(sorted({e.split(".")[0] for e in EVENTS})
 
 def events_of(query: str) -> set[str]:
     """The events that a query names, and those with a prefix that it names."""
-    named = set(EVENT.findall(query)) | set(
-        re.findall(r'startswith_cs "([a-z]+\.[a-z_]+) \{"', query)
-    )
+    named = set(EVENT.findall(query))
+    # What asks for a state asks for every event that has one.
+    if "isnotempty(State)" in query:
+        named |= {f"reset.{state}" for state in State if f"reset.{state}" in EVENTS}
+        named.add("reset.fate_asked")
     prefixes = re.findall(r'startswith_cs "([a-z]+\.)"', query)
     return named | {event for event in EVENTS if event.startswith(tuple(prefixes))}
 
@@ -47,15 +50,18 @@ BROKEN = {
     "operator": "AppTraces | summarise count()",
     "function": "AppTraces | extend x = parse_jason(Message)",
     "unfinished": "AppTraces | where Message matches regex",
+    "column of the function": declared("RelinkEvents() | where Evnt == 'x'"),
 }
 
 
 @pytest.fixture(scope="module")
 def said() -> dict[str, Any]:
     """What the language service says of every query, and of some that are broken on purpose."""
+    asked = {name: declared(text) for name, text in QUERIES.items()} | BROKEN
+    asked["relink-events"] = RELINK_EVENTS
     done = subprocess.run(
         ["node", str(Path(__file__).parent / "kusto.cjs")],
-        input=json.dumps({"tables": TABLES, "queries": QUERIES | BROKEN}),
+        input=json.dumps({"tables": TABLES, "queries": asked}),
         capture_output=True,
         text=True,
         check=True,
@@ -65,7 +71,7 @@ def said() -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("name", sorted(QUERIES))
+@pytest.mark.parametrize("name", [*sorted(QUERIES), "relink-events"])
 def test_the_language_service_finds_nothing(said: dict[str, Any], name: str) -> None:
     assert said[name]["findings"] == []
 
@@ -84,6 +90,41 @@ def test_every_column_that_a_rule_splits_or_measures_by_is_one(said: dict[str, A
         if criterion["metricMeasureColumn"]:
             used.add(criterion["metricMeasureColumn"])
         assert used <= set(by_text[criterion["query"]]), name
+
+
+def test_the_function_has_one_row_a_line_of_the_app_and_no_other(said: dict[str, Any]) -> None:
+    workspace = Workspace()
+    with written() as lines:
+        for event in EVENTS:
+            emit(event, id="r-1", target="aws", detail='it said {"error": "x"}')
+    workspace.take([*lines, "Request URL: 'https://x'", "azure.core says {", "Reset.failed {}"])
+    rows = workspace.ask("RelinkEvents()")
+
+    assert [row["Event"] for row in rows] == list(EVENTS)
+    assert list(rows[0]) == said["relink-events"]["columns"]
+    assert {(row["Id"], row["Target"], row["Detail"]) for row in rows} == {
+        ("r-1", "aws", 'it said {"error": "x"}')
+    }
+    assert {row["State"] for row in rows} - {""} == {
+        str(state) for state in State if f"reset.{state}" in EVENTS
+    }
+    notes = {row["Event"] for row in rows if row["Event"].startswith("reset.") and not row["State"]}
+    assert notes == {"reset.progress", "reset.late_word", "reset.newer_row"}
+
+
+@pytest.mark.parametrize("scenario", MAIN_SCENARIOS)
+def test_the_function_lies_in_the_workspace_that_the_queries_are_asked_of(scenario: str) -> None:
+    deployed = Deployment(scenario)
+    found = deployed.only("Microsoft.OperationalInsights/workspaces/savedSearches")
+    scopes = {scope for rule in rules(scenario).values() for scope in rule["scopes"]}
+
+    assert found["properties"]["functionAlias"] == "RelinkEvents"
+    assert found["properties"]["query"] == RELINK_EVENTS
+    assert scopes == {found["id"].partition("/savedSearches/")[0]}
+
+
+def test_no_query_reads_the_lines_by_itself() -> None:
+    assert [name for name, text in QUERIES.items() if "AppTraces" in text] == []
 
 
 def test_every_query_is_deployed() -> None:

@@ -21,6 +21,9 @@ HOST_READS = {
     "ResetStorage__credential": "the queue triggers' half of the connection",
     "APPLICATIONINSIGHTS_CONNECTION_STRING": "where logs go",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "by which identity",
+    "AzureFunctionsJobHost__telemetryMode": "that the host exports by OpenTelemetry",
+    "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY": "that the worker does",
+    "PYTHON_APPLICATIONINSIGHTS_LOGGER_NAME": "and of the worker our own lines alone",
     "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": "how much of a body it reads at all",
     "WEBSITE_AUTH_AAD_ALLOWED_TENANTS": "whose tokens sign-in takes",
     "OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID": "sign-in without a client secret",
@@ -117,6 +120,16 @@ def test_every_setting_that_is_set_is_read(deployed: Deployment) -> None:
     asked, _ = read(resolved(deployed.settings))
 
     assert deployed.settings.keys() - HOST_READS.keys() <= asked
+
+
+def test_opentelemetry_is_asked_for_or_not_there() -> None:
+    asked = {name for name in HOST_READS if "telemetry" in name.lower() or "LOGGER" in name}
+
+    assert len(asked) == 3
+    assert not asked & Deployment("default").settings.keys()
+    assert Deployment("everything").settings["AzureFunctionsJobHost__telemetryMode"] == (
+        "OpenTelemetry"
+    )
 
 
 def test_no_exception_is_kept_for_a_setting_that_is_gone() -> None:
