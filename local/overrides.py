@@ -21,7 +21,8 @@ _OTHERS: Final = re.compile(
     r"|FOLLOW_UP_INTERVAL|APPROVAL_[A-Z]+|SWEEP_SCHEDULE|REMEDIATION_SCHEDULE|PUBLIC_URL|HEALTH_KEY"
     r"|WEBHOOK_[A-Z]+|NOTIFIERS?(_SECRETS)?"
 )
-_WORD: Final = re.compile(r"(?:\\.|[^\s\\])+")
+# Words are parted by a blank alone: a line break in a value stands there as it is.
+_WORD: Final = re.compile(r"(?:\\.|[^ \\])+", re.DOTALL)
 
 
 def overrides(makeflags: str) -> dict[str, str]:
@@ -29,7 +30,7 @@ def overrides(makeflags: str) -> dict[str, str]:
     found: dict[str, str] = {}
     _, _, given = f" {makeflags}".partition(" -- ")
     for word in _WORD.findall(given):
-        name, equals, value = re.sub(r"\\(.)", r"\1", word).partition("=")
+        name, equals, value = re.sub(r"(?s)\\(.)", r"\1", word).partition("=")
         if equals:
             found[name.rstrip(":+?!")] = value.replace("$$", "$")
     return found

@@ -91,7 +91,7 @@ def to_message(received: Received) -> str:
 
 
 def _unpack(body: bytes) -> bytes:
-    bare = body.strip().removeprefix(codecs.BOM_UTF8)
+    bare = body.strip().removeprefix(codecs.BOM_UTF8).strip()
     if bare.startswith(b"{"):
         return bare
     if mistake := _mistake(bare):

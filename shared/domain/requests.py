@@ -4,6 +4,7 @@ import codecs
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -44,6 +45,12 @@ ID_PATTERN: Final = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
 OWN_NAMES: Final = frozenset({"relink", "remediate"})
 """Names under which the app itself acts: nobody else asks or decides under them."""
+
+
+def is_own_name(name: str) -> bool:
+    """Whether it reads as a name of the app's own, in whatever case or width of its letters."""
+    return unicodedata.normalize("NFKC", name).strip().casefold() in OWN_NAMES
+
 
 Alias = Annotated[str, Meta(pattern=ALIAS_PATTERN, max_length=63)]
 
@@ -200,9 +207,7 @@ def _check_what_types_cannot(request: ResetRequest) -> None:
                 f"{name}: holds a character that cannot be seen; remove {character}"
             )
     # The timer's own request comes by the queue as well; its ids are nobody else's.
-    if request.requested_by.strip().casefold() in OWN_NAMES and not is_automatic(
-        request.request_id
-    ):
+    if is_own_name(request.requested_by) and not is_automatic(request.request_id):
         raise InvalidRequest("requestedBy: is a name of the app itself; name the person or system")
     if request.not_before and not EARLIEST_YEAR <= request.not_before.year <= LATEST_YEAR:
         raise InvalidRequest(
@@ -284,11 +289,13 @@ def reserved_form(request_id: str, senders: Collection[str]) -> str:
 
     *senders* are the names under which the ids of webhooks are kept.
     """
-    if is_automatic(request_id):
+    # In any letter case: nobody should have to look twice at whose id it is.
+    folded = request_id.casefold()
+    if is_automatic(folded):
         return "schedule-, quarantine- and stale- with a digest are the app's own"
-    if is_derived(request_id):
+    if is_derived(request_id) or (folded != request_id and _DERIVED.fullmatch(folded)):
         return "h- with a digest is the app's own"
-    sender, dot, _ = request_id.partition(".")
+    sender, dot, _ = folded.partition(".")
     if dot and sender in senders:
         return f"{sender}. is the prefix of that sender's webhooks"
     if len(request_id) > LONGEST_ID:

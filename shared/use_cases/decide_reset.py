@@ -20,7 +20,7 @@ from shared.domain.errors import (
 from shared.domain.events import Decided, Event
 from shared.domain.people import Person
 from shared.domain.ports import Clock, ResetReader, Resets
-from shared.domain.requests import LONGEST_NAME, LONGEST_REASON, OWN_NAMES, RESET_ID
+from shared.domain.requests import LONGEST_NAME, LONGEST_REASON, RESET_ID, is_own_name
 from shared.domain.reset import Claim, HistoryEntry, Reset, State, WaitingFor, tag
 from shared.domain.transitions import RELINK
 from shared.telemetry import emit
@@ -224,5 +224,5 @@ def _check(wanted: Decision) -> None:
         raise InvalidRequest(f"reason: has over {LONGEST_REASON} characters; shorten it")
     if character := hidden_in(wanted.reason, lines=True):
         raise InvalidRequest(f"reason: holds a character that cannot be seen; remove {character}")
-    if by.strip().casefold() in OWN_NAMES:
+    if is_own_name(by):
         raise NotAllowed("by: is a name of the app itself; a person decides")

@@ -100,10 +100,13 @@ class Api:
         return accepted_response(accepted, self._base(request), where)
 
     def _received(self, request: HttpRequest) -> Received:
+        key = request.headers.get("idempotency-key", "")
         if request.media_type == CLOUD_EVENT:
-            return read_cloud_event(request.body)
-        reset = with_key(parse_request(request.body), request.headers.get("idempotency-key", ""))
-        if not reset.request_id and request.headers.get("ce-specversion"):
+            event = read_cloud_event(request.body)
+            keyed = with_key(event.request, key)
+            return Received(id=keyed.request_id or event.id, request=keyed)
+        reset = with_key(parse_request(request.body), key)
+        if not reset.request_id and any(request.headers.get(each) for each in _BINARY_MODE):
             return from_headers(reset, request.headers)
         return Received(
             id=reset.request_id or issued_id(self.new_id()),
@@ -248,11 +251,17 @@ def with_key(reset: ResetRequest, key: str) -> ResetRequest:
     return msgspec.structs.replace(reset, request_id=name)
 
 
+_BINARY_MODE: Final = ("ce-specversion", "ce-id", "ce-source")
+"""One of them alone would name no request, and each call would be a new one: it is refused."""
+
+
 def from_headers(reset: ResetRequest, headers: Mapping[str, str]) -> Received:
     """A CloudEvent in binary mode: its attributes are headers, the body is the request."""
     source, event_id = headers.get("ce-source", ""), headers.get("ce-id", "")
     if not source or not event_id:
         raise InvalidRequest("ce-id: CloudEvents needs ce-id and ce-source; send both")
+    if headers.get("ce-specversion") != "1.0":
+        raise InvalidRequest("ce-specversion: only CloudEvents 1.0 is read; send `1.0`")
     return Received(id=derived_id("cloudevents", source, event_id), request=reset)
 
 

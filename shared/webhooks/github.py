@@ -20,6 +20,7 @@ MEMBERS: Final = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 
 _HEADING: Final = re.compile(r"^### (.{1,100})$", re.MULTILINE)
 _NO_RESPONSE: Final = "_No response_"
+_ASKED: Final = frozenset({"target", "reason", "users", "dry run"})
 
 
 def read_issue_event(event: dict[str, Any], *, system: str) -> ParsedRequest | AsksNothing:
@@ -124,6 +125,10 @@ def _form(body: Any) -> dict[str, str]:
     if not isinstance(body, str):
         return {}
     parts = _HEADING.split(body.replace("\r\n", "\n"))
-    answers = zip(parts[1::2], parts[2::2], strict=True)
-    found = {heading.strip().lower(): text.strip() for heading, text in answers}
+    found: dict[str, str] = {}
+    for heading, text in zip(parts[1::2], parts[2::2], strict=True):
+        name = heading.strip().lower()
+        if name in found and name in _ASKED:
+            raise InvalidRequest(f"{heading.strip()}: the issue has this section twice; keep one")
+        found[name] = text.strip()
     return {heading: text for heading, text in found.items() if text != _NO_RESPONSE}

@@ -13,7 +13,7 @@ from shared.domain.errors import SettingsError
 from shared.domain.requests import Alias
 from shared.domain.setting_json import decode_entries
 from shared.webhooks.json_pointer import check_pointer
-from shared.webhooks.signatures import SCHEMES, SchemeName, check_secret, is_public, secret_bytes
+from shared.webhooks.signatures import SCHEMES, SchemeName, check_secret, is_public, key_forms
 
 PLATFORM_HEADERS: Final = "x-ms-client-principal"
 """Set by the platform's authentication, which also strips what a caller sends under the name."""
@@ -211,7 +211,7 @@ def _refuse_shared_secrets(secrets: Mapping[str, tuple[str, ...]]) -> None:
     """With one secret for two senders, a delivery signed for one of them is good at the other."""
     holders: dict[bytes, str] = {}
     for name, values in secrets.items():
-        for value in {secret_bytes(each) for each in values}:
+        for value in {form for each in values for form in key_forms(each)}:
             other = holders.setdefault(value, name)
             if other != name:
                 raise SettingsError(

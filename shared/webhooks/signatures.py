@@ -173,6 +173,21 @@ def secret_bytes(secret: str) -> bytes:
         return secret.encode()
 
 
+def key_forms(secret: str) -> frozenset[bytes]:
+    """
+    The keys that HMAC may make of a secret, whatever the scheme: its text, and what it decodes to.
+
+    HMAC fills a key up with zeros, and hashes one that is longer than a block: such keys are alike.
+    """
+    found = (secret.encode(), secret_bytes(secret))
+    return frozenset(
+        (hashlib.sha256(key).digest() if len(key) > _BLOCK else key).rstrip(b"\x00")
+        for key in found
+    )
+
+
+_BLOCK: Final = hashlib.sha256().block_size
+
 _PUBLIC: Final = frozenset(
     {
         "It's a Secret to Everybody",

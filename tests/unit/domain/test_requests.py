@@ -236,6 +236,8 @@ def test_derived_ids_keep_their_parts_apart() -> None:
         ),
         ({"requestedBy": "relink"}, "requestedBy: is a name of the app itself"),
         ({"requestedBy": " Remediate "}, "requestedBy: is a name of the app itself"),
+        ({"requestedBy": "\uff52\uff45\uff4c\uff49\uff4e\uff4b"}, "requestedBy: is a name of the"),
+        ({"requestedBy": "\u00a0RELINK\u3000"}, "requestedBy: is a name of the app itself"),
     ],
 )
 def test_text_shows_what_it_holds(changes: dict[str, Any], field: str) -> None:

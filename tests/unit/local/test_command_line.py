@@ -217,7 +217,20 @@ def test_a_variable_of_make_that_a_command_does_not_know_is_refused(
 
 
 @pytest.mark.parametrize(
-    "reason", ["costs $5", "$HOME", "$(shell id)", "a 'b' \"c\" # d \\ é", "`x` & y"]
+    "reason",
+    [
+        "costs $5",
+        "$HOME",
+        "$(shell id)",
+        "a 'b' \"c\" # d \\ é",
+        "`x` & y",
+        "two\nlines",
+        "a\n\nDRY_RUN=0 b",
+        "a\\\nb",
+        "tab\tthere",
+        "$",
+        "a -- B=1",
+    ],
 )
 def test_make_alters_no_reason(reason: str, tmp_path: Path) -> None:
     makefile = tmp_path / "Makefile"

@@ -277,3 +277,88 @@ async def test_the_headers_of_an_event_name_a_request() -> None:
 
     assert (first.status, again.status) == (202, 200)
     assert json.loads(first.body)["id"] == derived_id("cloudevents", "/hr", "e-1")
+
+
+@pytest.mark.parametrize(
+    ("headers", "words"),
+    [
+        ({"ce-id": "e-1", "ce-source": "/hr"}, "ce-specversion: only CloudEvents 1.0"),
+        ({"ce-specversion": "0.3", "ce-id": "e-1", "ce-source": "/hr"}, "ce-specversion"),
+        ({"ce-specversion": "1.0", "ce-id": "e-1"}, "ce-id: CloudEvents needs ce-id and ce-source"),
+        ({"ce-specversion": "1.0"}, "ce-id: CloudEvents needs ce-id and ce-source"),
+        ({"ce-id": "e-1"}, "ce-id: CloudEvents needs ce-id and ce-source"),
+    ],
+)
+async def test_half_an_event_in_headers_names_no_request_and_is_refused(
+    headers: dict[str, str], words: str
+) -> None:
+    world = World()
+    request = HttpRequest(
+        body=json.dumps(BARE).encode(), headers={"content-type": "application/json", **headers}
+    )
+
+    reply = await respond(world.app.api.submit_reset, request)
+
+    assert reply.status == 400
+    assert words in reply.body
+    assert not world.storage.resets.cells
+
+
+async def test_a_key_names_the_request_in_an_envelope_too() -> None:
+    world = World()
+    replies = []
+    for data, key in (({}, "order-7"), ({"requestId": "order-7"}, ""), ({"requestId": "x"}, "y")):
+        event = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t"}
+        event["data"] = {**BARE, **data}  # type: ignore[assignment]
+        headers = {"content-type": "application/cloudevents+json", "idempotency-key": key}
+        request = HttpRequest(body=json.dumps(event).encode(), headers=headers)
+        replies.append(await respond(world.app.api.submit_reset, request))
+
+    assert [reply.status for reply in replies] == [202, 200, 400]
+    assert json.loads(replies[0].body)["id"] == "order-7"
+
+
+RESERVED_IDS = [
+    f"{word}{digits}"
+    for word in ("schedule-", "quarantine-", "stale-", "h-", "Schedule-", "STALE-", "H-")
+    for digits in ("0" * 32, "abcdef0123456789" * 2, "ABCDEF0123456789" * 2)
+] + ["schedule-" + "0" * 32 + "-dry", "desk.INC1", "Desk.INC1", "DESK.x"]
+
+
+@pytest.mark.parametrize("request_id", RESERVED_IDS)
+@pytest.mark.parametrize("way", ["api", "queue", "event", "key"])
+async def test_a_reserved_id_is_refused_in_any_letter_case_and_by_every_way(
+    request_id: str, way: str
+) -> None:
+    world = World()
+    world.rebuild(
+        WEBHOOK_SENDERS=json.dumps({"desk": {"scheme": "github"}}),
+        WEBHOOK_SECRETS=json.dumps({"desk": ["a-secret-of-length"]}),
+    )
+    asked: dict[str, object] = {"target": "salesforce-prod"}
+    headers = {"content-type": "application/json"}
+    if way == "key":
+        headers["idempotency-key"] = request_id
+    else:
+        asked["requestId"] = request_id
+    if way == "event":
+        headers["content-type"] = "application/cloudevents+json"
+        asked = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data": asked}
+    if way == "queue":
+        await world.send(json.dumps(asked))
+        assert len(world.unreadable()) == 1
+    else:
+        request = HttpRequest(body=json.dumps(asked).encode(), headers=headers)
+        assert (await respond(world.app.api.submit_reset, request)).status == 400
+    assert not world.storage.ids.cells
+
+
+@pytest.mark.parametrize(
+    "request_id", ["\uff48-" + "0" * 32, "desk\uff0eINC1", "INC\u0661", "a\u0000", ""]
+)
+async def test_an_id_is_of_ascii_so_that_no_other_form_of_a_letter_is_one(request_id: str) -> None:
+    reply = await respond(
+        World().app.api.submit_reset, call({"target": "salesforce-prod", "requestId": request_id})
+    )
+
+    assert reply.status == 400

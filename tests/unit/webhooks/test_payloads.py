@@ -198,6 +198,16 @@ def issue(action: str, **changes: Any) -> dict[str, Any]:
     return event
 
 
+@pytest.mark.parametrize("heading", ["Target", "target", "Dry run", "Reason", "Users"])
+def test_a_section_that_stands_twice_is_refused(heading: str) -> None:
+    body = f"### Target\n\nsalesforce-prod\n\n### Reason\n\nr\n\n### {heading}\n\na\n"
+    twice = {"Target", "target", "Reason"}
+    event = issue("opened", body=body if heading in twice else f"{body}\n### {heading}\n\nno\n")
+
+    with pytest.raises(InvalidRequest, match="has this section twice"):
+        read("github", event)
+
+
 def test_opened_and_labeled_of_a_new_issue_are_one_request() -> None:
     opened, labeled = read("github", issue("opened")), read("github", issue("labeled"))
     later = read("github", issue("labeled", updated_at="2019-05-16T15:20:18Z"))

@@ -148,6 +148,36 @@ def test_a_secret_is_the_same_with_and_without_its_prefix() -> None:
         senders({"a": [key], "b": [f"whsec_{key}"]}, scheme="standard-webhooks")
 
 
+@pytest.mark.parametrize("end", [b"", bytes(3)])
+def test_a_secret_is_the_same_key_in_whatever_way_it_is_written(end: bytes) -> None:
+    """HMAC fills a key up with zeros."""
+    text = "a-secret-of-24-bytes-...abcdefgh"
+    secrets = {"a": [text], "b": ["whsec_" + base64.b64encode(text.encode() + end).decode()]}
+    entries = {"a": {"scheme": "github"}, "b": {"scheme": "standard-webhooks"}}
+
+    with pytest.raises(SettingsError, match="a and b have a secret in common"):
+        parse_senders(json.dumps(entries), json.dumps(secrets), signed_in_front=False)
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [(["one-secret-of-mine", "{}"], ["{}"]), (["{}"], ["old-secret-x12345", "{}"])],
+)
+def test_a_secret_in_common_is_found_anywhere_in_the_lists_of_a_rotation(
+    mine: list[str], theirs: list[str]
+) -> None:
+    lists = {"a": [each.format(SECRET) for each in mine], "b": [e.format(SECRET) for e in theirs]}
+    with pytest.raises(SettingsError, match="in common"):
+        senders(lists)
+
+
+@pytest.mark.parametrize("secret", [f" {SECRET}", f"{SECRET}\n", f"{SECRET}\u00a0", f"\t{SECRET}"])
+def test_a_secret_with_blanks_around_it_is_refused(secret: str) -> None:
+    with pytest.raises(SettingsError, match="without spaces around them") as caught:
+        senders({"desk": [secret]})
+    assert SECRET not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("secret", "complaint"),
     [
