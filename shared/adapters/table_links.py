@@ -2,12 +2,14 @@
 
 import contextlib
 import gzip
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from shared.adapters import table_rows
 from shared.adapters.table_client import Table, etag_of
 from shared.adapters.table_resets import rows_of
+from shared.adapters.table_rows import Entity
 from shared.domain import keys
 from shared.domain.errors import Conflict
 from shared.domain.reset import Link, Reset
@@ -58,23 +60,65 @@ class TableLinks:
         return gzip.decompress(b"".join(bytes(entity["Part"]) for entity in rows))
 
     async def take_turn(self, name: str, *, at: datetime, most: int, per: timedelta) -> bool:
-        # Among the heartbeats, where no alias can be and which `targets` leaves out.
-        key = f"heartbeat:turns-{name}"
         for _ in range(MAX_RACES):
-            entity = await self._resets.get("targets", key)
-            taken = (
-                [datetime.fromisoformat(t) for t in str(entity["Turns"]).split()] if entity else []
-            )
-            recent = [t for t in taken if t > at - per]
-            if len(recent) >= most:
+            entity = await self._resets.get("targets", _turns_key(name))
+            turns = _Turns.of(entity)
+            # The clocks of two instances differ: a turn of a little later counts as well.
+            recent = [t for t in turns.taken if t > at - per]
+            if len(recent) >= most or at < turns.not_before:
                 return False
-            turns = " ".join(t.isoformat() for t in (*recent, at))
-            row = {"PartitionKey": "targets", "RowKey": key, "Turns": turns}
-            with contextlib.suppress(Conflict):
-                if entity is None:
-                    await self._resets.create(row)
-                else:
-                    await self._resets.replace(row, etag_of(entity))
+            if await self._write_turns(name, entity, _Turns(taken=(*recent, at))):
                 return True
         # Others took turns all the time: there is none left for now.
         return False
+
+    async def hold_turns(self, name: str, *, until: datetime) -> None:
+        for _ in range(MAX_RACES):
+            entity = await self._resets.get("targets", _turns_key(name))
+            turns = _Turns.of(entity)
+            if until <= turns.not_before:
+                return
+            held = _Turns(taken=turns.taken, not_before=until)
+            if await self._write_turns(name, entity, held):
+                return
+
+    async def _write_turns(self, name: str, entity: Entity | None, turns: "_Turns") -> bool:
+        row = {
+            "PartitionKey": "targets",
+            "RowKey": _turns_key(name),
+            "Turns": " ".join(t.isoformat() for t in turns.taken),
+            "NotBefore": turns.not_before,
+        }
+        with contextlib.suppress(Conflict):
+            if entity is None:
+                await self._resets.create(row)
+            else:
+                await self._resets.replace(row, etag_of(entity))
+            return True
+        return False
+
+
+def _turns_key(name: str) -> str:
+    """Among the heartbeats, where no alias can be and which `targets` leaves out."""
+    return f"heartbeat:turns-{name}"
+
+
+_LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Turns:
+    """When turns were taken, and before when none may be."""
+
+    taken: tuple[datetime, ...] = ()
+    not_before: datetime = _LONG_AGO
+
+    @classmethod
+    def of(cls, entity: Entity | None) -> "_Turns":
+        if entity is None:
+            return cls()
+        held = entity.get("NotBefore")
+        return cls(
+            taken=tuple(datetime.fromisoformat(t) for t in str(entity["Turns"]).split()),
+            not_before=table_rows.as_utc(held) if held is not None else _LONG_AGO,
+        )

@@ -52,6 +52,9 @@ def before_sending(reset: Reset, job: JobRow, event: Event, now: datetime) -> Tr
             return _previewed(reset, event, now)
         case events.LeaderEnded() if job.last_full is not None:
             return _joined(reset, job, job.last_full, now)
+        case events.LinksAwaited() if job.last_full is not None:
+            why = "its restart has ended; what became of the users' links is being read"
+            return wait(reset, WaitingFor.GRAPH, event.until, why, now)
         case events.HeadTaken() if job.head not in {"", reset.id}:
             return _blocked(reset, job, event, now)
         case events.HeadFree() if job.head == "" and not reset.dry_run:

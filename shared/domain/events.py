@@ -36,6 +36,13 @@ class LeaderEnded:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LinksAwaited:
+    """Row 3 a little later: first the users' links are read, which a limit of Graph holds up."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class HeadTaken:
     """Row 4: another reset may act on this job. `reason` names it and what it waits for."""
 
@@ -214,6 +221,7 @@ Event = (
     | WindowOpened
     | Previewed
     | LeaderEnded
+    | LinksAwaited
     | HeadTaken
     | HeadFree
     | TooOld

@@ -163,11 +163,16 @@ class Subject:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EntriesRead:
-    """A page of entries; `problem` says why there are none, `next_link` leads to the next page."""
+    """
+    A page of entries; `problem` says why there are none, `next_link` leads to the next page.
+
+    `expired`: the link that was followed leads nowhere any more, and the list begins again.
+    """
 
     entries: tuple[ProvisioningEntry, ...] = ()
     next_link: str = ""
     problem: str = ""
+    expired: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -422,13 +427,27 @@ def _cut(text: str) -> str:
 
 
 def in_words(link: Link) -> str:
+    """Name the user, and what is known of the link before a restart."""
+    return f"{link.subject}: {known_before(link)}"
+
+
+def known_before(link: Link) -> str:
     """What is known of one user's link before a restart, and what to change first."""
-    known = f"linked to {link.before} ({link.before_from})" if link.before else "link not known"
-    said = f"{link.subject}: {known}"
+    said = f"linked to {link.before} ({link.before_from})" if link.before else "link not known"
     matching = load_matching(link.matching)
     if matching:
         said += "; a new match is decided by " + ", then by ".join(map(str, matching))
     if link.before and matching and not link.evidence:
-        said += f"; change {matching[0].target} of account {link.before} first, if it still matches"
+        said += f"; {change_first(link.before, matching)}"
     notes = [note for note in (link.evidence, link.problem) if note]
     return "; ".join([said, *notes])
+
+
+def change_first(account: str, matching: Sequence[MatchingAttribute]) -> str:
+    """What would lead a new match to the old account again; an attribute without a value cannot."""
+    able = [each for each in matching if each.value != ""]
+    names = " and ".join(dict.fromkeys(each.target for each in able))
+    if not able:
+        return "no attribute has a value, so that a new match finds no account"
+    value = able[0].value if len(able) == 1 and able[0].value else "the user's value"
+    return f"change {names} of account {account} first, if it still equals {value}"

@@ -170,6 +170,9 @@ class Links(Protocol):
         Microsoft Graph counts a tenant's calls, so that all instances share one row.
         """
 
+    async def hold_turns(self, name: str, *, until: datetime) -> None:
+        """Let nobody take a turn before then: Microsoft Graph has said so."""
+
 
 class TargetRows(Protocol):
     """What the overview reads of each target."""
@@ -540,8 +543,9 @@ class LinkGraph(Protocol):
     """
     What Microsoft Graph tells of users' links.
 
-    A permission that is missing, and an object that is not there, are in the `problem` of what is
-    returned. Every method raises NotSent, FateUnknown or Rejected where Graph fails otherwise.
+    A permission that is missing, an object that is not there, and whatever else Graph refuses for
+    good is in the `problem` of what is returned. Every method raises NotSent (Throttled is one) or
+    FateUnknown where Graph fails otherwise.
     """
 
     async def find_user(self, asked: str, attributes: Collection[str]) -> Subject:

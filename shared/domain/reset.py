@@ -210,6 +210,7 @@ class Link:
     `before` and `after` are target anchors. `looked_at` is when the link before the restart was
     looked up, `judged_at` when a verdict was first tried; `matching` holds the attributes that
     decide a match, in their order, as JSON. `problem` names what could not be read, and why.
+    `read_on` leads to the page of the log at which the next look goes on, for the whole reset.
     """
 
     subject: str
@@ -225,6 +226,7 @@ class Link:
     problem: str = ""
     looked_at: datetime | None = None
     judged_at: datetime | None = None
+    read_on: str = ""
 
 
 class NotificationKind(StrEnum):

@@ -133,6 +133,8 @@ def _link(link: LinkFact) -> str:
             said = f"a new account was made, {link.after}"
         case "not_seen":
             said = f"not seen in this run (out of scope, not assigned, or not yet){why}"
+        case _ if link.known:
+            said = link.known
         case _:
             said = f"NOT checked{why}"
     return " ".join(filter(None, (f"{who}: {said}.", sentence(link.remedy))))

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from shared.domain import evidence
 from shared.domain.approvals import Standard, asks_for_two
+from shared.domain.links import known_before
 from shared.domain.reset import Link, NotificationKind, Reset, Scope, State
 from shared.domain.waits import waits_until
 
@@ -35,6 +36,7 @@ class LinkFact(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
     One user's link, before and after; `verdict` is empty where it was not looked up.
 
     `why` is what stood in the way of looking; `remedy` is what to put right before asking again.
+    `known` is what is known before a restart, where there is no verdict yet.
     """
 
     subject: str
@@ -43,6 +45,7 @@ class LinkFact(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
     after: str = ""
     why: str = ""
     remedy: str = ""
+    known: str = ""
 
 
 class Quoted(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -123,9 +126,14 @@ def link_facts(links: Iterable[Link]) -> tuple[LinkFact, ...]:
             after=quote(link.after),
             why=quote(link.evidence if link.verdict else link.problem, _DETAIL_AT_MOST),
             remedy=quote(link.remedy, _DETAIL_AT_MOST),
+            known="" if link.verdict or link.looked_at is None else _known(link),
         )
         for link in links
     )
+
+
+def _known(link: Link) -> str:
+    return quote(known_before(link), _DETAIL_AT_MOST)
 
 
 def take_facts(

@@ -28,13 +28,14 @@ from shared.domain.reset import (
     Scope,
     State,
     Stored,
+    WaitingFor,
     blocked_words,
 )
 from shared.domain.sync_job import SyncJob
 from shared.telemetry import emit
 from shared.use_cases.job_calls import JobCalls
 from shared.use_cases.restart_budget import RestartBudget
-from shared.use_cases.trace_links import TraceLinks
+from shared.use_cases.trace_links import LATE_ROWS, TraceLinks
 from shared.use_cases.write_transition import TransitionWriter
 
 LOST_RACES: Final = 8
@@ -105,7 +106,9 @@ class Engine:
             if row.seen_number is None:
                 return await self._write(reset, job, events.WindowOpened())
             if self.stands_for(job.row, row):
-                await self._trace_as_joined(row, job.row)
+                again_at = await self._trace_as_joined(row, job.row)
+                if again_at is not None:
+                    return await self._write(reset, job, events.LinksAwaited(until=again_at))
                 return await self._write(reset, job, events.LeaderEnded())
             if job.row.head not in {"", row.id}:
                 blocked = await self._blocked_by(row, job.row.head)
@@ -180,6 +183,9 @@ class Engine:
             return await self._preview(reset, history, now)
         ruling = policy.before_reading(reset, history, self.settings.rules, now=now)
         if not isinstance(ruling, policy.Go):
+            if isinstance(ruling, policy.Wait):
+                # It waits anyway: what to put right first is known before it begins.
+                await self.links.before(reset, reset.job_id or job.last_job_id)
             return await self._as_event(reset, ruling, history)
         snapshot = await self.calls.read_job(reset)
         if not isinstance(snapshot, SyncJob):
@@ -205,7 +211,13 @@ class Engine:
         if isinstance(ruling, policy.Go):
             ruling = policy.after_reading(reset, snapshot, history, rules, now=now)
         traced = await self.links.before(reset, snapshot.id)
-        return previewed(reset, ruling, snapshot, enabled=enabled, links=traced.links)
+        if traced.again_at is not None and now - reset.requested_at < LATE_ROWS:
+            # The links are what a dry run is asked for: they are worth a wait.
+            why = f"the users' links are being looked up: {traced.problem}"
+            return events.MustWait(waiting_for=WaitingFor.GRAPH, reason=why, until=traced.again_at)
+        return previewed(
+            reset, ruling, snapshot, enabled=enabled, links=traced.links, problem=traced.problem
+        )
 
     async def _as_event(
         self,
@@ -330,16 +342,21 @@ class Engine:
             return events.CycleRuns(look_at=traced.again_at, progress=why)
         return event
 
-    async def _trace_as_joined(self, reset: Reset, job: JobRow) -> None:
-        """Judge the links of a request for which another one's restart stands."""
+    async def _trace_as_joined(self, reset: Reset, job: JobRow) -> datetime | None:
+        """
+        Judge the links of a request for which another one's restart stands.
+
+        Return when to look again, where its end was good and more may be known then.
+        """
         if not reset.subjects or job.last_full is None:
-            return
+            return None
         leader = await self.resets.find_reset(job.last_full.id)
         if leader is None or leader.row.snapshot_at is None:
-            return
+            return None
         job_id = _job_id(leader.row)
         await self.links.before(reset, job_id, until=leader.row.snapshot_at)
-        await self.links.after(reset, job_id, since=leader.row.snapshot_at)
+        traced = await self.links.after(reset, job_id, since=leader.row.snapshot_at)
+        return traced.again_at if leader.row.state is State.COMPLETED else None
 
     # What persons decide
 

@@ -14,9 +14,8 @@ from typing import Final
 
 from shared.config import Settings
 from shared.domain.catalogue import Target
-from shared.domain.errors import GraphError, StorageUnavailable
+from shared.domain.errors import GraphError, StorageUnavailable, Throttled
 from shared.domain.links import (
-    EntriesRead,
     LinkSource,
     LinkVerdict,
     MappingsRead,
@@ -35,31 +34,33 @@ from shared.domain.links import (
 from shared.domain.ports import Clock, LinkGraph, Links
 from shared.domain.reset import Link, Reset
 from shared.telemetry import emit
-
-TURNS: Final = 5
-TURNS_PER: Final = timedelta(seconds=10)
-"""https://learn.microsoft.com/graph/throttling-limits#identity-and-access-reports-service-limits"""
+from shared.use_cases.log_turns import ON_DEMAND, LogRead, LogTurns
 
 LOG_REACHES_BACK: Final = timedelta(days=30)
-MAX_PAGES: Final = 40
 LATE_ROWS: Final = timedelta(minutes=10)
 """How long the end of a reset is held back for rows that come late, and for a turn to read them."""
 
 LOOK_UP_TIMEOUT: Final = timedelta(seconds=20)
 LATER: Final = timedelta(seconds=15)
 
-LOG: Final = "provisioning-log"
-ON_DEMAND: Final = "provision-on-demand"
+LONGEST_NEXT_LINK: Final = 16_000
+"""Characters of a next link that a row keeps."""
 
 NO_TURN: Final = "the provisioning logs are asked too often at the moment"
+NOT_WHOLE: Final = "the provisioning log has more rows than could be read in time"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Traced:
-    """The subjects' links as known; *again_at* where more may be known at a later look."""
+    """
+    The subjects' links as known; *again_at* where more may be known at a later look.
+
+    *problem* is why a look-up failed as a whole.
+    """
 
     links: tuple[Link, ...] = ()
     again_at: datetime | None = None
+    problem: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +85,7 @@ class TraceLinks:
                 return await self._before(reset, job_id, until)
         except (GraphError, StorageUnavailable, TimeoutError) as error:
             _failed(reset, "before", error)
-            return Traced(again_at=self.clock() + LATER)
+            return Traced(again_at=self._later(error), problem=_words(error))
 
     async def after(self, reset: Reset, job_id: str, *, since: datetime) -> Traced:
         """
@@ -100,7 +101,8 @@ class TraceLinks:
                 return await self._after(reset, job_id, since)
         except (GraphError, StorageUnavailable, TimeoutError) as error:
             _failed(reset, "after", error)
-            return await self._give_up(reset, f"the look-up failed: {_words(error)}")
+            why = f"the look-up failed: {_words(error)}"
+            return await self._give_up(reset, why, again_at=self._later(error))
 
     # Before
 
@@ -119,11 +121,18 @@ class TraceLinks:
             case = _Case(graph=graph, reset=reset, job_id=job_id)
             link = await self._link_before(case, asked, mappings, until)
             if link is None:
-                return Traced(links=_in_order(reset, known), again_at=self.clock() + LATER)
+                again_at = self.clock() + LATER
+                return Traced(links=_in_order(reset, known), again_at=again_at, problem=NO_TURN)
             # A verdict that came first stays.
             old = known.get(asked)
             if old is not None:
-                link = replace(link, verdict=old.verdict, after=old.after, judged_at=old.judged_at)
+                link = replace(
+                    link,
+                    verdict=old.verdict,
+                    after=old.after,
+                    judged_at=old.judged_at,
+                    read_on=old.read_on,
+                )
             known[asked] = link
             await self.rows.write_link(reset, number, link)
         return Traced(links=_in_order(reset, known))
@@ -152,15 +161,18 @@ class TraceLinks:
             )
             stored, problem = found.link, found.problem
         if stored is None:
-            if not await self._turn(LOG):
-                return None
-            page = await graph.provisioning_page(
-                job_id, since=self.clock() - LOG_REACHES_BACK, user_id=subject.object_id
+            log = await self.turns.pages(
+                graph,
+                job_id,
+                since=self.clock() - LOG_REACHES_BACK,
+                user_id=subject.object_id,
             )
-            entries = [e for e in page.entries if until is None or e.at is None or e.at <= until]
+            entries = [e for e in log.entries if until is None or e.at is None or e.at <= until]
             stored = link_before(entries, subject.object_id)
+            if stored is None and log.out_of_turns:
+                return None
             why = matched_differently(entries, subject.object_id)
-            problem = page.problem
+            problem = log.problem or (NOT_WHOLE if log.next_link else problem)
         return _with_link(link, stored, problem=problem, evidence=why)
 
     async def _subject(
@@ -180,24 +192,21 @@ class TraceLinks:
             return Traced(links=_in_order(reset, known))
         started = await self._start(reset, known)
         graph = await self.graph()
-        entries, problem, whole = await self._entries_since(graph, job_id, since)
-        entries += await self._on_demand(graph, reset, job_id, known, open_ones)
-        may_wait = self.clock() - started < LATE_ROWS
+        log = await self.turns.pages(graph, job_id, since=since, link=_read_on(known))
+        case = _Case(graph=graph, reset=reset, job_id=job_id)
+        entries = [*log.entries, *await self._on_demand(case, known, open_ones)]
         again = False
         for number, asked in enumerate(reset.subjects, 1):
             if asked not in open_ones:
                 continue
             link = known.get(asked, Link(subject=asked))
-            case = _Case(graph=graph, reset=reset, job_id=job_id)
-            judged = await self._judged(case, link, entries, since)
-            if judged.verdict == LinkVerdict.NOT_SEEN and (problem or not whole):
-                why = problem or "the provisioning log has more rows than are read"
-                judged = replace(judged, verdict=str(LinkVerdict.UNKNOWN), evidence=why, remedy="")
-            final = judged.verdict not in {LinkVerdict.NOT_SEEN, LinkVerdict.UNKNOWN}
-            again = again or (not final and bool(link.object_id) and problem in {"", NO_TURN})
-            known[asked] = replace(judged, judged_at=started)
+            judged = _doubted(link, await self._judged(case, link, entries, since), log)
+            helps = bool(link.object_id or link.looked_at is None) and not log.problem
+            again = again or (_is_open(judged) and helps)
+            on = log.next_link if len(log.next_link) <= LONGEST_NEXT_LINK else ""
+            known[asked] = replace(judged, judged_at=started, read_on=on)
             await self.rows.write_link(reset, number, known[asked])
-        waits = again and may_wait
+        waits = again and self.clock() - started < LATE_ROWS
         return Traced(
             links=_in_order(reset, known), again_at=self.clock() + LATER if waits else None
         )
@@ -213,45 +222,33 @@ class TraceLinks:
             await self.rows.write_link(reset, number, known[asked])
         return now
 
-    async def _entries_since(
-        self, graph: LinkGraph, job_id: str, since: datetime
-    ) -> tuple[list[ProvisioningEntry], str, bool]:
-        """The job's rows since then; a problem in words; whether they were read to their end."""
-        entries: list[ProvisioningEntry] = []
-        link = ""
-        for _ in range(MAX_PAGES):
-            if not await self._turn(LOG):
-                return entries, NO_TURN, False
-            page: EntriesRead = await graph.provisioning_page(job_id, since=since, link=link)
-            if page.problem:
-                return entries, page.problem, False
-            entries += page.entries
-            link = page.next_link
-            if not link:
-                return entries, "", True
-        return entries, "", False
-
     async def _on_demand(
-        self,
-        graph: LinkGraph,
-        reset: Reset,
-        job_id: str,
-        known: dict[str, Link],
-        subjects: Sequence[str],
+        self, case: "_Case", known: dict[str, Link], subjects: Sequence[str]
     ) -> list[ProvisioningEntry]:
         """Provision the subjects at once, where the target allows it."""
+        graph, reset = case.graph, case.reset
         target = self._target(reset)
         if target is None or not target.provision_on_demand:
             return []
-        mappings = await graph.mappings(reset.service_principal_id, job_id)
+        mappings = await graph.mappings(reset.service_principal_id, case.job_id)
         found: list[ProvisioningEntry] = []
         for asked in subjects:
             user = known[asked].object_id
-            if not user or not mappings.user_rule or not await self._turn(ON_DEMAND):
+            if not user or not mappings.user_rule or not await self.turns.take(ON_DEMAND):
                 continue
-            done = await graph.provision_on_demand(
-                reset.service_principal_id, job_id, rule_id=mappings.user_rule, user_id=user
-            )
+            try:
+                done = await graph.provision_on_demand(
+                    reset.service_principal_id,
+                    case.job_id,
+                    rule_id=mappings.user_rule,
+                    user_id=user,
+                )
+            except GraphError as error:
+                # The cycle comes to the user anyway.
+                if isinstance(error, Throttled):
+                    await self.turns.hold(ON_DEMAND, error)
+                _failed(reset, "on demand", error)
+                break
             # The result may name the user by another id than Entra's, or have no time.
             found += [
                 replace(each, source_id=user, source_type="User", at=each.at or self.clock())
@@ -287,18 +284,17 @@ class TraceLinks:
             remedy=found.remedy,
         )
 
-    async def _give_up(self, reset: Reset, why: str) -> Traced:
+    async def _give_up(self, reset: Reset, why: str, *, again_at: datetime) -> Traced:
         """Give the verdict `unknown` where waiting has lasted long enough; else wait."""
         try:
             known = {link.subject: link for link in await self.rows.links(reset)}
             started = await self._start(reset, known)
             if self.clock() - started < LATE_ROWS:
-                return Traced(links=_in_order(reset, known), again_at=self.clock() + LATER)
+                return Traced(links=_in_order(reset, known), again_at=again_at, problem=why)
             for number, asked in enumerate(reset.subjects, 1):
                 if _is_open(known.get(asked)):
-                    known[asked] = replace(
-                        known[asked], verdict=str(LinkVerdict.UNKNOWN), evidence=why
-                    )
+                    unknown = str(LinkVerdict.UNKNOWN)
+                    known[asked] = replace(known[asked], verdict=unknown, evidence=why, read_on="")
                     await self.rows.write_link(reset, number, known[asked])
             return Traced(links=_in_order(reset, known))
         except StorageUnavailable as error:
@@ -306,8 +302,14 @@ class TraceLinks:
             _failed(reset, "rows", error)
             return Traced()
 
-    async def _turn(self, name: str) -> bool:
-        return await self.rows.take_turn(name, at=self.clock(), most=TURNS, per=TURNS_PER)
+    def _later(self, error: BaseException) -> datetime:
+        """When to look again: never earlier than Graph has said."""
+        asked = error.retry_after if isinstance(error, GraphError) else None
+        return self.clock() + max(LATER, asked or LATER)
+
+    @property
+    def turns(self) -> LogTurns:
+        return LogTurns(rows=self.rows, clock=self.clock)
 
     def _target(self, reset: Reset) -> Target | None:
         return (self.settings.catalogue or {}).get(reset.target)
@@ -323,8 +325,28 @@ class _Case:
 
 
 def _is_open(link: Link | None) -> bool:
-    """A verdict that a later row can still change is open."""
-    return link is None or link.verdict in {"", LinkVerdict.NOT_SEEN, LinkVerdict.UNKNOWN}
+    """
+    A verdict that a later row can still change is open; an account that was found stays.
+
+    So is one whose link before the restart was not looked up: that may still be done.
+    """
+    if link is None or link.looked_at is None:
+        return True
+    return link.verdict in {"", LinkVerdict.NOT_SEEN, LinkVerdict.UNKNOWN} and not link.after
+
+
+def _read_on(known: dict[str, Link]) -> str:
+    """The page at which an earlier look at the log broke off."""
+    return next((link.read_on for link in known.values() if link.read_on), "")
+
+
+def _doubted(known: Link, judged: Link, log: LogRead) -> Link:
+    """A user who is in no row was not seen only where all rows were read, now or before."""
+    was_seen = judged.verdict != LinkVerdict.NOT_SEEN
+    if was_seen or log.is_whole or known.verdict == LinkVerdict.NOT_SEEN:
+        return judged
+    why = log.problem or (NO_TURN if log.out_of_turns else NOT_WHOLE)
+    return replace(judged, verdict=str(LinkVerdict.UNKNOWN), evidence=why, remedy="")
 
 
 def _in_order(reset: Reset, known: dict[str, Link]) -> tuple[Link, ...]:

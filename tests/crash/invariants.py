@@ -9,7 +9,7 @@ from shared.domain.reset import ENDED, State
 from shared.domain.states import ALLOWED
 from shared.domain.transitions import POST_BEGINS_WITHIN
 from shared.names import REMEDIATE
-from tests.crash.scenarios import COOLDOWN
+from tests.crash.scenarios import COOLDOWN, NEW_ACCOUNT, OLD_ACCOUNT
 from tests.support.host import places, resets, target_rows, took_effect, unclear
 from tests.support.world import World
 
@@ -32,7 +32,26 @@ async def check(world: World, requests: int, *, broken: int = 0) -> None:
     _ends_tell_the_truth(world)
     _no_intent_against_the_matrix(world)
     await _audit_is_whole(world)
+    await _links_tell_the_truth(world)
     await _each_answer_came_once(world)
+
+
+async def _links_tell_the_truth(world: World) -> None:
+    """A look-up that fails delays a reset, and takes nothing from what its user is told."""
+    store = world.storage.store()
+    for x in resets(world):
+        links = await store.links(x)
+        if not x.subjects or x.outcome not in {"completed", "previewed"}:
+            continue
+        found = [(link.before, link.verdict, link.after) for link in links]
+        if x.state is State.PREVIEWED:
+            true = {(OLD_ACCOUNT, "", ""), (NEW_ACCOUNT, "", "")}
+        else:
+            # Whose own restart was a second one meets what the first has done.
+            relinked = (OLD_ACCOUNT, "relinked", NEW_ACCOUNT)
+            true = {relinked, (NEW_ACCOUNT, "still_linked", NEW_ACCOUNT)}
+        assert len(found) == len(x.subjects), f"{x.id} {x.state}: {found}"
+        assert set(found) <= true, f"{x.id} {x.state}: {found}"
 
 
 def _nothing_is_left(world: World) -> None:

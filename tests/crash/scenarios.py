@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from shared.adapters.table_store import TableStore
+from shared.domain.links import ProvisioningEntry
 from shared.domain.reset import State
 from shared.domain.states import transition
 from shared.domain.sync_job import AuditTrail, StaleLink, StaleLinks
@@ -198,6 +199,37 @@ async def mass_deletion_held_back(host: Host) -> int:
     return 0
 
 
+ADELE, ADELE_UPN = "cea097b7-2680-50c3-84bf-94c9323d3363", "adele@contoso.com"
+OLD_ACCOUNT, NEW_ACCOUNT = "0051OLD", "0051NEW"
+
+
+async def users_asked_about(host: Host) -> int:
+    """Two requests ask about one user, who is matched to another account."""
+    world = host.world
+    world.links.add(ADELE_UPN, ADELE)
+    world.links.page_size = 1
+    old = ProvisioningEntry(
+        source_id=ADELE, source_type="User", target_id=OLD_ACCOUNT, at=START - CYCLE
+    )
+    world.links.entries = [old]
+    logged = timedelta(minutes=5)
+
+    def rows_of_new_cycles() -> list[ProvisioningEntry]:
+        took = [at + logged for at, effective in world.graph.post_times if effective]
+        return [
+            replace(old, target_id=NEW_ACCOUNT, at=at, status="success")
+            for at in took
+            if at <= world.clock()
+        ]
+
+    world.links.grown = rows_of_new_cycles
+    world.graph.scripted = ["429"]
+    put(world, "r1", subjects=[ADELE_UPN])
+    put(world, "r2", subjects=[ADELE])
+    await finish(host)
+    return 2
+
+
 SCENARIOS: dict[str, Callable[[Host], Awaitable[int]]] = {
     each.__name__: each
     for each in (
@@ -214,6 +246,7 @@ SCENARIOS: dict[str, Callable[[Host], Awaitable[int]]] = {
         head_is_cancelled,
         head_is_refused,
         answers_are_not_taken,
+        users_asked_about,
         quarantine_cleared,
         stale_links_found,
         mass_deletion_held_back,

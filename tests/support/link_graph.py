@@ -27,12 +27,16 @@ class FakeLinkGraph:
     entries: list[ProvisioningEntry] = field(default_factory=list)
     connections: dict[str, ConnectionRead] = field(default_factory=dict)
     on_demand: list[ProvisioningEntry] = field(default_factory=list)
+    grown: Callable[[], list[ProvisioningEntry]] = list
+    """Rows that come in the course of a life, beside `entries`."""
+
     page_size: int = 500
     users_refused: str = ""
     logs_refused: str = ""
     failures: dict[str, list[GraphError]] = field(default_factory=dict)
     faults: Faults = field(default_factory=Faults)
     calls: list[str] = field(default_factory=list)
+    generation: int = 0
 
     def add(self, upn: str, object_id: str) -> None:
         subject = Subject(asked=upn, object_id=object_id, attributes={"userPrincipalName": upn})
@@ -57,16 +61,20 @@ class FakeLinkGraph:
         self._call("provisioning_page")
         if self.logs_refused:
             return EntriesRead(problem=self.logs_refused)
+        generation, _, page_start = link.partition("-")
+        if link and int(generation) != self.generation:
+            return EntriesRead(expired=True)
         found = [
             e
-            for e in self.entries
+            for e in [*self.entries, *self.grown()]
             if (e.at is None or e.at > since) and user_id in {"", e.source_id}
         ]
-        start = int(link or 0)
+        start = int(page_start or 0)
         page = found[start : start + self.page_size]
         more = start + self.page_size < len(found)
         return EntriesRead(
-            entries=tuple(page), next_link=str(start + self.page_size) if more else ""
+            entries=tuple(page),
+            next_link=f"{self.generation}-{start + self.page_size}" if more else "",
         )
 
     async def object_connection(
@@ -82,6 +90,10 @@ class FakeLinkGraph:
         del service_principal_id, job_id, rule_id
         self._call("provision_on_demand")
         return EntriesRead(entries=tuple(e for e in self.on_demand if e.source_id == user_id))
+
+    def expire_links(self) -> None:
+        """Forget every page that was led to so far."""
+        self.generation += 1
 
     def _call(self, name: str) -> None:
         self.calls.append(name)

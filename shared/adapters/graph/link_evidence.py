@@ -107,7 +107,7 @@ class GraphLinks:
             answer = await self._client.get_page(link)
             if answer.status == httpx.codes.BAD_REQUEST:
                 # The token of a page does not live for ever.
-                raise FateUnknown("the next page of the provisioning logs is no longer there")
+                return EntriesRead(expired=True)
         else:
             answer = await self._first_page(job_id, since=since, user_id=user_id)
         try:

@@ -34,6 +34,7 @@ EVENTS: tuple[Event, ...] = (
     events.WindowOpened(),
     events.Previewed(detail="d", before="{}", snapshot_at=START),
     events.LeaderEnded(),
+    events.LinksAwaited(until=LATER),
     events.HeadTaken(reason="behind r2"),
     events.HeadFree(),
     events.TooOld(reason="old"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shared.config import Settings
-from shared.domain.errors import FateUnknown
+from shared.domain.errors import FateUnknown, NotSent, Throttled
 from shared.domain.links import (
     ConnectionRead,
     LinkSource,
@@ -89,6 +89,24 @@ class Desk:
                 return traced
             self.clock.now = traced.again_at
         raise AssertionError("it waits for ever")
+
+
+def timed(desk: Desk) -> list[datetime]:
+    """When a page of the log is asked for, from now on."""
+    asked: list[datetime] = []
+    page = desk.graph.provisioning_page
+
+    async def counted(*args: object, **options: object) -> object:
+        asked.append(desk.clock())
+        return await page(*args, **options)  # type: ignore[arg-type]
+
+    desk.graph.provisioning_page = counted  # type: ignore[method-assign, assignment]
+    return asked
+
+
+def within_the_limit(asked: list[datetime]) -> None:
+    for at in asked:
+        assert sum(at <= other < at + timedelta(seconds=10) for other in asked) <= 5
 
 
 async def test_before_the_restart_the_link_and_what_decides_a_match_are_recorded() -> None:
@@ -288,14 +306,7 @@ async def test_a_hundred_subjects_over_ten_resets_keep_to_the_limit_and_all_get_
             desk.graph.add(f"{each}@contoso.com", each)
             desk.graph.entries.append(entry(each, OLD, START - MINUTE))
         resets.append(reset(*ids, reset_id=f"r{number}"))
-    asked: list[datetime] = []
-    page = desk.graph.provisioning_page
-
-    async def counted(*args: object, **options: object) -> object:
-        asked.append(desk.clock())
-        return await page(*args, **options)  # type: ignore[arg-type]
-
-    desk.graph.provisioning_page = counted  # type: ignore[method-assign, assignment]
+    asked = timed(desk)
 
     async def look_up(all_known: int) -> None:
         for _ in range(1000):
@@ -320,8 +331,7 @@ async def test_a_hundred_subjects_over_ten_resets_keep_to_the_limit_and_all_get_
 
     assert {x.verdict for links in verdicts.values() for x in links} == {LinkVerdict.RELINKED}
     assert sum(map(len, verdicts.values())) == 100
-    for at in asked:
-        assert sum(at <= other < at + timedelta(seconds=10) for other in asked) <= 5
+    within_the_limit(asked)
 
 
 async def test_turns_are_shared_by_processes_that_ask_at_once() -> None:
@@ -350,3 +360,116 @@ async def test_a_schema_in_many_parts_comes_back_whole_and_one_that_is_too_large
     assert await desk.store.keep_schema(of, body)
     assert await desk.store.schema(of) == body
     assert not await desk.store.keep_schema(of, random.Random(1).randbytes(1_000_000))
+
+
+async def test_after_a_429_nobody_asks_before_the_time_that_graph_has_named() -> None:
+    desk = Desk()
+    desk.graph.entries = [entry(ADELE, OLD, START - MINUTE)]
+    await desk.before(reset(ADELE))
+    desk.graph.entries.append(entry(ADELE, NEW, RESTART + MINUTE))
+    desk.graph.failures["provisioning_page"] = [Throttled("429", retry_after=timedelta(seconds=90))]
+    desk.clock.forward(minutes=3)
+    throttled_at = desk.clock()
+    await desk.tracing.after(reset(ADELE), JOB, since=RESTART)
+    desk.graph.calls.clear()
+
+    # Another instance, and another reset, hold back as well.
+    other = await desk.tracing.before(reset(ALEX, reset_id="r2"), JOB)
+    traced = await desk.after(reset(ADELE))
+
+    assert other.again_at is not None
+    assert [x.verdict for x in traced.links] == ["relinked"]
+    assert desk.clock() - throttled_at >= timedelta(seconds=90)
+    assert desk.graph.calls.count("provisioning_page") == 1
+
+
+@pytest.mark.parametrize("call", ["mappings", "find_user"])
+async def test_a_look_up_that_is_throttled_comes_back_when_graph_says(call: str) -> None:
+    desk = Desk()
+    desk.graph.failures[call] = [Throttled("429", retry_after=timedelta(minutes=4))]
+
+    traced = await desk.before(reset(ADELE))
+
+    assert traced.again_at == START + timedelta(minutes=4)
+
+
+async def test_a_log_of_many_pages_is_read_on_by_each_look_and_never_faster_than_allowed() -> None:
+    desk = Desk()
+    desk.graph.page_size = 100
+    desk.graph.entries = [entry(ADELE, OLD, START - MINUTE)]
+    await desk.before(reset(ADELE, ALEX_UPN))
+    ids = [f"00000000-0000-0000-0000-{n:012d}" for n in range(3000)]
+    desk.graph.entries += [entry(each, "0051OF", RESTART + MINUTE) for each in ids]
+    desk.graph.entries.append(entry(ADELE, NEW, RESTART + MINUTE))
+    asked = timed(desk)
+
+    traced = await desk.after(reset(ADELE, ALEX_UPN))
+
+    adele, alex = traced.links
+    assert (adele.verdict, adele.after) == ("relinked", NEW)
+    assert alex.verdict == "not_seen"
+    within_the_limit(asked)
+
+
+async def test_a_page_that_is_gone_makes_the_log_be_read_from_its_beginning() -> None:
+    desk = Desk()
+    desk.graph.page_size = 100
+    await desk.before(reset(ADELE))
+    ids = [f"00000000-0000-0000-0000-{n:012d}" for n in range(600)]
+    desk.graph.entries += [entry(each, "0051OF", RESTART + MINUTE) for each in ids]
+    desk.graph.entries.append(entry(ADELE, NEW, RESTART + MINUTE))
+    await desk.tracing.after(reset(ADELE), JOB, since=RESTART)
+    desk.clock.forward(minutes=1)
+    desk.graph.expire_links()
+
+    traced = await desk.after(reset(ADELE))
+
+    assert [x.after for x in traced.links] == [NEW]
+
+
+async def test_provision_on_demand_that_fails_spoils_no_verdict() -> None:
+    desk = Desk(entry={"provisionOnDemand": True})
+    desk.graph.entries = [entry(ADELE, OLD, START - MINUTE), entry(ADELE, NEW, RESTART + MINUTE)]
+    await desk.tracing.before(reset(ADELE), JOB, until=RESTART)
+    for error in (FateUnknown("lost"), Throttled("429", retry_after=MINUTE), NotSent("refused")):
+        desk.graph.failures["provision_on_demand"] = [error]
+
+        traced = await desk.tracing.after(reset(ADELE), JOB, since=RESTART)
+
+    assert [(x.verdict, x.before, x.after) for x in traced.links] == [("relinked", OLD, NEW)]
+
+
+@pytest.mark.parametrize(
+    "asked", [ADELE.upper(), f"{{{ADELE}}}", f"{{{ADELE.upper()}}}", f" {ADELE} "]
+)
+async def test_an_object_id_is_one_in_any_case_and_in_braces(asked: str) -> None:
+    desk = Desk()
+    desk.graph.users_refused = "grant User.Read.All"
+    desk.graph.entries = [entry(ADELE, OLD, START - MINUTE)]
+
+    traced = await desk.before(reset(asked))
+
+    assert [(x.object_id, x.before) for x in traced.links] == [(ADELE, OLD)]
+
+
+async def test_two_names_of_one_user_have_a_verdict_each() -> None:
+    desk = Desk()
+    desk.graph.entries = [entry(ADELE, OLD, START - MINUTE), entry(ADELE, NEW, RESTART + MINUTE)]
+    of = reset(ADELE, ADELE_UPN)
+    await desk.tracing.before(of, JOB, until=RESTART)
+
+    traced = await desk.after(of)
+
+    assert [(x.verdict, x.before) for x in traced.links] == [("relinked", OLD)] * 2
+
+
+async def test_a_user_who_was_deleted_is_still_looked_up_by_object_id() -> None:
+    desk = Desk()
+    desk.graph.users.clear()
+    desk.graph.entries = [entry(ADELE, OLD, START - MINUTE)]
+
+    traced = await desk.before(reset(ADELE, ADELE_UPN))
+
+    by_id, by_name = traced.links
+    assert (by_id.before, by_name.before) == (OLD, "")
+    assert "no such user" in by_name.problem
