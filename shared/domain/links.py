@@ -409,7 +409,9 @@ def _seen_without_target(row: ProvisioningEntry, old: str) -> LinkEvidence:
 
 
 def _is_of(entry: ProvisioningEntry, user_id: str) -> bool:
-    return entry.is_user and entry.source_id.lower() == user_id.lower()
+    # An object id is nobody else's: a row that does not say of what kind it is counts by its id.
+    kind = entry.is_user or not entry.source_type
+    return kind and entry.source_id.lower() == user_id.lower()
 
 
 def _moment(entry: ProvisioningEntry) -> tuple[bool, float, str]:
