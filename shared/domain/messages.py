@@ -103,7 +103,7 @@ def _unpack(body: bytes) -> bytes:
         raise InvalidRequest(f"message: base64 of something else: {mistake}")
     if unpacked.startswith(b"{"):
         return unpacked
-    if (_from_base64(unpacked) or b"").startswith(b"{"):
+    if _in_base64(unpacked):
         raise InvalidRequest("message: base64 twice; the client encodes already, so send the JSON")
     raise InvalidRequest(_NEITHER)
 
@@ -122,12 +122,29 @@ def _from_base64(text: bytes) -> bytes | None:
         return None
 
 
+def _in_base64(text: bytes) -> bool:
+    """Whether it is base64 of an object, once or several times."""
+    for _ in range(_MOST_LAYERS):
+        inner = _from_base64(text)
+        if not inner:
+            return False
+        if inner.startswith(b"{"):
+            return True
+        text = inner
+    return False
+
+
+_MOST_LAYERS: Final = 4
+
+
 def _mistake(text: bytes) -> str:
     """Name what went wrong at the sender; "" where that is not known. Nothing is guessed right."""
     if text.startswith((b"b'", b'b"')):
         return "the text of Python bytes (b'…'); send raw.decode(), not str(raw)"
     if text.startswith(b'"'):
         return "JSON inside a JSON string, encoded twice; send the object itself"
+    if text.startswith(_GZIP):
+        return "compressed (gzip); send the JSON itself"
     if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\x00" in text[:4]:
         return "UTF-16 (PowerShell's Unicode encoding); send UTF-8"
     if text.startswith(b"["):
@@ -139,6 +156,7 @@ def _mistake(text: bytes) -> str:
     return ""
 
 
+_GZIP: Final = b"\x1f\x8b"
 _URL_SAFE: Final = re.compile(rb"[-_]")
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 

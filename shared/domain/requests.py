@@ -22,7 +22,7 @@ from shared.domain.wording import Wording
 LONGEST_REQUEST: Final = 48 * 1024
 """Bytes of a whole request; a queue message holds 64 KiB, base64 and an envelope take the rest."""
 
-RESERVED: Final = frozenset({"unreadable", "targets", "budget"})
+RESERVED: Final = frozenset({"unreadable", "targets", "budget", "undelivered", "keys"})
 """Partitions of the table that are no target's."""
 
 LONGEST_REASON: Final = 1000

@@ -92,7 +92,7 @@ async def test_whatever_is_sent_is_answered_as_described_and_only_requests_leave
     # without its secret; and nothing else was written.
     assert {x.via for x in resets} == {"api"}
     assert {x.target for x in resets} <= set(TARGETS)
-    assert set(partitions) <= {*TARGETS, "targets"}
+    assert set(partitions) <= {*TARGETS, "targets", "keys"}, set(partitions)
     assert unreadable == []
     assert [each for each in asked if each["method"] != "GET"] == []
     assert not asked or any(x.dry_run for x in resets)

@@ -61,6 +61,14 @@ def test_good_settings_have_no_problem() -> None:
             "RESET_TARGETS: alias 'targets' is not allowed",
         ),
         (
+            {"RESET_TARGETS": json.dumps({"undelivered": {"servicePrincipalId": SP}})},
+            "RESET_TARGETS: alias 'undelivered' is not allowed",
+        ),
+        (
+            {"RESET_TARGETS": json.dumps({"keys": {"servicePrincipalId": SP}})},
+            "RESET_TARGETS: alias 'keys' is not allowed",
+        ),
+        (
             {"RESET_TARGETS": '{"a": {"servicePrincipalId": "x"}}'},
             "RESET_TARGETS: a.servicePrincipalId is no GUID",
         ),

@@ -1,6 +1,7 @@
 """What a request may say, and what it is told when it says something else."""
 
 import base64
+import gzip
 import json
 import re
 from typing import Any
@@ -163,6 +164,12 @@ def test_the_data_of_a_cloudevents_envelope_is_the_request() -> None:
         (json.dumps('{"target": "t"}'), "message: JSON inside a JSON string"),
         ("eyJ0YXJnZXQiOiAidCIsICJyZWFzb24iOiAi_-8ifQ==", "message: base64 in the alphabet for"),
         (in_base64(in_base64(b'{"target": "t"}').encode()), "message: base64 twice"),
+        (
+            in_base64(in_base64(in_base64(b'{"target": "t"}').encode()).encode()),
+            "message: base64 twice",
+        ),
+        (in_base64(gzip.compress(b'{"target": "t"}')), "message: base64 of .*: compressed"),
+        (in_base64('{"target": "t"}'.encode("utf-16-be")), "message: base64 of .*: UTF-16"),
         (in_base64('{"target": "t"}'.encode("utf-16")), "message: base64 of .*: UTF-16"),
         (in_base64('{"target": "t"}'.encode("utf-16-le")), "message: base64 of .*: UTF-16"),
         (in_base64(b"b'{}'"), "message: base64 of something else: the text of Python bytes"),
