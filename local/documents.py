@@ -22,6 +22,7 @@ from msgspec import Struct
 from local.answers import page
 from local.asyncapi import asyncapi_text
 from local.swagger import swagger_text
+from local.wait_table import waits
 from shared.config import Settings
 from shared.domain.catalogue import Target
 from shared.domain.quarantine import QUARANTINE_RULES, UNKNOWN
@@ -197,7 +198,7 @@ def documents() -> dict[Path, str]:
         SWAGGER: swagger_text(),
         ASYNCAPI: asyncapi_text(),
         ANSWERS: page(),
-        STATES: states(STATES.read_text(encoding="utf-8")),
+        STATES: table(states(STATES.read_text(encoding="utf-8")), "waits", waits()),
         SETTINGS: table(table(listed, "settings", settings()), "catalogue", catalogue()),
         EVENT_LIST: table(EVENT_LIST.read_text(encoding="utf-8"), "events", events()),
         REMEDIATION: table(

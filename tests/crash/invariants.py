@@ -1,7 +1,7 @@
 """What must hold at the end of every life, whatever was broken in it."""
 
 import itertools
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared.domain.catalogue import Remediate
 from shared.domain.evidence import load
@@ -29,6 +29,7 @@ async def check(world: World, requests: int, *, broken: int = 0) -> None:
     _nothing_is_left(world)
     _restarts_are_counted(world, requests)
     _budget_counts_what_was_sent(world, broken)
+    _no_day_is_over_budget(world)
     _ends_tell_the_truth(world)
     _no_intent_against_the_matrix(world)
     await _audit_is_whole(world)
@@ -69,10 +70,31 @@ def _restarts_are_counted(world: World, requests: int) -> None:
     graph = world.graph
     assert len(graph.restarts) <= requests, "more restarts than requests"
     last_effective = None
-    for at, effective in graph.post_times:
-        if last_effective is not None:
-            assert at - last_effective >= COOLDOWN - SKEW, "a POST after one that took effect"
+    for (at, effective), (client_id, _) in zip(graph.post_times, graph.posts, strict=True):
+        if last_effective is not None and at - last_effective < COOLDOWN - SKEW:
+            free = last_effective + COOLDOWN - 2 * SKEW
+            assert _lifted(world, client_id, free), "a POST after one that took effect"
         last_effective = at if effective else last_effective
+
+
+def _lifted(world: World, client_id: str, free: datetime) -> bool:
+    """
+    Whether a person let this very restart go before the cooldown ended.
+
+    The row keeps the client-request-id of its last intent alone.
+    """
+    found = resets(world)
+    by = [x for x in found if x.client_request_id == client_id] or found
+    return any(x.cooldown_lifted_until and x.cooldown_lifted_until >= free for x in by)
+
+
+def _no_day_is_over_budget(world: World) -> None:
+    if any(x.budget_lifted_until for x in resets(world)):
+        return
+    cells = world.storage.resets.cells
+    for key in cells:
+        spent = str(cells[key][0]["Spent"]).split() if key[0] == "budget" else []
+        assert len(spent) <= world.settings.daily_budget, f"{key[1]}: over the budget"
 
 
 def _budget_counts_what_was_sent(world: World, broken: int) -> None:

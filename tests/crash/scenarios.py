@@ -139,6 +139,12 @@ async def _portal(host: Host, trail: AuditTrail, post: str) -> int:
     return 1
 
 
+async def put_to_a_person(host: Host) -> int:
+    """The job is held for its credentials: a person says that they have been put right."""
+    host.world.graph.quarantine("EncounteredQuarantineException")
+    return await single(host)
+
+
 async def throttled(host: Host) -> int:
     host.world.graph.scripted = ["429", "429 with Retry-After"]
     return await single(host)
@@ -242,6 +248,7 @@ SCENARIOS: dict[str, Callable[[Host], Awaitable[int]]] = {
         lost_and_unreadable,
         portal_in_place_of_ours,
         portal_and_all_comes_late,
+        put_to_a_person,
         throttled,
         head_is_cancelled,
         head_is_refused,

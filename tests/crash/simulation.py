@@ -20,6 +20,7 @@ from typing import Any
 
 from shared.adapters.table_store import TableStore
 from shared.app import App
+from shared.domain.deciders import LIFTED_BY_A_PERSON
 from shared.domain.quarantine import QUARANTINE_RULES
 from shared.domain.reset import State
 from shared.domain.sync_job import AuditTrail
@@ -71,8 +72,11 @@ class Simulation:
     ) -> None:
         self.seed = seed
         self.dice = random.Random(seed)
+        environ = {**SIMULATED, "RESET_DAILY_BUDGET": self.dice.choice(["10", "10", "1", "2"])}
+        if self.dice.random() < 0.5:
+            environ["WEBSITE_AUTH_ENABLED"] = "True"
         self.world = World(
-            environ=dict(SIMULATED), faults=Faults(), engine_type=engine_type, store_type=store_type
+            environ=environ, faults=Faults(), engine_type=engine_type, store_type=store_type
         )
         graph = self.world.graph
         graph.cycle_takes = CYCLE
@@ -300,15 +304,16 @@ class Simulation:
             decision = self._truth(x.client_request_id)
         elif x.state is State.AWAITING_APPROVAL:
             decision = self.dice.choice(["approve", "reject"])
+        elif x.state is State.WAITING and x.waiting_for in LIFTED_BY_A_PERSON:
+            decision = self.dice.choice(["approve", "approve", "cancel"])
         elif x.state is State.WAITING and self.dice.random() < 0.2:
             decision = "cancel"
         else:
             return
         process = self.dice.choice(self.processes)
         body = json.dumps({"decision": decision, "by": "boss"}).encode()
-        self._start(
-            process, self._quietly(respond(process.app.api.decide_reset, call(body, reset_id=x.id)))
-        )
+        asked = call(body, reset_id=x.id, signed_in=self.world.signed_in("boss"))
+        self._start(process, self._quietly(respond(process.app.api.decide_reset, asked)))
 
     def _truth(self, client_request_id: str) -> str:
         took = {client_id for client_id, effective in self.world.graph.posts if effective}

@@ -31,6 +31,10 @@ async def simulate(
     counts = Counter(str(x.state) for x in resets(simulation.world))
     counts["by the timer"] = sum(x.via == REMEDIATE for x in resets(simulation.world))
     counts["restarts"] = len(simulation.world.graph.restarts)
+    counts["waits ended by a person"] = sum(
+        x.cooldown_lifted_until is not None or x.budget_lifted_until is not None
+        for x in resets(simulation.world)
+    )
     counts["I/Os"] = simulation.world.faults.count
     return counts
 

@@ -38,11 +38,9 @@ from shared.domain.transitions import StateMachine, Transition
 from shared.use_cases.advance import Engine
 from tests.crash.invariants import check
 from tests.crash.scenarios import CYCLE, ENVIRON, live, put
-from tests.crash.test_many_at_once import simulate
 from tests.support.host import Host, NeverQuiet, places, resets
 from tests.support.world import TARGET, World
 
-SEEDS_TO_NOTICE = range(60)
 SOON = 20
 """Seconds: far more than a life here takes, should it wait for something that never comes."""
 
@@ -264,17 +262,11 @@ async def test_dropping_the_fence_is_noticed() -> None:
 
 
 async def test_forgetting_what_the_job_shows_is_noticed() -> None:
-    def breaks(seed: int) -> bool:
-        try:
-            asyncio.run(simulate(seed, ForgetsWhatTheJobShows))
-        except AssertionError as error:
-            return "credentials" in str(error) or "mass deletion" in str(error)
-        return False
+    life = await live("put_to_a_person", engine_type=ForgetsWhatTheJobShows)
 
-    seed = await asyncio.to_thread(lambda: next((s for s in SEEDS_TO_NOTICE if breaks(s)), None))
-
-    assert seed is not None
-    await asyncio.to_thread(asyncio.run, simulate(seed))
+    with pytest.raises(AssertionError, match="credentials"):
+        await check(life.world, life.requests)
+    assert not await noticed("put_to_a_person")
 
 
 @pytest.mark.parametrize("scenario", ["throttled", "lost_and_without_effect"])

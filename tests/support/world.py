@@ -38,7 +38,7 @@ from shared.use_cases.accept import Accepted
 from shared.use_cases.advance import Engine
 from shared.use_cases.resend import Resend
 from shared.web.respond import respond
-from tests.support.calls import call
+from tests.support.calls import call, principal
 from tests.support.faults import Faults
 from tests.support.graph import FakeGraph, FakeTenant, healthy
 from tests.support.link_graph import FakeLinkGraph
@@ -210,7 +210,12 @@ class World:
 
     async def decide(self, decision: str, *, by: str = "boss", request_id: str = "r1") -> int:
         body = json.dumps({"decision": decision, "by": by}).encode()
-        return (await respond(self.app.api.decide_reset, call(body, reset_id=request_id))).status
+        asked = call(body, reset_id=request_id, signed_in=self.signed_in(by))
+        return (await respond(self.app.api.decide_reset, asked)).status
+
+    def signed_in(self, name: str) -> str:
+        """The header of this person, where people sign in."""
+        return principal(name) if self.settings.sign_in else ""
 
     async def quiesce(self, *, rounds: int = 50) -> None:
         """Sweep and deliver at this moment until nothing is sent any more."""

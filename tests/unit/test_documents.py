@@ -8,8 +8,9 @@ import pytest
 
 from local.answers import examples
 from local.documents import DOCS, documents, table, undescribed
+from local.wait_table import waits
 from shared.domain.notifier_kinds import KINDS, NotifierKind
-from shared.domain.reset import ENDED, NotificationKind, State
+from shared.domain.reset import ENDED, NotificationKind, State, WaitingFor
 from shared.telemetry import EVENTS, emit
 
 ROOT = DOCS.parent
@@ -36,6 +37,17 @@ def test_a_table_takes_its_rows_from_the_code_and_keeps_what_people_wrote() -> N
 def test_a_table_that_is_not_there_is_an_error() -> None:
     with pytest.raises(ValueError, match="no table <!-- make docs: u -->"):
         table(f"{HEAD}<!-- end -->\n", "u", {})
+
+
+def test_every_reason_to_wait_is_told_and_can_be_ended() -> None:
+    rows = waits()
+
+    assert {name.partition(",")[0].strip("`") for name in rows} == set(WaitingFor)
+    for name, (told, _, decisions, _) in rows.items():
+        assert str(told).startswith("`"), f"{name} is never told"
+        assert "`cancel`" in str(decisions), f"nobody can end {name}"
+    lifted = {name for name, row in rows.items() if "`approve`" in str(row[2])}
+    assert lifted == {"`cooldown`", "`budget`", "`person`, to approve"}
 
 
 PAPERS = [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "local").glob("*/README.md")]
