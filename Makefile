@@ -57,7 +57,7 @@ test: setup check ## Run everything that CI runs
 unit: $(READY) ## Run the fast tests alone
 	@$(RUN) -m pytest -q tests/unit
 
-soak: setup ## Run simulation, fuzzers and storms at length (SEEDS, default 5000; FROM, default 1000; ONLY)
+soak: setup ## Run simulation, fuzzers, storms at length (SEEDS, default 5000; FROM; CASES, default 50000; ONLY)
 	@SOAK=1 SOAK_FROM=$(or $(FROM),1000) SOAK_TO=$$(( $(or $(FROM),1000) + $(or $(SEEDS),5000) )) \
 	  $(RUN) -m pytest -q -m soak -k "$(or $(ONLY),test)" -o faulthandler_timeout=0
 

@@ -6,14 +6,17 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 from local import processes
 from shared.adapters.table_rows import reset_from
 from shared.domain.reset import Reset
 from tests.functional.stack import AWS, SALESFORCE, SERVICENOW, Stack, storage_and_graph
+from tests.support.fuzz import CASES
 from tests.support.soak import at_length
 
-# Of each operation and phase. Of the whole document that is some 50,000 cases in `make soak`.
-EXAMPLES = os.environ.get("FUZZ_EXAMPLES", str(at_length(12, 4_000)))
+# Of each operation. With the 600 cases of coverage, `make soak` tries some 50,000 in all.
+EXAMPLES = os.environ.get("FUZZ_EXAMPLES", str(at_length(12, CASES // 13)))
 SEED = os.environ.get("FUZZ_SEED", "1")
 
 # One that the document's examples name, and two that a generator easily comes upon.
@@ -70,6 +73,7 @@ async def rows_of(stack: Stack) -> tuple[list[Reset], list[str]]:
     return resets, [str(e["PartitionKey"]) for e in found]
 
 
+@pytest.mark.soak
 async def test_whatever_is_sent_is_answered_as_described_and_only_requests_leave_a_trace(
     tmp_path: Path,
 ) -> None:

@@ -54,6 +54,17 @@ async def test_the_timer_is_not_bounded() -> None:
     assert await take(made, f"schedule-{'0' * 32}", "remediate")
 
 
+async def test_what_the_timer_asked_for_counts_for_nobody() -> None:
+    made = world(bound=2)
+    for n in range(5):
+        timers = f"schedule-{n:032x}"
+        assert await take(made, timers, "remediate")
+        # Its message comes by the queue, as that of an API request does.
+        await made.send(json.dumps({"requestId": timers, "target": TARGET}), message_id=f"m{n}")
+
+    assert [await take(made, f"q{n}", "queue") for n in range(3)] == [True, True, False]
+
+
 async def test_a_known_id_is_answered_as_ever() -> None:
     made = world(bound=1)
 

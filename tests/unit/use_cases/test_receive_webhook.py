@@ -282,6 +282,32 @@ async def test_a_form_of_githubs_is_told_to_become_json() -> None:
     assert "application/json" in reply.body
 
 
+async def test_a_new_issue_with_a_label_is_one_restart_also_where_its_second_event_comes_late() -> (
+    None
+):
+    app = world()
+    born = {"created_at": "2026-11-24T08:59:50Z", "updated_at": "2026-11-24T08:59:50Z"}
+    issue = {
+        "number": 7,
+        "url": "https://api.github.com/repos/c/it/issues/7",
+        "title": "t",
+        "author_association": "MEMBER",
+        "body": f"### Target\n\n{TARGET}\n",
+        **born,
+    }
+    opened = {"action": "opened", "issue": issue, "repository": {"full_name": "c/it"}}
+    labeled = {**opened, "action": "labeled", "label": {"name": f"reset:{TARGET}"}}
+    later = {**labeled, "issue": {**issue, "updated_at": "2026-11-26T09:00:00Z"}}
+
+    first = await ask(app, "github", opened)
+    app.clock.forward(hours=26)
+    second = await ask(app, "github", labeled)
+    third = await ask(app, "github", later)
+
+    assert [reply.status for reply in (first, second, third)] == [202, 200, 202]
+    assert json.loads(first.body)["id"] == json.loads(second.body)["id"]
+
+
 async def test_no_sender_can_use_up_the_ids_of_another() -> None:
     app = world()
     given = {"target": TARGET, "requestId": "INC0099999-1"}

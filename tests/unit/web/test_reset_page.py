@@ -213,6 +213,15 @@ def test_subjects_links_events_and_the_job_stay_text() -> None:
         "https://contoso.com@evil.example/",
         "java\nscript:alert(1)",
         "https://x.example/\u202e",
+        # What a browser takes for another host than Python does, or shows as one that it is not.
+        "https://evil.example\\.contoso.com/x",
+        "https://contoso.com\\@evil.example/",
+        "https:\\\\evil.example/",
+        "https://evil.example\t.contoso.com/",
+        "https://\u0441ontoso.com/",
+        "https://\uff43ontoso.com/",
+        "https://evil.example\u3002contoso.com/",
+        "https://%65vil.example/",
     ],
 )
 def test_an_address_that_is_not_plainly_of_the_web_is_only_text(url: str) -> None:
