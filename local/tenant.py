@@ -3,9 +3,8 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Final, Protocol
-
-import httpx
 
 from shared.adapters.graph import json_reader as read
 from shared.adapters.graph.gateway import GraphGateway, date_of
@@ -107,7 +106,7 @@ class TenantGateway(GraphGateway):
             read_at = date_of(answer)
             return replace(empty, jobs=tuple(job_of(job, read_at=read_at) for job in jobs))
         except GraphError as error:
-            if isinstance(error, Rejected) and error.status == httpx.codes.NOT_FOUND:
+            if isinstance(error, Rejected) and error.status == HTTPStatus.NOT_FOUND:
                 # It has no synchronization at all, or has been deleted meanwhile.
                 return empty
             return replace(empty, problem=error.reason)

@@ -11,21 +11,20 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from azure.data.tables.aio import TableServiceClient
-from azure.storage.queue.aio import QueueServiceClient
 
 from shared.adapters.graph.credential import RenewableCredential
 from shared.adapters.graph.observed import GraphObserver, OnCall
+from shared.adapters.lazy_queues import LazyQueues
 from shared.adapters.notifiers.registry import make_notifier
-from shared.adapters.queues import StorageQueues
 from shared.adapters.table_store import TableStore
 from shared.app import App, NotConfigured
 from shared.config import Settings, Storage
 from shared.domain.errors import NotSent
 from shared.domain.notifications import Listeners
-from shared.domain.ports import Clock, Graph, LinkGraph, Notifier, Store
+from shared.domain.ports import AllQueues, Clock, Graph, LinkGraph, Notifier, Store
 from shared.domain.states import transition
 from shared.domain.transitions import StateMachine
 from shared.names import (
@@ -66,6 +65,9 @@ from shared.web.not_configured import NotConfiguredApi
 from shared.web.show_overview import OverviewPages
 from shared.web.show_reset import ResetPages
 from shared.web.show_status import StatusAddress
+
+if TYPE_CHECKING:
+    from azure.storage.queue.aio import QueueServiceClient
 
 APP_DIR: Final = Path(__file__).resolve().parent.parent
 
@@ -143,38 +145,51 @@ def identity_credential(settings: Settings, client_id: str) -> Any:
     return identity.AzureCliCredential(tenant_id=os.environ.get("AZURE_TENANT_ID", ""))
 
 
-def storage_clients(
-    settings: Settings, storage: Storage
-) -> tuple[TableServiceClient, QueueServiceClient]:
-    """Clients by connection string (Azurite) or by identity; no secret is needed for the latter."""
+def table_service(settings: Settings, storage: Storage) -> TableServiceClient:
+    """A client by connection string (Azurite) or by identity, which needs no secret."""
     if storage.connection_string:
-        tables = TableServiceClient.from_connection_string(
+        return TableServiceClient.from_connection_string(
             storage.connection_string, **_TABLE_OPTIONS
         )
-        queues = QueueServiceClient.from_connection_string(
-            storage.connection_string, **_QUEUE_OPTIONS
-        )
-        return tables, queues
     credential = identity_credential(settings, storage.client_id)
-    return (
-        TableServiceClient(storage.table_uri, credential=credential, **_TABLE_OPTIONS),
-        QueueServiceClient(storage.queue_uri, credential=credential, **_QUEUE_OPTIONS),
-    )
+    return TableServiceClient(storage.table_uri, credential=credential, **_TABLE_OPTIONS)
 
 
-def storage_adapters(settings: Settings, storage: Storage) -> tuple[TableStore, StorageQueues]:
+def queue_service(settings: Settings, storage: Storage) -> "QueueServiceClient":
+    """As `table_service`; the first call imports some two hundred modules."""
+    client: type[QueueServiceClient] = import_module("azure.storage.queue.aio").QueueServiceClient
+    if storage.connection_string:
+        return client.from_connection_string(storage.connection_string, **_QUEUE_OPTIONS)
+    credential = identity_credential(settings, storage.client_id)
+    return client(storage.queue_uri, credential=credential, **_QUEUE_OPTIONS)
+
+
+def storage_clients(
+    settings: Settings, storage: Storage
+) -> "tuple[TableServiceClient, QueueServiceClient]":
+    return table_service(settings, storage), queue_service(settings, storage)
+
+
+def storage_adapters(settings: Settings, storage: Storage) -> tuple[TableStore, LazyQueues]:
     """Return the adapters of tables and queues, over clients of their own."""
-    tables, queues = storage_clients(settings, storage)
+    tables = table_service(settings, storage)
     store = TableStore(
         tables.get_table_client(RESETS_TABLE), tables.get_table_client(IDS_TABLE), new_id=new_id
     )
-    poison = {name: queues.get_queue_client(f"{name}-poison") for name in QUEUES}
-    return store, StorageQueues(
-        queues.get_queue_client(RESETS_QUEUE),
-        queues.get_queue_client(FOLLOW_UPS_QUEUE),
-        queues.get_queue_client(NOTIFICATIONS_QUEUE),
-        poison,
-    )
+
+    async def queues() -> AllQueues:
+        # In a thread, as the Graph gateway: its modules would hold up every other invocation.
+        module = await asyncio.to_thread(import_module, "shared.adapters.queues")
+        service = queue_service(settings, storage)
+        found: AllQueues = module.StorageQueues(
+            service.get_queue_client(RESETS_QUEUE),
+            service.get_queue_client(FOLLOW_UPS_QUEUE),
+            service.get_queue_client(NOTIFICATIONS_QUEUE),
+            {name: service.get_queue_client(f"{name}-poison") for name in QUEUES},
+        )
+        return found
+
+    return store, LazyQueues(queues)
 
 
 def build(environ: Mapping[str, str], *, app_dir: Path = APP_DIR) -> App | NotConfigured:
@@ -211,7 +226,7 @@ def assemble(
     settings: Settings,
     *,
     store: Store,
-    queues: StorageQueues,
+    queues: AllQueues,
     graph: Callable[[], Awaitable[Graph]],
     link_graph: Callable[[], Awaitable[LinkGraph]],
     observer: GraphObserver,

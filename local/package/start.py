@@ -5,8 +5,17 @@ from collections.abc import Iterable, Iterator
 from local.package.reach import Library
 from local.package.sources import Import
 
-ROOTS = ("azure_functions_runtime", "function_app", "azure.identity.aio")
-"""What a process runs: the worker, the app, and the identity that the first call needs."""
+ROOTS = (
+    "azure_functions_runtime",
+    "function_app",
+    "azure.identity.aio",
+    "shared.adapters.queues",
+    "azure.storage.queue.aio",
+)
+"""
+What a process runs: the worker, the app, the identity that the first call needs, and the queues,
+which are imported with the first message.
+"""
 
 
 def imported_at_start(library: Library, roots: Iterable[str] = ROOTS) -> frozenset[str]:

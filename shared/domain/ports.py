@@ -479,6 +479,10 @@ class PoisonQueues(Protocol):
         """Delete a poison message; one that is gone is left alone."""
 
 
+class AllQueues(Queues, QueueAges, PoisonQueues, Protocol):
+    """All roles of the queues at once, for what puts the use cases together."""
+
+
 class Notifier(Protocol):
     """One ticket system."""
 

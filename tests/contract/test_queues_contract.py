@@ -1,5 +1,6 @@
 """What the queues promise: in memory and in Azure Queue Storage (Azurite) alike."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -10,9 +11,11 @@ import pytest
 from azure.storage.queue.aio import QueueServiceClient
 from msgspec import structs
 
+from shared.adapters.lazy_queues import LazyQueues
 from shared.adapters.queues import StorageQueues
 from shared.domain.errors import StorageUnavailable
 from shared.domain.messages import read_message
+from shared.domain.ports import AllQueues
 from shared.domain.requests import Received, parse_request
 from shared.names import FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, QUEUES, RESETS_QUEUE
 from tests.support.storage import Storage
@@ -22,7 +25,7 @@ NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
 @dataclass
 class Account:
-    queues: StorageQueues
+    queues: AllQueues
     clients: dict[str, Any]
 
     async def put_poison(self, name: str, text: str) -> None:
@@ -33,6 +36,13 @@ class Account:
             messages_per_page=32, max_messages=32, visibility_timeout=1
         )
         return [message.content async for message in found]
+
+
+def lazily(queues: StorageQueues) -> LazyQueues:
+    async def make() -> AllQueues:
+        return queues
+
+    return LazyQueues(make)
 
 
 @pytest.fixture(params=["memory", "azurite"])
@@ -51,7 +61,8 @@ async def account(request: pytest.FixtureRequest, azurite: str) -> AsyncIterator
         queues = StorageQueues(
             clients[RESETS_QUEUE], clients[FOLLOW_UPS_QUEUE], clients[NOTIFICATIONS_QUEUE], poison
         )
-        yield Account(queues=queues, clients=clients)
+        # As deployed: opened with the first message.
+        yield Account(queues=lazily(queues), clients=clients)
         for client in clients.values():
             await client.delete_queue()
 
@@ -149,3 +160,37 @@ async def test_poison_queues_that_nobody_has_made_are_empty(azurite: str) -> Non
             await queues.oldest()
         with pytest.raises(StorageUnavailable):
             await queues.follow_up("r1")
+
+
+async def test_the_queues_are_opened_once_and_not_before_the_first_message() -> None:
+    storage, made = Storage(lambda: NOW), list[AllQueues]()
+
+    async def make() -> AllQueues:
+        await asyncio.sleep(0)
+        made.append(storage.adapter())
+        return made[-1]
+
+    queues = LazyQueues(make)
+    before = len(made)
+    await asyncio.gather(*(queues.follow_up(f"r{n}") for n in range(5)))
+    found = [message async for message in queues.poisoned()]
+
+    assert (before, len(made), found) == (0, 1, [])
+    assert len(storage.queues[FOLLOW_UPS_QUEUE].messages) == 5
+
+
+async def test_queues_that_could_not_be_opened_are_tried_again() -> None:
+    storage, tries = Storage(lambda: NOW), list[int]()
+
+    async def make() -> AllQueues:
+        tries.append(1)
+        if len(tries) == 1:
+            raise StorageUnavailable("no token")
+        return storage.adapter()
+
+    queues = LazyQueues(make)
+    with pytest.raises(StorageUnavailable):
+        await queues.follow_up("r1")
+    await queues.follow_up("r1")
+
+    assert len(storage.queues[FOLLOW_UPS_QUEUE].messages) == 1
