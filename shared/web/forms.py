@@ -114,7 +114,7 @@ def _form(reset: Reset, may: list[Choice], *, action: str, reason: str) -> Marku
                 type="submit",
                 name="decision",
                 value=each.decision,
-                class_="grave" if each.grave or each.decision == "reject" else "",
+                class_=_look(each),
                 aria_describedby=f"about-{n}",
             ),
             element("p", each.what, id=f"about-{n}"),
@@ -141,6 +141,13 @@ def _form(reset: Reset, may: list[Choice], *, action: str, reason: str) -> Marku
         action=action,
         accept_charset="utf-8",
     )
+
+
+def _look(choice: Choice) -> str:
+    """Of the buttons one stands out, and what cannot be taken back is red."""
+    if choice.grave or choice.decision == "reject":
+        return "grave"
+    return "plain" if choice.decision == "cancel" else ""
 
 
 def read_form(request: HttpRequest, *, own_origins: tuple[str, ...]) -> dict[str, str]:

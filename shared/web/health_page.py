@@ -1,5 +1,6 @@
 """Write the health report for people: as a page, or as plain text for a terminal. Pure."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -96,9 +97,9 @@ def _facts(body: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, str]]:
 def _people(body: Mapping[str, Any]) -> str:
     people, answers, messages = body["people"], body["answers"], body["messages"]
     return (
-        f"{people['approvals']} for an approval, {people['fates']} about a restart's fate, "
-        f"{messages['unreadable']} unreadable messages, {answers['undeliverable']} answers that "
-        "were not delivered"
+        f"{people['approvals']} for an approval, {people['fates']} about a restart's fate; "
+        f"messages that became no reset: {messages['unreadable']}; answers that were not "
+        f"delivered: {answers['undeliverable']}"
     )
 
 
@@ -110,15 +111,9 @@ def _timer(timer: Mapping[str, Any], now: datetime) -> str:
 
 
 def _seen(mood: str, seen: Mapping[str, str], now: datetime) -> str:
-    what = _MOODS.get(mood, mood)
+    what = re.sub("([A-Z])", lambda found: f" {found[0].lower()}", mood)
     why = f": {seen['why']}" if seen["why"] else ""
     return f"{what} {_when(seen['at'], now)} ({seen['call']}){why}"
-
-
-_MOODS: Final = {
-    "auditLogUnreadable": "audit log not readable",
-    "provisioningLogUnreadable": "provisioning log not readable",
-}
 
 
 def _queue(name: str, queue: Mapping[str, Any]) -> str:

@@ -72,11 +72,21 @@ input[type=checkbox] { width: 1.2rem; height: 1.2rem; margin: 0 .5rem 0 0;
 .inline { display: inline; }
 button { padding: .55rem 1.2rem; min-height: 2.75rem; border-radius: .4rem; cursor: pointer;
   border: 1px solid var(--run); background: var(--run); color: var(--card); font-weight: 600; }
+button.plain { background: var(--card); color: var(--run); }
 button.grave { background: var(--card); color: var(--bad); border-color: var(--bad); }
 a:focus-visible, button:focus-visible, input:focus-visible, select:focus-visible,
 textarea:focus-visible, .wide:focus-visible { outline: 3px solid var(--run); outline-offset: 2px; }
+h2 ~ .wide caption { position: absolute; width: 1px; height: 1px; overflow: hidden;
+  clip-path: inset(50%); }
 @media (max-width: 34rem) { dl { grid-template-columns: 1fr; gap: 0; }
-  dd { margin-bottom: .6rem; } }
+  dd { margin-bottom: .6rem; }
+  table, tbody, tr, tbody th, td { display: block; width: auto; }
+  thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  tr { padding: .6rem 0; border-top: 1px solid var(--line); }
+  tbody tr:first-child { border-top: 0; padding-top: 0; }
+  th, td { padding: .1rem 0; border-top: 0; } tbody th { font-weight: 650; }
+  td[data-column]::before { content: attr(data-column) ": "; color: var(--quiet); }
+  td:empty { display: none; } }
 @media print {
   :root { --ground: #fff; --card: #fff; --text: #000; --quiet: #444; --line: #bbb;
     --run: #0b57d0; --good: #1a7f37; --bad: #b3261e; --wait: #8a5a00; }
@@ -148,17 +158,31 @@ def described(pairs: Iterable[tuple[str, Part]]) -> Markup:
 
 
 def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Part]]) -> Markup:
-    """Build a table; the first cell of each row is its header."""
-    head = element("tr", *(element("th", each, scope="col") for each in columns))
+    """
+    Build a table; the first cell of each row is its header.
+
+    On a narrow screen each row becomes a card, whose cells name their columns. The roles keep it a
+    table for a screen reader there.
+    """
+    head = [element("th", each, scope="col", role="columnheader") for each in columns]
     body = [
-        element("tr", element("th", first, scope="row"), *(element("td", each) for each in rest))
+        element(
+            "tr",
+            element("th", first, scope="row", role="rowheader"),
+            *(
+                element("td", each, role="cell", data_column=column)
+                for column, each in zip(columns[1:], rest, strict=True)
+            ),
+            role="row",
+        )
         for first, *rest in rows
     ]
     grid = element(
         "table",
         element("caption", caption),
-        element("thead", head),
-        element("tbody", *body),
+        element("thead", element("tr", *head, role="row"), role="rowgroup"),
+        element("tbody", *body, role="rowgroup"),
+        role="table",
     )
     # Focusable, so that the keyboard can scroll it on a narrow screen.
     return element("div", grid, class_="wide", role="region", aria_label=caption, tabindex="0")

@@ -97,7 +97,8 @@ class Browser:
 
     async def violations(self) -> list[str]:
         """What axe-core objects to on this page, each with the first place."""
-        await self.run(AXE.read_text(encoding="utf-8") + "; true")
+        if not await self.run("!!window.axe"):
+            await self.run(AXE.read_text(encoding="utf-8") + "; true")
         found = await self.run(
             "axe.run(document).then(r => JSON.stringify(r.violations.map("
             "v => v.id + ' ' + v.nodes[0].html.slice(0, 200))))"

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from shared.domain.pace import Terms
 from shared.domain.requests import Ticket
 from shared.domain.reset import State
 from shared.names import RESETS_QUEUE
@@ -92,3 +93,70 @@ async def test_a_joined_request_costs_one_insert_two_transactions_and_no_graph_c
     assert joined.state is State.JOINED
     writes = Counter(what for what in log if what != "table read")
     assert writes == {"table insert": 1, "table transaction": 2}
+
+
+JOINED = at_length(300, 10_000)
+OTHERS = 20
+
+
+@pytest.mark.soak
+async def test_all_who_joined_one_reset_are_answered_at_a_steady_pace_and_hold_up_no_other() -> (
+    None
+):
+    """From real requests to the comment: one restart, each ticket told once, within the pace."""
+    per_minute = JOINED // 10
+    paced = {"kind": "webhook", "url": "https://d.example", "on": ["end"]}
+    world = World()
+    world.rebuild(
+        RESET_TARGETS=json.dumps({TARGET: {"servicePrincipalId": SP, "jobId": "job-1"}}),
+        NOTIFIERS=json.dumps(
+            {
+                "desk": {**paced, "perMinute": per_minute},
+                "other": {**paced, "perMinute": 6000},
+            }
+        ),
+    )
+    # The leader's answer, given in good time, waits for Graph: all others come before its intent.
+    world.graph.scripted = ["429"]
+    await world.ask("leader")
+    for n in range(OTHERS + JOINED):
+        system = "other" if n < OTHERS else "desk"
+        request = {
+            "requestId": f"r{n:05d}",
+            "target": TARGET,
+            "ticket": {"system": system, "id": f"INC{n}"},
+        }
+        await world.send(json.dumps(request), message_id=f"m{n}")
+    world.clock.forward(minutes=2)
+    await world.tick()
+    assert (await world.row("leader")).state is State.RESTARTED
+    world.clock.forward(minutes=20)
+    world.graph.end_cycle()
+
+    each_minute = []
+    while len(world.desk.delivered) < JOINED:
+        before = len(world.desk.delivered)
+        await world.tick()
+        each_minute.append(len(world.desk.delivered) - before)
+        # They came first, and are told at once, however many wait for the other notifier.
+        assert len(world.other.delivered) == OTHERS
+        world.clock.forward(minutes=1)
+        assert len(each_minute) < 60, each_minute
+
+    told = [(a.ticket_id, a.state) for a in world.desk.delivered]
+    terms = Terms(per_minute=per_minute)
+    assert len(world.graph.restarts) == 1
+    assert Counter(x.state for x in resets(world)) == {
+        State.COMPLETED: 1,
+        State.JOINED: OTHERS + JOINED,
+    }
+    assert len(told) == len(set(told)) == JOINED
+    assert {state for _, state in told} == {State.JOINED}
+    assert max(each_minute) <= terms.per_minute + terms.burst, each_minute
+    # Steady: after the first burst no minute is far below the pace until all are told.
+    busy = [count for count in each_minute if count]
+    assert len(each_minute) <= JOINED / per_minute + 12, each_minute
+    assert min(busy[1:-1], default=per_minute) >= per_minute // 2, each_minute
+    other = [a.ticket_id for a in world.other.delivered]
+    assert sorted(other) == sorted(f"INC{n}" for n in range(OTHERS))
+    assert world.answers() == []
