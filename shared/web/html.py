@@ -25,6 +25,7 @@ header span { color: var(--quiet); }
 nav { display: flex; gap: 1.25rem; }
 h1 { margin: 0 0 1rem; font-size: 1.6rem; line-height: 1.25; overflow-wrap: anywhere; }
 h2 { margin: 0 0 .75rem; font-size: 1.05rem; }
+p + .wide { margin-top: .75rem; }
 section { margin: 0 0 1.25rem; padding: 1.25rem 1.5rem; background: var(--card);
   border: 1px solid var(--line); border-radius: .6rem; }
 a { color: var(--run); }
@@ -80,7 +81,7 @@ h2 ~ .wide caption { position: absolute; width: 1px; height: 1px; overflow: hidd
   clip-path: inset(50%); }
 @media (max-width: 34rem) { dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin-bottom: .6rem; }
-  table, tbody, tr, tbody th, td { display: block; width: auto; }
+  table, caption, tbody, tr, tbody th, td { display: block; width: auto; }
   thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   tr { padding: .6rem 0; border-top: 1px solid var(--line); }
   tbody tr:first-child { border-top: 0; padding-top: 0; }

@@ -349,7 +349,9 @@ def _links(found: Found) -> Markup:
     links = views.link_views(found.reset, found.links)
     columns = {
         "User": [user_text(each.subject) for each in links],
-        "Verdict": [user_text((each.verdict or "not looked up").replace("_", " ")) for each in links],
+        "Verdict": [
+            user_text((each.verdict or "not looked up").replace("_", " ")) for each in links
+        ],
         "Linked to before": [_id(each.before or "") for each in links],
         "Linked to after": [_id(each.after or "") for each in links],
         "Evidence": [
