@@ -98,9 +98,11 @@ def as_records(found: Inspection) -> Records:
 def _change_first(found: Inspection) -> str:
     if not found.matching or found.stored is None or found.differs:
         return ""
-    names = " and ".join(dict.fromkeys(each.target for each in found.matching))
-    first = found.matching[0]
-    value = "the value above" if first.value is None else first.value
+    able = [each for each in found.matching if each.value != ""]
+    if not able:
+        return ""
+    names = " and ".join(dict.fromkeys(each.target for each in able))
+    value = able[0].value if len(able) == 1 and able[0].value else "the value above"
     return (
         f"{names} of account {found.stored.target_id}, wherever it equals {value}: else a full "
         "reset links to the same account again"

@@ -20,7 +20,7 @@ async def write_mappings(settings: Settings, *, reset_id: str, to: str) -> None:
     if not schema:
         raise Failed(
             f"{reset_id}: no schema is kept; it is kept for resets that name subjects, where "
-            "Graph let it be read"
+            "Graph let it be read and it is not larger than 900 KB compressed"
         )
     if not to:
         sys.stdout.buffer.write(schema + b"\n")

@@ -4,11 +4,22 @@ import argparse
 import asyncio
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from local.api_client import ApiClient
 from local.cli import add_switch
+from local.errors import Failed
 from local.screen import Records, Screen
+
+MOST: Final = 2000
+"""Resets that are shown."""
+
+
+class Pages(Protocol):
+    """What the list needs of the API's client."""
+
+    async def get(self, path: str, **query: str) -> dict[str, Any] | None: ...
+
 
 VARIABLES: Final[Mapping[str, str]] = {
     "TARGET": "target",
@@ -44,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     client = ApiClient.from_environ()
     query = {name: getattr(args, given) for given, name in _QUERY.items() if getattr(args, given)}
-    page = asyncio.run(client.get("/resets", **query)) or {"value": []}
+    page = asyncio.run(every_page(client, query))
     if args.json:
         print(json.dumps(page, indent=2, ensure_ascii=False))
         return 0
@@ -54,8 +65,23 @@ def main(args: argparse.Namespace) -> int:
         return 0
     print(_records(page["value"]).shown(screen))
     if page.get("continuation"):
-        print("\nThere are more; narrow it down, or take the rest as JSON.")
+        print(f"\nThere are more than {MOST:,}; narrow it down.")
     return 0
+
+
+async def every_page(client: Pages, query: Mapping[str, str]) -> dict[str, Any]:
+    """Follow the list to its end, or to a bound; a page may be empty and still lead on."""
+    found: list[Any] = []
+    after: dict[str, str] = {}
+    while True:
+        page = await client.get("/resets", **query, **after) or {}
+        found += page.get("value", [])
+        led_to = str(page.get("continuation") or "")
+        if not led_to or len(found) >= MOST:
+            return {**page, "value": found}
+        if led_to == after.get("continuation"):
+            raise Failed(f"the list of resets leads to itself: {led_to}")
+        after = {"continuation": led_to}
 
 
 def _records(found: list[Mapping[str, Any]]) -> Records:
