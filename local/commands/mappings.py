@@ -13,10 +13,10 @@ VARIABLES: Final = {"RESET": "reset", "TO": "to"}
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("reset", nargs="?", help="the reset's id")
-    parser.add_argument("--to", default="", help="a file; left out, it goes to standard output")
+    parser.add_argument("--to", help="a file; left out, it goes to standard output")
 
 
 def main(args: argparse.Namespace) -> int:
     if not args.reset:
         raise Usage("reset: missing; say `python -m local mappings <id>` (RESET=…)")
-    return run(partial(write_mappings, reset_id=args.reset, to=args.to))
+    return run(partial(write_mappings, reset_id=args.reset, to=args.to or ""))
