@@ -16,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help setup check test unit soak month storm demo up host azurite emulator request resend show list decide link mappings \
   targets plan docs \
-  package lock audit doctor bench bicep clean
+  package lock audit doctor bench faults bicep clean
 
 help: ## List the commands
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -129,8 +129,11 @@ $(TOOLS)/.ready: requirements-tools.lock
 doctor: ## Say what this machine has and lacks, each with the line that mends it
 	@$(PYTHON) -s -m local.doctor
 
-bench: $(READY) ## Measure start and package beside a baseline (ROUNDS, default 5)
+bench: setup ## Measure everything beside a naive app (ROUNDS, default 3; QUICK=1; ONLY=reset,storm; OUT)
 	@$(RUN) -m bench
+
+faults: setup ## Break what can break while requests are under way (REQUESTS, default 20; ONLY=killed,storage)
+	@$(RUN) -m bench.faults
 
 docs: $(READY) ## Write what the documents take from the code (schemas, diagram, tables)
 	@$(RUN) -m local.documents

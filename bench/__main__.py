@@ -5,12 +5,9 @@ ROUNDS (3) interleaved rounds; QUICK=1 does one of everything, smaller; ONLY=res
 alone. The table goes to the terminal, every figure of every round to dist/bench.json.
 """
 
-import asyncio
-import contextlib
 import json
 import logging
 import os
-import signal
 import sys
 import time
 from collections import defaultdict
@@ -20,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from bench import cold, cost, goals, packages, starts, upkeep
+from bench import cold, cost, goals, packages, starts, stoppable, upkeep
 from bench.cost import Figures
 from local.package.build import ROOT
 
@@ -75,7 +72,7 @@ def measures(*, quick: bool) -> list[Measure]:
     ]
 
 
-async def main(environ: dict[str, str]) -> None:
+async def main(environ: dict[str, str]) -> int:
     quick = environ.get("QUICK") == "1"
     rounds = int(environ.get("ROUNDS") or (1 if quick else 3))
     only = [name.strip() for name in environ.get("ONLY", "").split(",") if name.strip()]
@@ -102,6 +99,7 @@ async def main(environ: dict[str, str]) -> None:
         print(f"every figure of every round: {out}")
     if not quick and (not only or "starts" in only):
         print("\n" + await starts.compared(rounds, _say))
+    return 0
 
 
 def _keep(out: Path, taken: dict[str, list[Figures]], found: list[goals.Found]) -> None:
@@ -124,17 +122,7 @@ def _say(words: str) -> None:
     print(f"  {words}", file=sys.stderr, flush=True)
 
 
-def _run() -> None:
-    """SIGTERM ends it as Ctrl-C does: what it has started is stopped."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+if __name__ == "__main__":
     # An app in this process keeps its clients open, as it does in Azure.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main(dict(os.environ)))
-        return
-    print("stopped", file=sys.stderr)
-    sys.exit(130)
-
-
-if __name__ == "__main__":
-    _run()
+    sys.exit(stoppable.run(main(dict(os.environ))))

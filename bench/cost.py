@@ -113,11 +113,16 @@ async def beside_a_slow_one(seconds: float, tickets: int, others: int) -> Figure
     """Reading one job takes long and its tickets lie first on the queue: when are the others?"""
     async with asyncio.timeout(FAR), lab() as it:
         it.graph.slow[stub.service_principal(0)] = seconds
-        await it.send({"requestId": f"slow-{n}", "target": target(0)} for n in range(tickets))
-        await it.send(_request(n) for n in range(1, others + 1))
-        async with it.host("relink", it.settings(others + 1, counted=False)):
-            began = time.perf_counter()
-            await it.graph.until_restarted(others)
+        async with it.host("relink", it.settings(others + 2, counted=False)) as host:
+            # What the first restart of a process imports is measured elsewhere.
+            await it.send([_request(others + 1)])
+            await _restarted(it, "relink", 1)
+            with host.halted():
+                slow = ({"requestId": f"s-{n}", "target": target(0)} for n in range(tickets))
+                await it.send(slow)
+                await it.send(_request(n) for n in range(1, others + 1))
+                began = time.perf_counter()
+            await it.graph.until_restarted(others + 1)
             took = time.perf_counter() - began
             if stub.service_principal(0) in it.graph.restarts:
                 raise SystemExit("the slow job was not slow")

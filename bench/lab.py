@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -121,8 +122,13 @@ class Lab:
     async def host(self, app: str, settings: Mapping[str, str]) -> AsyncIterator[Host]:
         """Run *app* until the block ends."""
         began = time.perf_counter()
-        given = {**settings, "APP_DIR": str(APPS[app]), "PYTHONDONTWRITEBYTECODE": ""}
-        async with processes.host(given) as (process, url):
+        folder = APPS[app]
+        given = {**settings, "APP_DIR": str(folder), "PYTHONDONTWRITEBYTECODE": ""}
+        command = [sys.executable, "-m", "local.host"]
+        if app == "relink" and folder != ROOT:
+            # Another checkout runs with its own host and its own packages.
+            command = ["env", "-C", str(folder), str(folder / ".venv/bin/python"), *command[1:]]
+        async with processes.host(given, command=command) as (process, url):
             yield Host(process=process, url=url, began=began)
 
     async def send(self, requests: Iterable[Mapping[str, object]]) -> None:

@@ -140,6 +140,8 @@ class Graph:
         running = ends is not None and now < ends
         last = ends if ends is not None and not running else now - timedelta(hours=2)
         last_began = began if ends is not None and not running else last - timedelta(seconds=20)
+        # Before the first restart the only initial cycle lies far back.
+        first = last if began is not None else now - timedelta(days=90)
         execution = {
             "activityIdentifier": "2dea06a7-2960-420d-931e-f6c807ebda24",
             "countEntitled": 0,
@@ -160,7 +162,7 @@ class Graph:
                 "code": "NotRun" if running else "Active",
                 "lastSuccessfulExecutionWithExports": None,
                 "quarantine": None,
-                "steadyStateFirstAchievedTime": _z(last),
+                "steadyStateFirstAchievedTime": _z(first),
                 "steadyStateLastAchievedTime": _z(last),
                 "troubleshootingUrl": "",
                 "lastExecution": execution,

@@ -116,7 +116,8 @@ COMMANDS: Final[Mapping[str, Command]] = {
         help="check lint, format, types and import rules", module="local.commands.checks"
     ),
     "test": Command(help="run everything that CI runs", module="local.commands.tests"),
-    "bench": Command(help="measure starts and the package beside a baseline", runs="bench"),
+    "bench": Command(help="measure everything beside a naive app", runs="bench"),
+    "faults": Command(help="break what can break on the real processes", runs="bench.faults"),
 }
 
 

@@ -1,5 +1,6 @@
 """Accept a request, once: insert the ids row, then the reset with its event and due row."""
 
+import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -12,6 +13,7 @@ from shared.domain.errors import (
     Conflict,
     IdReused,
     InvalidRequest,
+    NewerRow,
     StorageUnavailable,
     TooManyOpen,
 )
@@ -110,8 +112,13 @@ class Acceptance:
         )
         await self._check(received, via)
         await self._admit(received, via)
-        await self.resets.remember_target(request.target, at=now)
-        claim = await self.resets.claim(wanted)
+        # Side by side, because a webhook has eight seconds. The job's number counts from any
+        # moment after the request came.
+        _, claim, job = await asyncio.gather(
+            self.resets.remember_target(request.target, at=now),
+            self.resets.claim(wanted),
+            self._job(request.target),
+        )
         if claim.content_hash != wanted.content_hash:
             raise IdReused(
                 f"requestId: {received.id} was used for a request with other content; "
@@ -125,7 +132,14 @@ class Acceptance:
         # Over the API a name came along; elsewhere the way itself says whose word it is.
         how = f", {vouched(asker is not None)}" if asker is not None or via == API else ""
         taken = Taken(via=via, how=how, asker_id=asker_id(asker) if asker is not None else "")
-        return await self._insert(received, claim, taken, now=now)
+        return await self._insert(received, claim, taken, job, now=now)
+
+    async def _job(self, target: str) -> Stored[JobRow] | None:
+        """None where it cannot be read: it is read again where it is needed, and raises there."""
+        try:
+            return await self.resets.read_job(target)
+        except (NewerRow, StorageUnavailable):
+            return None
 
     async def _check(self, received: Received, via: str) -> None:
         complaint = self._complaint(received, via)
@@ -156,10 +170,17 @@ class Acceptance:
         return ""
 
     async def _insert(
-        self, received: Received, claim: Claim, taken: Taken, *, now: datetime
+        self,
+        received: Received,
+        claim: Claim,
+        taken: Taken,
+        read: Stored[JobRow] | None,
+        *,
+        now: datetime,
     ) -> Accepted:
         for _ in range(MAX_RACES):
-            job = await self.resets.read_job(claim.target)
+            job = read or await self.resets.read_job(claim.target)
+            read = None
             reset = self._reset(received.request, claim, job.row, taken, now=now)
             event = HistoryEntry(
                 sequence=1,
