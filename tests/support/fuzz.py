@@ -31,8 +31,11 @@ class Progress:
     def case(self, fuzzer: str) -> None:
         self.done[fuzzer] += 1
         if self.done[fuzzer] % TELL_EVERY == 0:
-            with self.capture.global_and_fixture_disabled() if self.capture else nullcontext():
-                print(f"{fuzzer}: {self.done[fuzzer]:,} cases", flush=True)
+            self.tell(fuzzer, self.done[fuzzer])
+
+    def tell(self, fuzzer: str, cases: int) -> None:
+        with self.capture.global_and_fixture_disabled() if self.capture else nullcontext():
+            print(f"{fuzzer}: {cases:,} cases", flush=True)
 
 
 progress: Final = Progress()
