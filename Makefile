@@ -110,7 +110,7 @@ targets: $(READY) ## List every provisioning job, with entries for RESET_TARGETS
 plan: $(READY) ## Say what would happen now to every target, and why; sends nothing (JSON, WIDE)
 	@$(RUN) -m local --make plan
 
-package: ## Build dist/functionapp.zip, which deploys without a remote build
+package: ## Build dist/functionapp.zip, which deploys without a remote build (TELEMETRY)
 	@$(PYTHON) -s -m local.package
 
 lock: $(TOOLS)/.ready ## Resolve everything again and write the lock files

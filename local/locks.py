@@ -133,7 +133,13 @@ def write(root: Path = ROOT) -> None:
             if lock is RUNTIME:
                 lines = [f"{name}=={version}\n" for name, version in locked(text).items()]
                 held.write_text("".join(lines), encoding="utf-8")
-                wheels_lock.write_text(wheels.resolve(root, held), encoding="utf-8")
+                base = wheels.resolve(root, held)
+                wheels_lock.write_text(base, encoding="utf-8")
+                # Its distribution pins OpenTelemetry itself, which the SDK of Graph leaves open.
+                loose = Path(folder) / "loose.txt"
+                loose.write_text("".join(x for x in lines if "opentelemetry" not in x), "utf-8")
+                more = wheels.resolve_telemetry(root, loose, base)
+                (root / wheels.TELEMETRY_LOCK).write_text(more, encoding="utf-8")
                 print(f"{wheels.LOCK}: the wheels of the package")
 
 

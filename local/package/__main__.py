@@ -6,10 +6,12 @@ them. Needs the standard library and pip alone.
 """
 
 import argparse
+import os
 import shutil
 import sys
 import time
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +28,8 @@ FOLDER: Final = DIST / "app"
 def main(target: Path, *, unpacked: bool) -> int:
     started = time.perf_counter()
     try:
-        package = build(say=lambda words: print(f"  {words}", flush=True))
+        telemetry = wants_telemetry(os.environ)
+        package = build(say=lambda words: print(f"  {words}", flush=True), telemetry=telemetry)
     except PackageError as error:
         print(f"no package: {error}", file=sys.stderr)
         return 1
@@ -47,6 +50,14 @@ def main(target: Path, *, unpacked: bool) -> int:
     if unpacked:
         lay_out(target, FOLDER)
     return 0
+
+
+def wants_telemetry(environ: Mapping[str, str]) -> bool:
+    """Whether TELEMETRY, which the template reads too, asks for OpenTelemetry."""
+    asked = environ.get("TELEMETRY", "")
+    if asked not in {"", "opentelemetry"}:
+        raise PackageError(f"TELEMETRY: {asked!r} is not known; leave it out, or opentelemetry")
+    return asked == "opentelemetry"
 
 
 def lay_out(package: Path, folder: Path) -> None:

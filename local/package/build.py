@@ -9,7 +9,7 @@ from local.package import app_files, lock, wheels
 from local.package.bytecode import compiled
 from local.package.errors import PackageError
 from local.package.reach import GENERATED, SDK, Library, Reach, trimmed
-from local.package.start import imported_at_start
+from local.package.start import ROOTS, TELEMETRY_ROOT, imported_at_start
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SITE: Final = ".python_packages/lib/site-packages/"
@@ -23,11 +23,15 @@ class Package:
     """Modules of the SDK that the app cannot reach."""
 
 
-def build(*, root: Path = ROOT, say: Callable[[str], None]) -> Package:
-    """Put the package of the project at *root* together; *say* hears how far it is."""
+def build(*, root: Path = ROOT, say: Callable[[str], None], telemetry: bool = False) -> Package:
+    """
+    Put the package of the project at *root* together; *say* hears how far it is.
+
+    With *telemetry* it holds the OpenTelemetry distribution too.
+    """
     app = dict(app_files.collect(root))
     say(f"the app: {len(app)} files")
-    site = installed(root=root, say=say)
+    site = installed(root=root, say=say, telemetry=telemetry)
     library = Library(site)
     reached = Reach(library, app).modules
     left_out = frozenset(m for m in library.modules() if m.startswith(SDK + ".")) - reached
@@ -39,7 +43,8 @@ def build(*, root: Path = ROOT, say: Callable[[str], None]) -> Package:
     site |= {library.path(module): trimmed(library, module) for module in generated}
     say(f"the Graph SDK: {sum(len(library.idle(m)) for m in generated)} idle imports taken out")
     deployed = Library(app | site)
-    started = {deployed.path(m): deployed.text(m) for m in imported_at_start(deployed)}
+    roots = (*ROOTS, TELEMETRY_ROOT) if telemetry else ROOTS
+    started = {deployed.path(m): deployed.text(m) for m in imported_at_start(deployed, roots)}
     files = app | {SITE + path: text for path, text in site.items()}
     sources = {p if p in app else SITE + p: text for p, text in started.items()}
     files |= compiled(sources)
@@ -47,11 +52,19 @@ def build(*, root: Path = ROOT, say: Callable[[str], None]) -> Package:
     return Package(files=files, left_out=left_out)
 
 
-def installed(*, root: Path = ROOT, say: Callable[[str], None]) -> dict[str, bytes]:
+def installed(
+    *, root: Path = ROOT, say: Callable[[str], None], telemetry: bool = False
+) -> dict[str, bytes]:
     """What is shipped of the locked wheels, whole, by path under site-packages."""
     locked = lock.read((root / lock.LOCK).read_text(encoding="utf-8"))
     if late := lock.stale((root / lock.REQUIREMENTS).read_text(encoding="utf-8"), locked):
         raise PackageError(f"{lock.LOCK} does not hold {', '.join(late)}; run `make lock`")
+    if telemetry:
+        more = lock.read((root / lock.TELEMETRY_LOCK).read_text(encoding="utf-8"))
+        wanted = (root / lock.TELEMETRY_REQUIREMENTS).read_text(encoding="utf-8")
+        if late := lock.stale(wanted, more):
+            raise PackageError(f"{lock.TELEMETRY_LOCK} does not hold {late[0]}; run `make lock`")
+        locked = lock.with_telemetry(locked, more)
     say(f"wheels: {len(locked)} locked")
     site: dict[str, bytes] = {}
     for wheel in wheels.fetch(locked, root / CACHE):

@@ -17,6 +17,9 @@ from local.package.errors import PackageError
 
 REQUIREMENTS: Final = Path("requirements.txt")
 LOCK: Final = Path("local/package/requirements.lock")
+TELEMETRY_REQUIREMENTS: Final = Path("requirements-telemetry.txt")
+TELEMETRY_LOCK: Final = Path("local/package/telemetry.lock")
+"""What `TELEMETRY=opentelemetry` adds, and what it needs in another version."""
 
 # Flex Consumption runs Python 3.13 on Debian bookworm (glibc 2.36); 2.28 leaves room below it.
 PLATFORM: Final = (
@@ -49,6 +52,12 @@ class Locked:
     sha256: str
 
 
+_TELEMETRY_HEADER: Final = (
+    "# Written by `make lock` from requirements-telemetry.txt: what OpenTelemetry needs beside\n"
+    "# requirements.lock, or in its place.\n"
+)
+
+
 def normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
@@ -72,6 +81,12 @@ def read(text: str) -> tuple[Locked, ...]:
     return tuple(wheels)
 
 
+def with_telemetry(base: tuple[Locked, ...], more: tuple[Locked, ...]) -> tuple[Locked, ...]:
+    """The wheels of both; where both name one, that of *more*."""
+    merged = {wheel.name: wheel for wheel in (*base, *more)}
+    return tuple(merged[name] for name in sorted(merged))
+
+
 def stale(requirements: str, locked: tuple[Locked, ...]) -> list[str]:
     """The pins of *requirements* that the lock does not hold in that very version."""
     has = {wheel.name: wheel.version for wheel in locked}
@@ -80,19 +95,29 @@ def stale(requirements: str, locked: tuple[Locked, ...]) -> list[str]:
 
 def resolve(root: Path, constraints: Path) -> str:
     """Ask the registry once, for the platform; the text of a new lock file."""
+    return _HEADER + "".join(f"{line}\n" for line in _resolved(root / REQUIREMENTS, constraints))
+
+
+def resolve_telemetry(root: Path, constraints: Path, base: str) -> str:
+    """As `resolve`, without the wheels that the lock *base* has already."""
+    held = set(base.splitlines())
+    found = _resolved(root / TELEMETRY_REQUIREMENTS, constraints)
+    return _TELEMETRY_HEADER + "".join(f"{line}\n" for line in found if line not in held)
+
+
+def _resolved(requirements: Path, constraints: Path) -> list[str]:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     command += ["--dry-run", "--ignore-installed", "--report=-", "--target=unused", *PLATFORM]
     done = subprocess.run(
-        [*command, f"--requirement={root / REQUIREMENTS}", f"--constraint={constraints}"],
+        [*command, f"--requirement={requirements}", f"--constraint={constraints}"],
         check=False,
         capture_output=True,
         text=True,
     )
     if done.returncode != 0:
-        raise PackageError(f"pip could not resolve {REQUIREMENTS}:\n{done.stderr.strip()}")
-    lines = sorted(
+        raise PackageError(f"pip could not resolve {requirements.name}:\n{done.stderr.strip()}")
+    return sorted(
         f"{normalized(item['metadata']['name'])}=={item['metadata']['version']} "
         f"--hash=sha256:{item['download_info']['archive_info']['hashes']['sha256']}"
         for item in json.loads(done.stdout)["install"]
     )
-    return _HEADER + "\n".join(lines) + "\n"

@@ -17,6 +17,9 @@ What a process runs: the worker, the app, the identity that the first call needs
 which are imported with the first message.
 """
 
+TELEMETRY_ROOT = "azure.monitor.opentelemetry"
+"""What the worker imports beside, where it exports by OpenTelemetry."""
+
 
 def imported_at_start(library: Library, roots: Iterable[str] = ROOTS) -> frozenset[str]:
     """The modules in *library* that importing *roots* imports; functions are not looked into."""
