@@ -211,6 +211,7 @@ class Link:
     looked up, `judged_at` when a verdict was first tried; `matching` holds the attributes that
     decide a match, in their order, as JSON. `problem` names what could not be read, and why.
     `read_on` leads to the page of the log at which the next look goes on, for the whole reset.
+    `on_demand_at` is when the user was provisioned on demand.
     """
 
     subject: str
@@ -227,6 +228,7 @@ class Link:
     looked_at: datetime | None = None
     judged_at: datetime | None = None
     read_on: str = ""
+    on_demand_at: datetime | None = None
 
 
 class NotificationKind(StrEnum):

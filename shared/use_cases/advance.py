@@ -334,6 +334,7 @@ class Engine:
         job_id = _job_id(reset)
         await self.links.before(reset, job_id, until=reset.snapshot_at)
         if not isinstance(event, events.CycleEnded):
+            await self.links.at_once(reset, job_id, since=reset.snapshot_at)
             return event
         traced = await self.links.after(reset, job_id, since=reset.snapshot_at)
         in_time = reset.deadline is None or self.clock() < reset.deadline

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Final
 
 from shared.config import Settings
@@ -104,6 +105,30 @@ class TraceLinks:
             why = f"the look-up failed: {_words(error)}"
             return await self._give_up(reset, why, again_at=self._later(error))
 
+    async def at_once(self, reset: Reset, job_id: str, *, since: datetime) -> None:
+        """
+        Provision the subjects while the cycle runs, where the target allows it.
+
+        So nobody waits for the end of a long cycle. A new link is final; an old one is not, since
+        nobody documents from when on a restart shows: then the cycle's own row decides.
+        """
+        if not reset.subjects or not job_id or not self._provisions_on_demand(reset):
+            return
+        try:
+            async with asyncio.timeout(LOOK_UP_TIMEOUT.total_seconds()):
+                known = {link.subject: link for link in await self.rows.links(reset)}
+                if not any(map(_may_be_provisioned, known.values())):
+                    return
+                case = _Case(graph=await self.graph(), reset=reset, job_id=job_id)
+                for asked, entries in (await self._on_demand(case, known)).items():
+                    link = replace(known[asked], on_demand_at=self.clock())
+                    judged = await self._judged(case, link, entries, since)
+                    is_new = judged.verdict in {LinkVerdict.RELINKED, LinkVerdict.CREATED}
+                    number = reset.subjects.index(asked) + 1
+                    await self.rows.write_link(reset, number, judged if is_new else link)
+        except (GraphError, StorageUnavailable, TimeoutError) as error:
+            _failed(reset, "on demand", error)
+
     # Before
 
     async def _before(self, reset: Reset, job_id: str, until: datetime | None) -> Traced:
@@ -132,6 +157,7 @@ class TraceLinks:
                     after=old.after,
                     judged_at=old.judged_at,
                     read_on=old.read_on,
+                    on_demand_at=old.on_demand_at,
                 )
             known[asked] = link
             await self.rows.write_link(reset, number, link)
@@ -194,7 +220,8 @@ class TraceLinks:
         graph = await self.graph()
         log = await self.turns.pages(graph, job_id, since=since, link=_read_on(known))
         case = _Case(graph=graph, reset=reset, job_id=job_id)
-        entries = [*log.entries, *await self._on_demand(case, known, open_ones)]
+        done = await self._on_demand(case, known)
+        entries = [*log.entries, *chain.from_iterable(done.values())]
         again = False
         for number, asked in enumerate(reset.subjects, 1):
             if asked not in open_ones:
@@ -204,7 +231,8 @@ class TraceLinks:
             helps = bool(link.object_id or link.looked_at is None) and not log.problem
             again = again or (_is_open(judged) and helps)
             on = log.next_link if len(log.next_link) <= LONGEST_NEXT_LINK else ""
-            known[asked] = replace(judged, judged_at=started, read_on=on)
+            tried_at = self.clock() if asked in done else link.on_demand_at
+            known[asked] = replace(judged, judged_at=started, read_on=on, on_demand_at=tried_at)
             await self.rows.write_link(reset, number, known[asked])
         waits = again and self.clock() - started < LATE_ROWS
         return Traced(
@@ -223,21 +251,21 @@ class TraceLinks:
         return now
 
     async def _on_demand(
-        self, case: "_Case", known: dict[str, Link], subjects: Sequence[str]
-    ) -> list[ProvisioningEntry]:
-        """Provision the subjects at once, where the target allows it."""
+        self, case: "_Case", known: dict[str, Link]
+    ) -> dict[str, list[ProvisioningEntry]]:
+        """Provision users at once, each one once; what was done for each that had its turn."""
         graph, reset = case.graph, case.reset
-        target = self._target(reset)
-        if target is None or not target.provision_on_demand:
-            return []
+        todo = [s for s in reset.subjects if _may_be_provisioned(known.get(s))]
+        if not self._provisions_on_demand(reset) or not todo:
+            return {}
         mappings = await graph.mappings(reset.service_principal_id, case.job_id)
-        found: list[ProvisioningEntry] = []
-        for asked in subjects:
+        done: dict[str, list[ProvisioningEntry]] = {}
+        for asked in todo:
             user = known[asked].object_id
-            if not user or not mappings.user_rule or not await self.turns.take(ON_DEMAND):
-                continue
+            if not mappings.user_rule or not await self.turns.take(ON_DEMAND):
+                break
             try:
-                done = await graph.provision_on_demand(
+                found = await graph.provision_on_demand(
                     reset.service_principal_id,
                     case.job_id,
                     rule_id=mappings.user_rule,
@@ -250,11 +278,15 @@ class TraceLinks:
                 _failed(reset, "on demand", error)
                 break
             # The result may name the user by another id than Entra's, or have no time.
-            found += [
+            done[asked] = [
                 replace(each, source_id=user, source_type="User", at=each.at or self.clock())
-                for each in done.entries
+                for each in found.entries
             ]
-        return found
+        return done
+
+    def _provisions_on_demand(self, reset: Reset) -> bool:
+        target = self._target(reset)
+        return target is not None and target.provision_on_demand
 
     async def _judged(
         self, case: "_Case", link: Link, entries: Sequence[ProvisioningEntry], since: datetime
@@ -333,6 +365,13 @@ def _is_open(link: Link | None) -> bool:
     if link is None or link.looked_at is None:
         return True
     return link.verdict in {"", LinkVerdict.NOT_SEEN, LinkVerdict.UNKNOWN} and not link.after
+
+
+def _may_be_provisioned(link: Link | None) -> bool:
+    """Once, and where a verdict is still to be had."""
+    return (
+        link is not None and bool(link.object_id) and link.on_demand_at is None and _is_open(link)
+    )
 
 
 def _read_on(known: dict[str, Link]) -> str:

@@ -473,3 +473,39 @@ async def test_a_user_who_was_deleted_is_still_looked_up_by_object_id() -> None:
     by_id, by_name = traced.links
     assert (by_id.before, by_name.before) == (OLD, "")
     assert "no such user" in by_name.problem
+
+
+async def test_on_demand_links_the_user_while_the_cycle_still_runs_and_does_it_once() -> None:
+    desk = Desk(entry={"provisionOnDemand": True})
+    desk.graph.entries = [entry(ADELE, OLD, START - MINUTE), entry(ALEX, OTHER, START - MINUTE)]
+    of = reset(ADELE, ALEX)
+    await desk.before(of)
+    desk.clock.forward(minutes=2)
+    desk.graph.on_demand = [entry(ADELE, NEW, desk.clock()), entry(ALEX, OTHER, desk.clock())]
+
+    for _ in range(3):
+        await desk.tracing.at_once(of, JOB, since=RESTART)
+
+    adele, alex = await desk.store.links(of)
+    assert (adele.verdict, adele.before, adele.after) == ("relinked", OLD, NEW)
+    # An old link may only mean that it was too early: the cycle's own row decides.
+    assert (alex.verdict, alex.after) == ("", "")
+    assert desk.graph.calls.count("provision_on_demand") == 2
+    desk.graph.entries.append(entry(ALEX, "0051LATER", RESTART + 2 * MINUTE))
+    traced = await desk.after(of)
+    assert [x.after for x in traced.links] == [NEW, "0051LATER"]
+
+
+@pytest.mark.parametrize("call", ["mappings", "provision_on_demand"])
+async def test_on_demand_that_fails_while_the_cycle_runs_is_tried_again(call: str) -> None:
+    desk = Desk(entry={"provisionOnDemand": True})
+    desk.graph.entries = [entry(ADELE, OLD, START - MINUTE)]
+    await desk.before(reset(ADELE))
+    desk.clock.forward(minutes=2)
+    desk.graph.on_demand = [entry(ADELE, NEW, desk.clock())]
+    desk.graph.failures[call] = [FateUnknown("lost")]
+
+    await desk.tracing.at_once(reset(ADELE), JOB, since=RESTART)
+    await desk.tracing.at_once(reset(ADELE), JOB, since=RESTART)
+
+    assert [x.verdict for x in await desk.store.links(reset(ADELE))] == ["relinked"]
