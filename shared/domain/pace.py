@@ -10,8 +10,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-TURN_LASTS: Final = timedelta(minutes=3)
-"""A turn is good this long: the sweep looks once a minute. Later, another one is taken."""
+TURN_LASTS: Final = timedelta(seconds=75)
+"""
+A turn is good this long; later, another one is taken.
+
+The sweep looks once a minute. Were turns good for longer, those that a busy sweep has let go by
+would all be used at once: so they are a minute's and the burst's, and no more.
+"""
 
 LEAST_BURST: Final = 5
 PAUSES_AFTER: Final = 3
