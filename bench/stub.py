@@ -60,6 +60,9 @@ class Graph:
     audits: list[tuple[datetime, str]] = field(default_factory=list)
     restarted: dict[str, datetime] = field(default_factory=dict)
     others: int = 0
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """Before the first restart a job shows the same each time, or it would seem restarted."""
+
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @asynccontextmanager
@@ -138,10 +141,10 @@ class Graph:
         began = self.restarted.get(owner)
         ends = began + timedelta(seconds=self.cycle) if began is not None else None
         running = ends is not None and now < ends
-        last = ends if ends is not None and not running else now - timedelta(hours=2)
+        last = ends if ends is not None and not running else self.started - timedelta(hours=2)
         last_began = began if ends is not None and not running else last - timedelta(seconds=20)
         # Before the first restart the only initial cycle lies far back.
-        first = last if began is not None else now - timedelta(days=90)
+        first = last if began is not None else self.started - timedelta(days=90)
         execution = {
             "activityIdentifier": "2dea06a7-2960-420d-931e-f6c807ebda24",
             "countEntitled": 0,

@@ -58,8 +58,8 @@ async def idle_sweep(targets: int) -> Figures:
         began = time.process_time()
         await app.sweep()
         taken = time.process_time() - began
-    # Retention: once an hour a look at each target.
-    day = 1440 * swept + 96 * looked + 24 * (targets + 2) + POLLS_A_DAY
+    # Once an hour each observation is written again, and retention looks at each target.
+    day = 1440 * swept + 96 * looked + 24 * (targets + targets + 2) + POLLS_A_DAY
     return {"calls": swept, "cpu": taken, "remediate": looked, "day": day / 1e6}
 
 
