@@ -1,0 +1,51 @@
+"""What `make storm` counts, and what it calls wrong."""
+
+from collections import Counter
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from local.storm import Desk, Result, Storm
+
+STORM = Storm(tickets=200)
+RIGHT = Result(
+    states=Counter(completed=1, joined=199),
+    restarts=1,
+    other_restarts=1,
+    spent=2,
+    answers=Counter({f"storm-{n}": 1 for n in range(200)}),
+    other_took=3,
+)
+
+
+async def test_an_answer_that_comes_again_under_its_id_is_one_answer() -> None:
+    desk = Desk()
+    async with desk.listening() as address, httpx.AsyncClient() as client:
+        for delivery in ("a", "a", "b"):
+            body = {"data": {"id": "storm-1"}}
+            await client.post(address, json=body, headers={"webhook-id": delivery})
+
+    assert (desk.answers, desk.repeats) == ({"storm-1": 2}, 1)
+
+
+def test_nothing_is_wrong_with_one_restart_and_one_answer_each() -> None:
+    assert RIGHT.problems(STORM) == []
+    assert replace(RIGHT, repeats=2).problems(STORM) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"restarts": 2}, "2 restarts of the job"),
+        ({"other_restarts": 0}, "0 restarts of the other target"),
+        ({"spent": 3}, "3 places of the budget"),
+        ({"states": Counter(completed=1, joined=198, waiting=1)}, "199 of 200 tickets"),
+        ({"answers": RIGHT.answers + Counter({"storm-1": 1})}, "1 of them twice"),
+        ({"answers": RIGHT.answers - Counter({"storm-1": 1})}, "199 tickets heard"),
+        ({"repeats": 3}, "3 answers were sent again"),
+        ({"other_took": None}, "not restarted in between"),
+    ],
+)
+def test_what_is_wrong_is_said(changes: dict[str, object], words: str) -> None:
+    assert any(words in line for line in replace(RIGHT, **changes).problems(STORM))  # type: ignore[arg-type]
