@@ -26,6 +26,7 @@ from shared.domain.reset import (
     HistoryEntry,
     JobObservation,
     JobRow,
+    Link,
     Notification,
     NotificationKind,
     Reset,
@@ -295,6 +296,9 @@ class World:
 
     async def events(self, request_id: str = "r1") -> list[HistoryEntry]:
         return await self._spectator().events(await self.row(request_id))
+
+    async def links_of(self, request_id: str) -> list[Link]:
+        return await self._spectator().links(await self.row(request_id))
 
     async def history(self, request_id: str = "r1") -> list[str]:
         return [str(event.state) for event in await self.events(request_id)]
