@@ -67,7 +67,7 @@ class Lines:
 
     def end(self, reset: Mapping[str, Any]) -> None:
         for link in reset.get("subjects") or []:
-            self._line(link_line(link))
+            self._line(link_line(link, self.screen.width))
         self._line("")
 
     def text_of(self, event: Mapping[str, Any]) -> str:
@@ -97,12 +97,12 @@ class Lines:
             print(text, flush=True)
 
 
-def link_line(link: Mapping[str, Any]) -> str:
-    """Say in one line what became of a user's link."""
+def link_line(link: Mapping[str, Any], width: int | None) -> str:
+    """Say what became of a user's link, in one line where it fits."""
     before, after = link.get("before") or "?", link.get("after") or "?"
     verdict = link.get("verdict") or "not looked up"
     ids = "" if verdict == "not looked up" else f": {before} -> {after}"
-    return f"link     {link['subject']} {verdict}{ids}"
+    return fold_after("link     ", f"{link['subject']} {verdict}{ids}", width)
 
 
 def fold_after(head: str, text: str, width: int | None) -> str:

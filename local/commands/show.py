@@ -88,7 +88,7 @@ def _lines(reset: Mapping[str, Any], screen: Screen) -> list[str]:
     )
     events = Lines(screen=screen)
     history = [events.text_of(event) for event in reset["events"]]
-    links = [link_line(link) for link in reset.get("subjects") or []]
+    links = [link_line(link, screen.width) for link in reset.get("subjects") or []]
     return [records.card(screen), "", *history, *links]
 
 
