@@ -468,7 +468,7 @@ def in_quarantine(job: SyncJob) -> bool:
 
 def _unknown_state(job: SyncJob) -> Ask | None:
     for what, word, known in (
-        ("code", job.code, {"Active", "Quarantine", *_STANDING}),
+        ("code", job.code, {"Active", "NotRun", "Quarantine", *_STANDING}),
         ("schedule", job.schedule_state, {"Active", *_STANDING}),
     ):
         if word not in known:

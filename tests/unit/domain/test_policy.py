@@ -703,3 +703,14 @@ def test_a_restart_made_elsewhere_is_judged_by_graphs_clock_and_waited_for_by_ou
     assert type(decision) is kind
     assert second(seen) == Go()
     assert not isinstance(decision, Wait) or decision.until == START + SECOND
+
+
+def test_a_job_that_never_ran_and_stands_still_is_one_question_and_no_unknown_state() -> None:
+    stopped = job(code="NotRun", schedule_state="Disabled")
+
+    ruling = decide(X, stopped, history(), RULES, now=START)
+
+    assert isinstance(ruling, Ask)
+    assert len([key for key in ruling.questions if key.key.startswith("state:")]) == 1
+    assert "the job's schedule is Disabled" in ruling.reason
+    assert isinstance(decide(TIMER, stopped, history(), RULES, now=START), Refuse)
