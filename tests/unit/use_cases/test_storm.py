@@ -9,7 +9,6 @@ from datetime import timedelta
 import pytest
 
 from shared.domain.pace import Terms
-from shared.domain.requests import Ticket
 from shared.domain.reset import State
 from shared.names import RESETS_QUEUE
 from tests.support.host import Host, resets
@@ -79,7 +78,7 @@ async def test_a_joined_request_costs_one_insert_two_transactions_and_no_graph_c
     world.graph.scripted = ["429"]
     await world.ask("r0")
     before = len(world.faults.log)
-    await world.ask("r1", ticket=Ticket(system="elsewhere", id="1"))
+    await world.ask("r1", ticket=None)
     log = world.faults.log[before:]
     world.clock.forward(minutes=1)
     await world.look("r0")
