@@ -279,6 +279,13 @@ class SenderCountView(_View, frozen=True, kw_only=True):
     last_at: str
 
 
+class PermissionView(_View, frozen=True, kw_only=True):
+    permission: str
+    grant: Literal["granted", "missing", "not seen yet"]
+    parameter: Annotated[str, Meta(description="The parameter of infra/graph that grants it.")]
+    words: str
+
+
 class HealthView(_View, frozen=True, kw_only=True):
     """Whether the app can do its work; the detail is shown to a key or a signed-in person only."""
 
@@ -309,6 +316,13 @@ class HealthView(_View, frozen=True, kw_only=True):
     max_open: int | UnsetType = UNSET
     public_url: str | UnsetType = UNSET
     graph: dict[str, GraphObservationView] | UnsetType = UNSET
+    evidence: (
+        Annotated[
+            list[PermissionView],
+            Meta(description="What looking at links needs, and what each permission buys."),
+        ]
+        | UnsetType
+    ) = UNSET
     fleet: FleetView | UnsetType = UNSET
     people: PeopleView | UnsetType = UNSET
     messages: MessagesView | UnsetType = UNSET
