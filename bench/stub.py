@@ -141,7 +141,7 @@ class Graph:
         began = self.restarted.get(owner)
         ends = began + timedelta(seconds=self.cycle) if began is not None else None
         running = ends is not None and now < ends
-        last = ends if ends is not None and not running else self.started - timedelta(hours=2)
+        last = ends if ends is not None and not running else self.started - timedelta(minutes=20)
         last_began = began if ends is not None and not running else last - timedelta(seconds=20)
         # Before the first restart the only initial cycle lies far back.
         first = last if began is not None else self.started - timedelta(days=90)
