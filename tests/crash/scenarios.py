@@ -163,7 +163,6 @@ async def head_is_refused(host: Host) -> int:
     await head_and_one_behind(host)
     host.world.graph.job = replace(host.world.graph.job, code="NotConfigured")
     await finish(host)
-    assert [x.state for x in resets(host.world) if x.id != "r0"] == [State.REFUSED] * 2
     return 3
 
 

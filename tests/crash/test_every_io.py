@@ -15,10 +15,11 @@ from concurrent.futures import Future, ProcessPoolExecutor
 
 import pytest
 
-from shared.domain.reset import Scope
+from shared.domain.reset import Scope, State
 from tests.crash.invariants import check
 from tests.crash.scenarios import SCENARIOS, live
 from tests.support.faults import KINDS
+from tests.support.host import resets
 from tests.support.soak import at_length
 
 CHUNK = 150
@@ -119,3 +120,11 @@ def test_the_timers_lives_are_what_they_are_called(scenario: str, sent: list[Sco
 
     assert [scope for _, _, scope, _ in life.world.graph.restarts] == sent
     assert (life.world.graph.job.quarantine is None) is (scenario != "mass_deletion_held_back")
+
+
+def test_the_head_and_who_waits_behind_it_are_refused_where_nothing_is_broken() -> None:
+    """With r0 broken there is no cooldown, and r1 may go before the job is changed."""
+    life = asyncio.run(live("head_is_refused"))
+
+    ends = {x.id: x.state for x in resets(life.world)}
+    assert ends == {"r0": State.COMPLETED, "r1": State.REFUSED, "r2": State.REFUSED}
