@@ -25,7 +25,7 @@ from tests.support.soak import at_length
 CHUNK = 150
 CRASHES = [kind for kind in KINDS if kind.startswith("crash")]
 OTHERS = [kind for kind in KINDS if kind not in CRASHES]
-OTHERS_AT_EACH = at_length(3, len(OTHERS))
+OTHERS_AT_EACH = at_length(1, len(OTHERS))
 
 
 def kinds_at(scenario: str, at: int) -> list[str]:
