@@ -63,7 +63,7 @@ async def test_the_demo_shows_the_story_and_ends_with_0() -> None:
 async def test_ctrl_c_stops_what_the_demo_has_started() -> None:
     demo = await start_demo()
     assert demo.stdout is not None
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         seen = b""
         while b"accepted" not in seen:
             seen += await demo.stdout.readline()
