@@ -109,10 +109,13 @@ def whose_cycle(
     """
     since = snapshot_at - AUDIT_SLACK
     told = told_of_others(trail, since=since)
+    # The snapshot's time is Graph's own, as that of the log: what was before it is told already.
+    meanwhile = told_of_others(trail, since=snapshot_at)
+    also = f"the job was also {meanwhile}" if meanwhile else ""
     if SHOWN_BY_JOB not in warnings or not ended.completed:
-        return _with_words(ended, f"the job was also {told}" if told else "")
+        return _with_words(ended, also)
     if any(seen.ours and seen.at >= since for seen in trail.restarts):
-        return _with_words(ended, f"the job was also {told}" if told else "")
+        return _with_words(ended, also)
     if others(trail, since=audit_since(snapshot_at)) or trail.unplaced:
         return CycleEnded(
             completed=False,
