@@ -5,7 +5,7 @@ import pytest
 
 from local import processes
 from tests.azurite import start_azurite
-from tests.support import canaries, fuzz
+from tests.support import canaries, soak
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +17,7 @@ def azurite() -> Iterator[str]:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Look at every log of the run for what must never be in one."""
-    fuzz.progress.capture = config.pluginmanager.getplugin("capturemanager")
+    soak.progress.capture = config.pluginmanager.getplugin("capturemanager")
     logging.getLogger().addHandler(canaries.Listener())
     logging.getLogger("relink").setLevel(logging.DEBUG)
     processes.listeners.append(canaries.look_at)

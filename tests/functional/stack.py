@@ -107,7 +107,7 @@ class Stack:
         return int(found.approximate_message_count or 0)
 
 
-async def eventually[T](look: Callable[[], Awaitable[T | None]], *, within: float = 40) -> T:
+async def eventually[T](look: Callable[[], Awaitable[T | None]], *, within: float = 120) -> T:
     """Look until there is something; the last of it fails the test."""
     deadline = time.monotonic() + within
     while (found := await look()) is None:

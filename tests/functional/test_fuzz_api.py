@@ -12,8 +12,8 @@ from local import processes
 from shared.adapters.table_rows import reset_from
 from shared.domain.reset import Reset
 from tests.functional.stack import AWS, SALESFORCE, SERVICENOW, Stack, storage_and_graph
-from tests.support.fuzz import CASES, progress
-from tests.support.soak import at_length
+from tests.support.fuzz import CASES
+from tests.support.soak import at_length, progress
 
 # Of each operation. With the 600 cases of coverage, `make soak` tries some 50,000 in all.
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES", str(at_length(12, CASES // 13)))

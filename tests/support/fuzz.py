@@ -1,9 +1,7 @@
 """How many cases a fuzzer tries: few in `make test`, 50,000 in `make soak`, which tells how far."""
 
 import os
-from collections import Counter
-from contextlib import AbstractContextManager, nullcontext
-from typing import Final, Protocol
+from typing import Final
 
 from hypothesis import HealthCheck, settings
 
@@ -11,34 +9,6 @@ from tests.support.soak import at_length
 
 CASES: Final = int(os.environ.get("CASES", "50000"))
 """Of each format, in `make soak`."""
-
-TELL_EVERY: Final = 2_500
-
-
-class Capture(Protocol):
-    """As much of pytest's capture manager as lets a line through."""
-
-    def global_and_fixture_disabled(self) -> AbstractContextManager[None]: ...
-
-
-class Progress:
-    """Counts the cases of each fuzzer, and says how far it is."""
-
-    def __init__(self) -> None:
-        self.done: Counter[str] = Counter()
-        self.capture: Capture | None = None
-
-    def case(self, fuzzer: str) -> None:
-        self.done[fuzzer] += 1
-        if self.done[fuzzer] % TELL_EVERY == 0:
-            self.tell(fuzzer, self.done[fuzzer])
-
-    def tell(self, fuzzer: str, cases: int) -> None:
-        with self.capture.global_and_fixture_disabled() if self.capture else nullcontext():
-            print(f"{fuzzer}: {cases:,} cases", flush=True)
-
-
-progress: Final = Progress()
 
 
 def bounded(brief: int) -> settings:

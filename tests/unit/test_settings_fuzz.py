@@ -16,7 +16,8 @@ from shared.config import Settings, problem
 from shared.use_cases.health import late_after
 from shared.web.messages import HttpRequest
 from shared.web.respond import respond
-from tests.support.fuzz import bounded, progress
+from tests.support.fuzz import bounded
+from tests.support.soak import progress
 from tests.support.twins import twins
 from tests.support.world import ENVIRON, SP
 

@@ -20,7 +20,8 @@ from shared.web.messages import HttpRequest, HttpResponse
 from shared.web.respond import respond
 from tests.support import canaries, webhooks
 from tests.support.calls import call
-from tests.support.fuzz import bounded, progress
+from tests.support.fuzz import bounded
+from tests.support.soak import progress
 from tests.support.twins import twins
 from tests.support.world import SP, TARGET, World
 

@@ -18,8 +18,9 @@ from shared.web.messages import HttpRequest
 from shared.web.respond import respond
 from tests.support.calls import principal
 from tests.support.described import check
-from tests.support.fuzz import bounded, progress
+from tests.support.fuzz import bounded
 from tests.support.host import resets
+from tests.support.soak import progress
 from tests.support.world import ENVIRON, TARGET, World
 
 BOUNDED = bounded(150)

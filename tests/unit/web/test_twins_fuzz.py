@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from shared.web.messages import HttpRequest
 from shared.web.respond import respond
-from tests.support.fuzz import bounded, progress
+from tests.support.fuzz import bounded
+from tests.support.soak import progress
 from tests.support.twins import twins
 from tests.support.world import TARGET, World
 
