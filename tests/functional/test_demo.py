@@ -13,6 +13,9 @@ from local.processes import ROOT
 
 
 async def start_demo() -> asyncio.subprocess.Process:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A run in the background ignores Ctrl-C, and so would every process that it starts.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
