@@ -300,3 +300,11 @@ def test_a_restart_by_somebody_else_in_our_cycle_is_told() -> None:
 )
 def test_progress_is_as_graph_shows_it(changes: dict[str, Any], seen: str, shown: str) -> None:
     assert progress(replace(BEFORE, **changes), seen=seen) == shown
+
+
+def test_a_restart_by_somebody_else_before_our_snapshot_is_not_told_at_the_end() -> None:
+    before = replace(ANNS, at=T - timedelta(seconds=20))
+    found = whose(AuditTrail(readable=True, restarts=(OURS, before)), warnings=())
+
+    assert isinstance(found, CycleEnded)
+    assert "was also restarted" not in found.detail
