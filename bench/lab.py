@@ -22,6 +22,7 @@ from bench.relay import Relay
 from local import processes
 from local.azurite import connection_string
 from local.processes import ROOT, Started
+from local.storm import send_all
 from shared.names import CONNECTION, QUEUES, RESETS_QUEUE, RESETS_TABLE, TABLES
 
 HERE: Final = Path(__file__).resolve().parent
@@ -134,15 +135,7 @@ class Lab:
     async def send(self, requests: Iterable[Mapping[str, object]]) -> None:
         """Put the requests on the queue, some at a time."""
         queue = self.queue_client.get_queue_client(RESETS_QUEUE)
-        pending = iter([json.dumps(each) for each in requests])
-
-        async def sender() -> None:
-            for text in pending:
-                await queue.send_message(text, time_to_live=-1)
-
-        async with asyncio.TaskGroup() as senders:
-            for _ in range(SENDERS):
-                senders.create_task(sender())
+        await send_all(queue, map(json.dumps, requests), at_once=SENDERS)
 
     async def until_empty(self, queue: str = RESETS_QUEUE) -> None:
         """Wait until the queue holds no message, taken ones included."""

@@ -6,12 +6,14 @@ import hmac
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import httpx
 from aiohttp import web
+
+from local.listening import listening
 
 SENDER: Final = "desk"
 
@@ -70,14 +72,5 @@ class Desk:
         digest = hmac.digest(self._key, content, hashlib.sha256)
         return f"v1,{base64.b64encode(digest).decode()}"
 
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator[str]:
-        app = web.Application()
-        app.router.add_post("/comments", self._comment)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}/comments"
-        finally:
-            await runner.cleanup()
+    def listening(self) -> AbstractAsyncContextManager[str]:
+        return listening("/comments", self._comment)

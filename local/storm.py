@@ -15,17 +15,18 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httpx
 from aiohttp import web
 from azure.data.tables.aio import TableServiceClient
-from azure.storage.queue.aio import QueueServiceClient
+from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
 from local import processes
+from local.listening import listening
 from shared.names import CONNECTION, RESETS_QUEUE, RESETS_TABLE
 
 TARGET: Final = "salesforce-prod"
@@ -114,17 +115,8 @@ class Desk:
         self._heard.add(delivery)
         return web.Response(status=204)
 
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator[str]:
-        app = web.Application()
-        app.router.add_post("/answers", self._hear)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}/answers"
-        finally:
-            await runner.cleanup()
+    def listening(self) -> AbstractAsyncContextManager[str]:
+        return listening("/answers", self._hear)
 
 
 def environ(storm: Storm, storage: str, graph: str, answers: str) -> Mapping[str, str]:
@@ -209,6 +201,11 @@ async def _send(storm: Storm, queues: QueueServiceClient) -> None:
     ]
     other = {"requestId": OTHER_ID, "target": OTHER}
     texts.insert(len(texts) // 2, json.dumps(other))
+    await send_all(queue, texts, at_once=SENDERS)
+
+
+async def send_all(queue: QueueClient, texts: Iterable[str], *, at_once: int) -> None:
+    """Put the messages on the queue, some at a time; they never expire."""
     pending = iter(texts)
 
     async def sender() -> None:
@@ -216,7 +213,7 @@ async def _send(storm: Storm, queues: QueueServiceClient) -> None:
             await queue.send_message(text, time_to_live=-1)
 
     async with asyncio.TaskGroup() as senders:
-        for _ in range(SENDERS):
+        for _ in range(at_once):
             senders.create_task(sender())
 
 

@@ -8,8 +8,8 @@ import re
 import secrets
 import shlex
 import signal
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from local import processes
 from local.cli import add_switch
 from local.errors import Failed
 from local.follow import fold_after
+from local.listening import listening
 from local.screen import Screen
 from local.trial import catalogue, write_seed
 from shared.names import CONNECTION
@@ -69,17 +70,8 @@ class Desk:
             print(fold_after(" " * 9, line, self._screen.width), flush=True)
         return web.Response(status=204)
 
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator[str]:
-        app = web.Application()
-        app.router.add_post("/comments", self._comment)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}/comments"
-        finally:
-            await runner.cleanup()
+    def listening(self) -> AbstractAsyncContextManager[str]:
+        return listening("/comments", self._comment)
 
 
 async def _up(screen: Screen, desk: Desk, principal: str, *, verbose: bool) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from local.deployment.settings import CHOSEN
 from shared.bootstrap import build
 from shared.config import Settings, problem
 from shared.use_cases.health import late_after
@@ -81,19 +82,8 @@ PLAIN = (
     "ResetStorage__tableServiceUri",
     "ResetStorage__clientId",
     "AZURE_CLIENT_ID",
-    "GRAPH_ENDPOINT",
-    "RESETS_ENABLED",
-    "RESET_DAILY_BUDGET",
-    "RESET_MAX_OPEN",
-    "RESET_MAX_AGE",
-    "APPROVAL_EXPIRY",
-    "APPROVAL_VALID",
-    "FOLLOW_UP_INTERVAL",
-    "RESET_RETENTION",
-    "SWEEP_SCHEDULE",
-    "REMEDIATION_SCHEDULE",
+    *(name for name in CHOSEN if name not in {"RESET_TARGETS", "WEBHOOK_SENDERS"}),
     "HEALTH_KEY",
-    "PUBLIC_URL",
     "WEBSITE_AUTH_ENABLED",
 )
 plain = texts | st.sampled_from(
