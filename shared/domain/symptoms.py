@@ -131,8 +131,8 @@ def of_unheard(counts: Iterable[SenderCount], *, now: datetime) -> Iterator[Conc
             yield _attention(
                 "tickets",
                 f"requests of {each.via} name a ticket that hears nothing, last at "
-                f"{_at(each.last_at)}: `ticket.system` is no notifier, or one that this sender may "
-                "not write to (`warnings` of the reset; runbook, answer-undeliverable)",
+                f"{_at(each.last_at)}: `ticket.system` is not a notifier, or one that this sender "
+                "may not write to (`warnings` of the reset; runbook, answer-undeliverable)",
             )
 
 

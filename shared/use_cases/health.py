@@ -70,7 +70,7 @@ class Health:
         Say how the app is.
 
         Unhealthy, and 503: a bad setting, storage that does not answer, a silent sweep. What asks
-        for attention is read and told in detail only: of a stranger's business it is none.
+        for attention is read, and told, in detail only.
         """
         in_detail = signed_in or self._is_key(key)
         concerns = self._of_settings()

@@ -31,7 +31,7 @@ class NotConfiguredApi:
         raise named_only(self.settings.problems[0])
 
     async def get_status(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 -- an endpoint
-        # Its token is not checked without storage: whoever asks is a stranger.
+        # Its token is not checked without storage: every caller is a stranger.
         raise named_only(self.settings.problems[0])
 
     async def show_reset(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 -- an endpoint

@@ -1,5 +1,5 @@
 """
-`GET /api/resets/{id}/status`: answer whoever polls, as Logic Apps and Durable Functions do.
+`GET /api/resets/{id}/status`: answer the program that polls, as Logic Apps does.
 
 They ask the address in `Location` again and again, without a key, until it is no longer 202:
 https://learn.microsoft.com/azure/architecture/patterns/asynchronous-request-reply
