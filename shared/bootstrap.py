@@ -266,7 +266,12 @@ def assemble(
         new_id=new_id,
     )
     admission = Admission(
-        census=store, outbox=store, settings=settings, listeners=listeners, clock=clock
+        census=store,
+        outbox=store,
+        resets=store,
+        settings=settings,
+        listeners=listeners,
+        clock=clock,
     )
     acceptance = Acceptance(
         resets=store,

@@ -9,7 +9,7 @@ from shared.config import Settings
 from shared.domain import notifications
 from shared.domain.errors import TooManyOpen
 from shared.domain.notifications import Listeners
-from shared.domain.ports import Census, Clock, Outbox
+from shared.domain.ports import Census, Clock, Outbox, Resets
 from shared.domain.requests import Received
 from shared.domain.reset import NotificationKind, Reset, State
 from shared.names import REMEDIATE
@@ -51,6 +51,7 @@ class Admission:
 
     census: Census
     outbox: Outbox
+    resets: Resets
     settings: Settings
     listeners: Listeners
     clock: Clock
@@ -126,6 +127,8 @@ class Admission:
             sign_in=self.settings.sign_in,
         )
         if told:
+            # The sweep finds answers by target, and this may be the target's first request.
+            await self.resets.remember_target(request.target, at=now)
             await self.outbox.tell(told)
 
     async def _refuse(self, via: str, tally: Tally) -> None:

@@ -140,10 +140,10 @@ class TraceLinks:
         mappings = await graph.mappings(reset.service_principal_id, job_id)
         if mappings.schema and not known:
             await self.rows.keep_schema(reset, mappings.schema)
+        case = _Case(graph=graph, reset=reset, job_id=job_id)
         for number, asked in enumerate(reset.subjects, 1):
             if asked not in missing:
                 continue
-            case = _Case(graph=graph, reset=reset, job_id=job_id)
             link = await self._link_before(case, asked, mappings, until)
             if link is None:
                 again_at = self.clock() + LATER
