@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from local.errors import Failed
+from local.follow import fold_after
 from local.host.errors import StartError
 from local.host.settings import load_values
 from local.processes import ROOT
@@ -109,8 +110,12 @@ class Progress:
 
 
 def note(text: str) -> None:
-    """What must be known about the answer, beside the answer."""
-    print(text, file=sys.stderr, flush=True)
+    """What must be known about the answer, beside the answer; folded to a terminal."""
+    width = None
+    if sys.stderr.isatty():
+        width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    for line in text.split("\n"):
+        print(fold_after("", line, width), file=sys.stderr, flush=True)
 
 
 def state_of(job: SyncJob) -> str:
