@@ -45,11 +45,7 @@ $(LINT_READY): local/lint/package.json local/lint/package-lock.json
 	@touch $@
 
 check: $(READY) $(LINT_READY) ## Check lint, format, types, import rules and the API documents
-	@$(VENV)/bin/ruff check .
-	@$(VENV)/bin/ruff format --check .
-	@$(VENV)/bin/mypy
-	@$(VENV)/bin/lint-imports --no-logo --config pyproject.toml
-	@$(RUN) -m local.lint
+	@$(RUN) -m local check
 
 test: setup check ## Run everything that CI runs
 	@$(RUN) -m pytest
