@@ -16,6 +16,8 @@ from local.azurite import connection_string
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 STOPS_WITHIN: Final = 15.0
+STARTS_WITHIN: Final = 120.0
+"""Seconds; a busy machine takes many times what a quiet one does."""
 AZURITE: Final = ROOT / "local" / "node_modules" / ".bin" / "azurite"
 
 
@@ -122,7 +124,9 @@ async def azurite() -> AsyncIterator[str]:
     async with started("Azurite", command) as running:
         ports = {}
         for service in ("Blob", "Queue", "Table"):
-            said = await running.said(rf"{service} service is success.*:(\d+)$", within=30)
+            said = await running.said(
+                rf"{service} service is success.*:(\d+)$", within=STARTS_WITHIN
+            )
             ports[service] = said[1]
         yield connection_string(ports["Blob"], ports["Queue"], ports["Table"])
 
@@ -133,7 +137,7 @@ async def emulator(environ: Mapping[str, str] | None = None) -> AsyncIterator[st
     command = [sys.executable, "-m", "local.emulator"]
     given = {"GRAPH_EMULATOR_PORT": "0", **(environ or {})}
     async with started("the Graph emulator", command, given) as running:
-        said = await running.said(r"^Graph emulator ready on (http://\S+)", within=30)
+        said = await running.said(r"^Graph emulator ready on (http://\S+)", within=STARTS_WITHIN)
         yield said[1]
 
 
@@ -143,5 +147,5 @@ async def host(
 ) -> AsyncIterator[tuple[Started, str]]:
     """The development host on a free port; yields it and its address."""
     async with started("the development host", command, {"PORT": "0", **environ}) as running:
-        said = await running.said(r"host ready on (http://\S+)", within=30)
+        said = await running.said(r"host ready on (http://\S+)", within=STARTS_WITHIN)
         yield running, said[1]

@@ -13,6 +13,7 @@ from local.processes import ROOT
 from shared.adapters.table_store import TableStore
 from shared.domain.reset import Notification, NotificationKind, State
 from shared.names import IDS_TABLE, NOTIFICATIONS_QUEUE, QUEUES, RESETS_TABLE, TABLES
+from tests.support.patience import PATIENCE
 
 NOW = datetime(2026, 11, 26, 15, 48, tzinfo=UTC)
 GIVEN_UP = Notification(
@@ -44,7 +45,7 @@ async def run(storage: str, *options: str) -> tuple[int | None, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         out, _ = await process.communicate()
     return process.returncode, out.decode()
 

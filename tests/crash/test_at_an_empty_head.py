@@ -34,7 +34,7 @@ SCHEDULES = [
 ]
 """One worker does some I/Os and is held up; the other does some, as far as its POST or less."""
 
-SOON = 20
+SOON = 120
 """Seconds: far more than a life takes, should a worker wait for ever."""
 
 type Work = Callable[[App, World], Awaitable[object]]

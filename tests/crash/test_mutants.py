@@ -41,7 +41,7 @@ from tests.crash.scenarios import CYCLE, ENVIRON, live, put
 from tests.support.host import Host, NeverQuiet, places, resets
 from tests.support.world import TARGET, World
 
-SOON = 20
+SOON = 120
 """Seconds: far more than a life here takes, should it wait for something that never comes."""
 
 

@@ -1,7 +1,6 @@
 """Bytes on the wire: what is refused, faults, paging and the control API."""
 
 import asyncio
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -398,10 +397,8 @@ async def test_the_clock_can_be_set_and_sped_up() -> None:
         assert (await http.post("/_emulator/clock", json={"advance": -1})).status_code == 400
         clock = {"now": "2030-01-01T00:00:00Z", "speed": 100_000}
         await http.put("/_emulator/state", json={"clock": clock})
-        started = time.monotonic()
         await asyncio.sleep(0.05)
         told = (await http.get("/_emulator/clock")).json()
 
-    assert time.monotonic() - started < 1
     assert told["speed"] == 100_000
     assert told["now"] > "2030-01-01T01:00:00Z"

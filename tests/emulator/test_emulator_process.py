@@ -50,7 +50,7 @@ def test_it_says_when_it_is_ready_and_ends_when_told(number: signal.Signals) -> 
         assert ready, line
         assert httpx.get(f"{ready[1]}/v1.0/servicePrincipals").status_code == 200
         process.send_signal(number)
-        out, err = process.communicate(timeout=5)
+        out, err = process.communicate(timeout=60)
 
     assert (process.returncode, out, err) == (0, "", "")
 
@@ -59,7 +59,7 @@ def test_a_bad_seed_ends_it_with_one_line_that_names_the_field(tmp_path: Path) -
     seed = tmp_path / "seed.json"
     seed.write_text(json.dumps({"users": [{"id": 5}], "servicePrincipals": []}))
     with _start(GRAPH_EMULATOR_SEED=str(seed)) as process:
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=60)
 
     assert (process.returncode, out) == (2, "")
     assert err == f"GRAPH_EMULATOR_SEED: {seed}: Expected `str`, got `int` - at `$.users[0].id`\n"
@@ -72,9 +72,9 @@ def test_a_port_in_use_ends_it_with_one_line() -> None:
         assert ready
         port = ready[1].rpartition(":")[2]
         with _start(GRAPH_EMULATOR_PORT=port) as second:
-            _, err = second.communicate(timeout=10)
+            _, err = second.communicate(timeout=60)
         first.terminate()
-        first.communicate(timeout=5)
+        first.communicate(timeout=60)
 
     assert second.returncode == 1
     assert err.startswith(f"GRAPH_EMULATOR_PORT: {port}: ")

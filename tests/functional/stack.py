@@ -17,6 +17,7 @@ from local import processes
 from shared.adapters.table_store import TableStore
 from shared.domain.reset import ENDED, Reset, State
 from shared.names import IDS_TABLE, RESETS_QUEUE, RESETS_TABLE
+from tests.support.patience import PATIENCE
 
 SALESFORCE = "8e6c3c1d-4b7a-4c52-9f0e-2a1d5b9c7e31"
 AWS = "c41f7a92-0d6e-4b83-a5f7-6e2c9d1b8f04"
@@ -73,7 +74,7 @@ class Stack:
         return stored.row if stored is not None else None
 
     async def until(
-        self, reset_id: str, fits: Callable[[Reset], bool], *, within: float = 40
+        self, reset_id: str, fits: Callable[[Reset], bool], *, within: float = PATIENCE
     ) -> Reset:
         async def look() -> Reset | None:
             reset = await self.reset(reset_id)
@@ -81,7 +82,7 @@ class Stack:
 
         return await eventually(look, within=within)
 
-    async def ended(self, reset_id: str, *, within: float = 40) -> Reset:
+    async def ended(self, reset_id: str, *, within: float = PATIENCE) -> Reset:
         return await self.until(reset_id, lambda x: x.state in ENDED, within=within)
 
     async def reached(self, reset_id: str, state: State) -> Reset:
@@ -107,12 +108,14 @@ class Stack:
         return int(found.approximate_message_count or 0)
 
 
-async def eventually[T](look: Callable[[], Awaitable[T | None]], *, within: float = 120) -> T:
+async def eventually[T](
+    look: Callable[[], Awaitable[T | None]], *, within: float = PATIENCE, every: float = 0.05
+) -> T:
     """Look until there is something; the last of it fails the test."""
     deadline = time.monotonic() + within
     while (found := await look()) is None:
         assert time.monotonic() < deadline, "it never came"
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(every)
     return found
 
 

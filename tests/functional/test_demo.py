@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from local.processes import ROOT
+from tests.support.patience import PATIENCE
 
 
 async def start_demo() -> asyncio.subprocess.Process:
@@ -29,7 +30,7 @@ async def start_demo() -> asyncio.subprocess.Process:
 async def test_the_demo_shows_the_story_and_ends_with_0() -> None:
     began = datetime.now(UTC)
     demo = await start_demo()
-    async with asyncio.timeout(150):
+    async with asyncio.timeout(PATIENCE):
         out, _ = await demo.communicate()
     text = out.decode()
 
@@ -66,7 +67,7 @@ async def test_the_demo_shows_the_story_and_ends_with_0() -> None:
 async def test_ctrl_c_stops_what_the_demo_has_started() -> None:
     demo = await start_demo()
     assert demo.stdout is not None
-    async with asyncio.timeout(180):
+    async with asyncio.timeout(PATIENCE):
         seen = b""
         while b"accepted" not in seen:
             seen += await demo.stdout.readline()

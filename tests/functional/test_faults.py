@@ -3,6 +3,7 @@
 import asyncio
 
 from bench.faults import CASES, live
+from tests.support.patience import PATIENCE
 
 SHORT = ("storage gone", "answer lost")
 
@@ -10,7 +11,7 @@ SHORT = ("storage gone", "answer lost")
 async def test_nothing_is_lost_and_nothing_is_sent_twice() -> None:
     """Side by side: each case has its own storage, host and Graph."""
     cases = [case for case in CASES if case.name in SHORT]
-    async with asyncio.timeout(200):
+    async with asyncio.timeout(2 * PATIENCE):
         outcomes = await asyncio.gather(*(live(case, requests=4, seconds=3) for case in cases))
 
     assert [outcome.name for outcome in outcomes if not outcome.good] == [], outcomes

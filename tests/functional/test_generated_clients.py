@@ -15,8 +15,9 @@ from local import processes
 from local.documents import OPENAPI
 from local.lint.__main__ import BIN
 from tests.functional.stack import storage_and_graph
+from tests.support.patience import PATIENCE
 
-_TAKES_AT_MOST = 120
+_TAKES_AT_MOST = PATIENCE
 CONFIG = {
     "project_name_override": "relink-client",
     "package_name_override": "relink_client",
@@ -104,7 +105,7 @@ async def test_the_python_client_drives_a_reset_to_its_end(
         subjects=["adele.vance@contoso.com"],
     )
     async with (
-        asyncio.timeout(90),
+        asyncio.timeout(PATIENCE),
         storage_and_graph() as stack,
         processes.host(stack.environ) as (_, url),
         package.Client(base_url=url, headers={"x-functions-key": "local"}) as client,

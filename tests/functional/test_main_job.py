@@ -52,7 +52,7 @@ async def eventually_empty(stack: Stack, queue: str) -> bool:
     async def look() -> bool | None:
         return True if await stack.messages(queue) == 0 else None
 
-    return await eventually(look, within=10)
+    return await eventually(look)
 
 
 async def test_plain_json_base64_and_a_cloudevents_envelope_all_work(stack: Stack) -> None:

@@ -20,6 +20,7 @@ from shared.use_cases.lookup import Found
 from shared.web.html import STYLE, html_response
 from shared.web.messages import HttpResponse
 from shared.web.reset_page import Viewing, render
+from tests.support.patience import PATIENCE
 from tests.support.world import START
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -120,7 +121,7 @@ async def browse(url: str, folder: Path, *options: str) -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(PATIENCE):
         out, _ = await process.communicate()
     return out.decode()
 

@@ -33,9 +33,9 @@ async def quarantine(stack: Stack, reason: str) -> None:
     job = await salesforce(stack)
     clock = (await stack.graph.get("/_emulator/state")).json()["clock"]["now"]
     shown = {"code": "Quarantine", "quarantine": {"reason": reason, "currentBegan": clock}}
-    change = {
-        "servicePrincipals": [{"id": SALESFORCE, "jobs": [{"id": job["id"], "status": shown}]}]
-    }
+    # The cycle that runs would lift it at its end.
+    put = {"id": job["id"], "cycle": None, "status": shown}
+    change = {"servicePrincipals": [{"id": SALESFORCE, "jobs": [put]}]}
     (await stack.graph.put("/_emulator/state", json=change)).raise_for_status()
 
 

@@ -14,6 +14,7 @@ import pytest
 from local import processes
 from shared.domain.reset import State
 from tests.functional.stack import Stack, running
+from tests.support.patience import PATIENCE
 
 PYTHON = sys.executable
 
@@ -144,13 +145,13 @@ async def test_yes_is_for_scripts(stack: Stack) -> None:
 
 async def test_up_starts_everything_and_a_signal_ends_it() -> None:
     async with processes.started("up", [PYTHON, "-m", "local", "up"]) as up:
-        app = await up.said(r"^  app +(http://\S+)$", within=60)
-        await up.said(r"^Ctrl-C ends all of it", within=30)
+        app = await up.said(r"^  app +(http://\S+)$", within=PATIENCE)
+        await up.said(r"^Ctrl-C ends all of it", within=PATIENCE)
         url = {"RELINK_URL": app[1]}
         listed = await local("list", environ=url)
         missing = await local("show", "r1", environ=url)
         up.process.send_signal(signal.SIGINT)
-        await up.said(r"^stopped; everything", within=30)
+        await up.said(r"^stopped; everything", within=PATIENCE)
         assert await up.process.wait() == 0
 
     assert (listed.code, listed.out) == (0, "No reset is open.\n")

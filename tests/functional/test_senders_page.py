@@ -11,6 +11,7 @@ import pytest
 from local import processes
 from local.processes import ROOT
 from tests.functional.stack import storage_and_graph
+from tests.support.patience import PATIENCE
 
 PAGE = (ROOT / "docs" / "use" / "senders.md").read_text(encoding="utf-8")
 EXAMPLE: dict[str, Any] = json.loads(
@@ -41,7 +42,7 @@ async def _run(command: str, host_url: str) -> tuple[int, Any]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         out, errors = await process.communicate()
     assert process.returncode == 0, errors.decode()
     head, _, body = out.decode().replace("\r\n", "\n").partition("\n\n")

@@ -12,6 +12,7 @@ from local.processes import ROOT
 from shared.domain.reset import State
 from tests.functional.stack import environ, storage_and_graph
 from tests.support import webhooks
+from tests.support.patience import PATIENCE
 
 NAMES = [
     "ask_on_page",
@@ -58,7 +59,7 @@ async def run(*command: str, env: dict[str, str]) -> tuple[int, str, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         out, err = await process.communicate()
     return process.returncode or 0, out.decode(), err.decode()
 

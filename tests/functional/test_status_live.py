@@ -8,6 +8,7 @@ import aiohttp
 
 from local import processes
 from tests.functional.stack import storage_and_graph
+from tests.support.patience import PATIENCE
 
 KEY = {"x-functions-key": "local"}
 
@@ -36,7 +37,7 @@ async def send_as_logic_apps(
 
 async def test_a_poller_without_a_key_waits_for_the_end() -> None:
     async with (
-        asyncio.timeout(60),
+        asyncio.timeout(PATIENCE),
         storage_and_graph() as stack,
         processes.host(stack.environ) as (_, url),
     ):
@@ -62,7 +63,7 @@ async def test_a_sender_of_webhooks_is_not_led_to_where_it_cannot_read() -> None
         "WEBHOOK_SECRETS": json.dumps({"desk": ["a secret of sixteen bytes or more"]}),
     }
     async with (
-        asyncio.timeout(60),
+        asyncio.timeout(PATIENCE),
         storage_and_graph() as stack,
         processes.host({**stack.environ, **changes}) as (_, url),
     ):

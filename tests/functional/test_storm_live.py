@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from local.storm import Storm, report, run
+from tests.support.patience import PATIENCE
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ from local.storm import Storm, report, run
 async def test_a_storm_is_one_restart_and_every_ticket_hears_once(
     storms: list[Storm], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with asyncio.timeout(600):
+    async with asyncio.timeout(2 * PATIENCE):
         results = await asyncio.gather(*(run(storm, progress=False) for storm in storms))
 
     for storm, result in zip(storms, results, strict=True):

@@ -24,9 +24,11 @@ from shared.adapters.table_rows import reset_from
 from shared.domain.reset import ENDED, Reset, State
 from shared.names import QUEUES, RESETS_TABLE, TABLES
 from tests.functional.stack import Stack, eventually, storage_and_graph
+from tests.support.patience import PATIENCE
+from tests.support.soak import at_length
 
-TARGETS = 20
-REQUESTS = 300
+TARGETS = at_length(10, 20)
+REQUESTS = at_length(150, 300)
 KILLS = 5
 SPEED = 30.0
 HERE = Path(__file__).parent
@@ -109,6 +111,7 @@ def app_dir(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.soak
 async def test_nothing_is_sent_twice_or_lost_although_a_process_is_killed_repeatedly(
     app_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -133,14 +136,17 @@ async def test_nothing_is_sent_twice_or_lost_although_a_process_is_killed_repeat
             async def all_ended() -> list[Reset] | None:
                 found = await all_resets(stack)
                 done = len(found) == len(ids) and all(x.state in ENDED for x in found)
+                # A slow machine may leave a restart unproved, which is then a person's to judge.
+                asked = [x for x in found if x.operator_asked]
+                assert not asked, asked
                 return found if done else None
 
-            resets = await eventually(all_ended, within=240)
+            resets = await eventually(all_ended, within=2 * PATIENCE, every=1)
 
             async def quiet() -> bool | None:
                 return not any([await stack.messages(queue) for queue in QUEUES]) or None
 
-            await eventually(quiet, within=60)
+            await eventually(quiet, every=1)
         await check(stack, resets, ids)
         with capsys.disabled():
             states = Counter(str(x.state) for x in resets)

@@ -10,6 +10,7 @@ import pytest
 from local.processes import ROOT
 from shared.names import QUEUES, TABLES
 from tests.functional.stack import SALESFORCE, Stack, storage_and_graph
+from tests.support.patience import PATIENCE
 
 SCRIPT = Path(__file__).with_name("log_a_tick.py")
 
@@ -33,7 +34,7 @@ async def lines_of(stack: Stack, timer: str, *, targets: int) -> list[tuple[str,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         out, err = await process.communicate()
     assert process.returncode == 0, err.decode()
     return [(name, text) for name, text in json.loads(out)]

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.patience import PATIENCE
+
 APPS = Path(__file__).parent / "apps"
 PROJECT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class Host:
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(PATIENCE_SECONDS)
+        return self.process.wait(PATIENCE)
 
 
 @contextlib.contextmanager
@@ -62,7 +63,7 @@ def start_host(app: str | Path, folder: Path, environ: dict[str, str]) -> Iterat
 
 
 def wait_for(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < deadline, "it did not come to pass"
         time.sleep(0.02)

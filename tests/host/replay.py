@@ -30,10 +30,10 @@ from local.host.host_json import QueueOptions, load_host_json
 from local.host.listener import QueueListener, Queues, poison_name
 from local.host.queue_store import Message, QueueStore
 from tests.host.wire_proxy import Call, Fault, WireProxy
+from tests.support.patience import PATIENCE
 
 RECORDINGS = Path(__file__).parent / "recordings"
 SETTLE_SECONDS = 0.25
-PATIENCE_SECONDS = 15
 
 # The visibility that the service enforces, in its own time; compared as what was recorded.
 SHORTER_VISIBILITY = {"b2-fails-always-vt5": (5, 1)}
@@ -160,7 +160,7 @@ async def replay(
         if not any(action["action"] == "command" for action in recording["actions"]):
             await stage.reached(10**9)
             listener.stop()
-        await asyncio.wait_for(running, PATIENCE_SECONDS)
+        await asyncio.wait_for(running, PATIENCE)
         final = {
             state["queue"]: await state_of(state["queue"], direct)
             for state in recording["finalState"]
@@ -182,7 +182,7 @@ class Stage:
         begins = sum(e["ev"] == "begin" for e in events)
         ends = sum(e["ev"] == "end" for e in events)
         writes = sum(c["method"] != "GET" for c in self.recording["calls"] if c["t"] < moment)
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(PATIENCE):
             while (
                 self.standin.begins.total() < begins
                 or self.standin.ends.total() < ends

@@ -23,6 +23,7 @@ from shared.config import Settings
 from shared.domain.reset import Reset, State
 from shared.names import RESETS_QUEUE, TABLES
 from tests.functional.stack import SALESFORCE, Stack, running, storage_and_graph
+from tests.support.patience import PATIENCE
 
 from .tenant import IDENTITY, Tenant
 
@@ -263,7 +264,7 @@ async def test_a_wrong_setting_asks_nobody() -> None:
     assert verdicts(lines) == {"RESET_DAILY_BUDGET": Verdict.WRONG}
 
 
-def smoke_of(stack: Stack, request_id: str = "smoke-1", *, within: float = 30) -> Smoke:
+def smoke_of(stack: Stack, request_id: str = "smoke-1", *, within: float = PATIENCE) -> Smoke:
     return Smoke(
         queues=stack.queues,
         store=stack.store,

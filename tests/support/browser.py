@@ -17,6 +17,8 @@ from typing import Any
 
 import aiohttp
 
+from tests.support.patience import PATIENCE
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 AXE = Path(__file__).resolve().parents[2] / "local" / "node_modules" / "axe-core" / "axe.min.js"
 
@@ -31,7 +33,7 @@ class Browser:
     async def call(self, method: str, **params: Any) -> dict[str, Any]:
         number = next(self._numbers)
         await self._socket.send_json({"id": number, "method": method, "params": params})
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 told = json.loads((await self._socket.receive()).data)
                 if told.get("id") == number:
@@ -58,7 +60,7 @@ class Browser:
         await self.loaded(url)
 
     async def loaded(self, url: str = "") -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 await asyncio.sleep(0.1)
                 there = await self.run("[document.readyState, location.href]")
@@ -79,7 +81,7 @@ class Browser:
             " if (!b) return false; document.title = 'left'; b.click(); return true; })()"
         )
         assert found, f"there is no button {label!r} in: {await self.text()}"
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while await self.run("document.title") == "left":
                 await asyncio.sleep(0.1)
         await self.loaded()
@@ -143,7 +145,7 @@ async def browser(profile: Path) -> AsyncIterator[Browser]:
 
 
 async def _port(file: Path) -> int:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while not file.exists() or not file.read_text():
             await asyncio.sleep(0.1)
     return int(file.read_text().splitlines()[0])

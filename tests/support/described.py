@@ -74,7 +74,7 @@ def described_client(base_url: str, **headers: str) -> httpx.AsyncClient:
     """Every answer to it must be as the document says."""
     return httpx.AsyncClient(
         base_url=base_url,
-        timeout=30,
+        timeout=120,
         headers={name.replace("_", "-"): value for name, value in headers.items()},
         event_hooks={"response": [_check_answer]},
     )

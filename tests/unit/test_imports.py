@@ -16,7 +16,7 @@ def imported_by(module: str) -> list[str]:
         capture_output=True,
         check=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     found: list[str] = json.loads(ran.stdout.splitlines()[-1])
     return found

@@ -168,7 +168,10 @@ def test_the_data_of_a_cloudevents_envelope_is_the_request() -> None:
             in_base64(in_base64(in_base64(b'{"target": "t"}').encode()).encode()),
             "message: base64 twice",
         ),
-        (in_base64(gzip.compress(b'{"target": "t"}')), "message: base64 of .*: compressed"),
+        (
+            in_base64(gzip.compress(b'{"target": "t"}', mtime=0)),
+            "message: base64 of .*: compressed",
+        ),
         (in_base64('{"target": "t"}'.encode("utf-16-be")), "message: base64 of .*: UTF-16"),
         (in_base64('{"target": "t"}'.encode("utf-16")), "message: base64 of .*: UTF-16"),
         (in_base64('{"target": "t"}'.encode("utf-16-le")), "message: base64 of .*: UTF-16"),
