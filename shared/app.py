@@ -45,7 +45,7 @@ class App:
         await self.stand_in()
 
     async def notify(self, body: bytes) -> None:
-        await shielded(self.notifications.notify(body.decode()))
+        await shielded(self.notifications.notify(body))
         await self.stand_in()
 
     async def stand_in(self) -> None:

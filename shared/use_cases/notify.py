@@ -55,13 +55,13 @@ class Notify:
     jitter: Callable[[], float]
     _turns: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
-    async def notify(self, text: str) -> None:
+    async def notify(self, body: bytes) -> None:
         """
         Deliver the notification that the message names; one that is gone was delivered before.
 
         Raise InvalidRequest where it names none: it then ends as poison, and is kept from there.
         """
-        target, reset_id, n = _notification_named(text)
+        target, reset_id, n = _notification_named(body)
         stored = await self.outbox.read_notification(target, reset_id, n)
         now = self.clock()
         if stored is None or stored.row.due_at > now:
@@ -209,9 +209,9 @@ class Notify:
         return MIN_BACK_OFF + ceiling * self.jitter()
 
 
-def _notification_named(text: str) -> tuple[str, str, int]:
+def _notification_named(body: bytes) -> tuple[str, str, int]:
     try:
-        found = json.loads(text)
+        found = json.loads(body)
         target, reset_id, n = found["target"], found["id"], found["n"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise InvalidRequest(

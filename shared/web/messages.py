@@ -3,8 +3,8 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Self
 from urllib.parse import quote, urlsplit
 
 from shared.domain.media import is_utf8
@@ -39,6 +39,23 @@ class HttpRequest:
     def media_type(self) -> str:
         """The content type without its parameters; empty where there is none."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def in_unicode(self) -> Self:
+        """Return it with U+FFFD for lone surrogates in its address: no response can hold them."""
+        return replace(
+            self, url=_in_unicode(self.url), query=_all(self.query), path=_all(self.path)
+        )
+
+
+def _all(values: Mapping[str, str]) -> Mapping[str, str]:
+    return {_in_unicode(name): _in_unicode(value) for name, value in values.items()}
+
+
+def _in_unicode(text: str) -> str:
+    return text if text.isascii() else _LONE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+_LONE: Final = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

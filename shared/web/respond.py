@@ -47,7 +47,7 @@ _STATUSES: Final[Mapping[type[RelinkError], int]] = {
 async def respond(endpoint: Endpoint, request: HttpRequest) -> HttpResponse:
     """Call *endpoint*; every exception becomes a problem, and so does a cancellation."""
     try:
-        return await shielded(endpoint(request))
+        return await shielded(endpoint(request.in_unicode()))
     except TooManyOpen as error:
         later = {"Retry-After": str(int(error.retry_after.total_seconds()))}
         return problem_response(429, str(error), later)

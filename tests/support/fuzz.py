@@ -5,6 +5,7 @@ from typing import Final
 
 from hypothesis import HealthCheck, settings
 
+from tests.support.mutants import EACH
 from tests.support.soak import at_length
 
 CASES: Final = int(os.environ.get("CASES", "50000"))
@@ -12,9 +13,9 @@ CASES: Final = int(os.environ.get("CASES", "50000"))
 
 
 def bounded(brief: int) -> settings:
-    """Without a deadline: other work on the machine is no failure."""
+    """For a fuzzer that tries `EACH` cases an example; other work on the machine is no failure."""
     return settings(
-        max_examples=at_length(brief, CASES),
+        max_examples=-(-at_length(brief, CASES) // EACH),
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         database=None,

@@ -2,30 +2,32 @@
 
 import json
 from collections.abc import Iterator
+from random import Random
 from typing import Any
 
-from hypothesis import strategies as st
-
-_SPACE = st.sampled_from(["", " ", "\n", "\t\r"])
+from tests.support.mutants import EACH
 
 
-@st.composite
-def twins(draw: st.DrawFn, event: dict[str, Any]) -> bytes:
-    """*event* with one of its properties a second time: the same value, another, or an object."""
-    places = list(_objects(event))
-    place = draw(st.sampled_from(places))
+def twins(event: dict[str, Any], random: Random) -> Iterator[bytes]:
+    """Yield *event* with one of its properties a second time: same value, another, an object."""
+    for _ in range(EACH):
+        yield _twin(event, random)
+
+
+def _twin(event: dict[str, Any], random: Random) -> bytes:
+    place = random.choice(list(_objects(event)))
     at: Any = event
     for key in place:
         at = at[key]
-    name = draw(st.sampled_from(sorted(at)))
-    value: Any = draw(
-        st.just(at[name])
-        | st.sampled_from(["aws", "salesforce-prod", "", None, 7, True, [], {}])
-        | st.recursive(st.just(1), lambda inner: st.lists(inner, min_size=1), max_leaves=3)
-    )
-    text = _written(draw, event, place, name, value)
+    name = random.choice(sorted(at))
+    nested: Any = 1
+    for _ in range(random.randint(1, 3)):
+        nested = [nested] * random.randint(1, 2)
+    value = random.choice([at[name], "aws", "salesforce-prod", "", None, 7, True, [], {}, nested])
     # One byte order mark is what some systems send.
-    return draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) + text.encode()
+    return (
+        random.choice([b"", b"\xef\xbb\xbf"]) + _written(random, event, place, name, value).encode()
+    )
 
 
 def _objects(value: Any, so_far: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -41,29 +43,33 @@ def _objects(value: Any, so_far: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ..
 
 
 def _written(
-    draw: st.DrawFn, value: Any, place: tuple[Any, ...] | None, name: str, twin: Any
+    random: Random, value: Any, place: tuple[Any, ...] | None, name: str, twin: Any
 ) -> str:
     if isinstance(value, dict):
         parts = []
         for key, inner in value.items():
             inside = place[1:] if place and place[0] == key else None
-            parts.append(f"{_spelled(draw, key)}:{_written(draw, inner, inside, name, twin)}")
+            parts.append(f"{_spelled(random, key)}:{_written(random, inner, inside, name, twin)}")
         if place == ():
-            part = f"{_spelled(draw, name)}{draw(_SPACE)}:{draw(_SPACE)}{json.dumps(twin)}"
-            parts.insert(draw(st.integers(0, len(parts))), part)
-        return "{" + draw(_SPACE) + f",{draw(_SPACE)}".join(parts) + "}"
+            part = f"{_spelled(random, name)}{_space(random)}:{_space(random)}{json.dumps(twin)}"
+            parts.insert(random.randint(0, len(parts)), part)
+        return "{" + _space(random) + f",{_space(random)}".join(parts) + "}"
     if isinstance(value, list):
         inner_parts = [
-            _written(draw, inner, place[1:] if place and place[0] == n else None, name, twin)
+            _written(random, inner, place[1:] if place and place[0] == n else None, name, twin)
             for n, inner in enumerate(value)
         ]
         return "[" + ",".join(inner_parts) + "]"
     return json.dumps(value)
 
 
-def _spelled(draw: st.DrawFn, name: str) -> str:
-    """The name as JSON, some of its characters as escapes: it is the same name."""
-    escaped = draw(st.integers(-1, len(name) - 1))
+def _space(random: Random) -> str:
+    return random.choice(["", " ", "\n", "\t\r"])
+
+
+def _spelled(random: Random, name: str) -> str:
+    """The name as JSON, one of its characters perhaps as an escape: it is the same name."""
+    escaped = random.randint(-1, len(name) - 1)
     written = [
         f"\\u{ord(c):04x}" if n == escaped else json.dumps(c)[1:-1] for n, c in enumerate(name)
     ]

@@ -1,10 +1,10 @@
 """Hypothesis on the settings: whatever they hold, functions are indexed and nothing is told."""
 
-import asyncio
 import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from shared.use_cases.health import late_after
 from shared.web.messages import HttpRequest
 from shared.web.respond import respond
 from tests.support.fuzz import bounded
+from tests.support.mutants import EACH, randoms, text_mutant
 from tests.support.soak import progress
 from tests.support.twins import twins
 from tests.support.world import ENVIRON, SP
@@ -124,43 +125,53 @@ environs = st.fixed_dictionaries(
 NAMES = {"PUBLIC_URL", "GRAPH_ENDPOINT"}
 
 
+def varied(changes: dict[str, str], random: Random) -> Iterator[dict[str, str]]:
+    """The drawn settings, and then some with one value changed."""
+    yield changes
+    for _ in range(EACH - 1):
+        if not changes:
+            return
+        name = random.choice(sorted(changes))
+        yield {**changes, name: text_mutant(changes[name], random)}
+
+
+@pytest.mark.soak
+@bounded(400)
+@given(environs, randoms)
+def test_whatever_the_settings_hold_the_app_is_built_and_tells_nothing(
+    changes: dict[str, str], random: Random
+) -> None:
+    for some in varied(changes, random):
+        progress.case("settings")
+        environ = {**ENVIRON, **some}
+        found = Settings.from_environ(environ, app_dir=Path("/nowhere"))
+
+        said = [*found.problems, problem(environ, app_dir=Path("/nowhere")) or ""]
+        assert all(CANARY not in each for each in said), said
+        assert all(
+            each.partition(":")[0].split("__")[0] in {*ENVIRON, *PLAIN, *some}
+            for each in found.problems
+        )
+        assert late_after(found.sweep_schedule)
+        assert late_after(found.remediation_schedule)
+
+
 @pytest.mark.soak
 @bounded(200)
-@given(environs)
-def test_whatever_the_settings_hold_the_app_is_built_and_tells_nothing(
-    changes: dict[str, str],
+@given(environs, randoms)
+async def test_the_app_without_storage_answers_with_the_names_of_settings_alone(
+    changes: dict[str, str], random: Random
 ) -> None:
-    progress.case("settings")
-    environ = {**ENVIRON, **changes}
-    found = Settings.from_environ(environ, app_dir=Path("/nowhere"))
+    call = HttpRequest(path={"sender": "desk"}, body=b"{}")
+    for some in varied(changes, random):
+        progress.case("settings without storage")
+        environ = {**some, "ResetStorage": "", "ResetStorage__queueServiceUri": ""}
+        app = build(environ, app_dir=Path("/nowhere"))
 
-    said = [*found.problems, problem(environ, app_dir=Path("/nowhere")) or ""]
-    assert all(CANARY not in each for each in said), said
-    assert all(
-        each.partition(":")[0].split("__")[0] in {*ENVIRON, *PLAIN, *changes}
-        for each in found.problems
-    )
-    assert late_after(found.sweep_schedule)
-    assert late_after(found.remediation_schedule)
-
-
-@pytest.mark.soak
-@bounded(60)
-@given(environs)
-def test_the_app_without_storage_answers_with_the_names_of_settings_alone(
-    changes: dict[str, str],
-) -> None:
-    progress.case("settings without storage")
-    environ = {**changes, "ResetStorage": "", "ResetStorage__queueServiceUri": ""}
-    app = build(environ, app_dir=Path("/nowhere"))
-
-    async def ask() -> list[str]:
-        call = HttpRequest(path={"sender": "desk"}, body=b"{}")
         replies = [await respond(each, call) for each in (app.api.receive_webhook, app.api.health)]
-        assert {reply.status for reply in replies} == {503}
-        return [reply.body for reply in replies]
 
-    assert all(CANARY not in body for body in asyncio.run(ask()))
+        assert {reply.status for reply in replies} == {503}
+        assert all(CANARY not in reply.body for reply in replies)
 
 
 ENTRIES: dict[str, dict[str, Any]] = {
@@ -175,13 +186,13 @@ ENTRIES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.soak
-@bounded(200)
-@given(st.data())
-def test_no_setting_with_a_name_given_twice_is_taken(data: st.DataObject) -> None:
-    progress.case("settings with twins")
-    name = data.draw(st.sampled_from(sorted(ENTRIES)))
-    text = data.draw(twins(ENTRIES[name])).decode()
+@bounded(400)
+@given(st.sampled_from(sorted(ENTRIES)), randoms)
+def test_no_setting_with_a_name_given_twice_is_taken(name: str, random: Random) -> None:
+    for raw in twins(ENTRIES[name], random):
+        progress.case("settings with twins")
+        text = raw.decode()
 
-    found = Settings.from_environ({**ENVIRON, name: text}, app_dir=Path("/nowhere"))
+        found = Settings.from_environ({**ENVIRON, name: text}, app_dir=Path("/nowhere"))
 
-    assert [each for each in found.problems if each.startswith(f"{name}:")], text
+        assert [each for each in found.problems if each.startswith(f"{name}:")], text

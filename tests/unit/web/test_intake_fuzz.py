@@ -1,10 +1,10 @@
 """Hypothesis on the raw bytes of each intake: no 5xx, no exception, a trace of requests alone."""
 
-import asyncio
 import contextlib
 import json
 import logging
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 from hypothesis import example, given
@@ -20,10 +20,11 @@ from tests.support.calls import principal
 from tests.support.described import check
 from tests.support.fuzz import bounded
 from tests.support.host import resets
+from tests.support.mutants import mutants, randoms, text_mutant, texts
 from tests.support.soak import progress
 from tests.support.world import ENVIRON, TARGET, World
 
-BOUNDED = bounded(150)
+BOUNDED = bounded(400)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -102,6 +103,14 @@ bodies = (
     | nearly.map(lambda raw: raw.decode("utf-8", "replace").encode("utf-16"))
 )
 
+# As the app sends them itself, for a reset that is not there.
+messages = st.sampled_from(
+    [
+        json.dumps({"id": "r1"}),
+        json.dumps({"target": TARGET, "id": "r1", "n": 2}),
+    ]
+)
+
 
 def left_behind(world: World) -> bool:
     messages = any(queue.messages for queue in world.storage.queues.values())
@@ -118,56 +127,64 @@ def only_listed(world: World) -> None:
 
 @pytest.mark.soak
 @BOUNDED
-@given(raw=bodies, content_type=JSON_TYPES)
-@example(raw=b'{"target": "salesforce-prod"}', content_type="application/json")
-def test_submit(raw: bytes, content_type: str) -> None:
-    progress.case("submit")
-    world = World()
+@given(raw=bodies, content_type=JSON_TYPES, random=randoms)
+@example(raw=b'{"target": "salesforce-prod"}', content_type="application/json", random=Random(1))
+async def test_submit(raw: bytes, content_type: str, random: Random) -> None:
     headers = {"content-type": content_type}
-    call = HttpRequest(body=raw, url="https://relink.example/api/resets", headers=headers)
-
-    reply = asyncio.run(respond(world.app.api.submit_reset, call))
-
-    assert reply.status in {202, 400, 415}
-    told = {**reply.headers, "content-type": reply.content_type}
-    check("POST", call.url, reply.status, told, reply.body.encode())
-    if reply.status == 202:
-        only_listed(world)
-    else:
-        assert not left_behind(world)
-
-
-@pytest.mark.soak
-@BOUNDED
-@given(text=bodies.map(lambda raw: raw.decode("utf-8", "replace")) | st.text(max_size=200))
-def test_run_reset(text: str) -> None:
-    progress.case("run_reset")
-    world = World(environ={**ENVIRON, "RESETS_ENABLED": "no"})
-
-    asyncio.run(world.app.run_reset(text.encode(), message_id="m1", came_at=world.clock()))
-
-    assert {p for p, _ in world.storage.resets.cells} <= {TARGET, "targets", "unreadable"}
-    if not world.unreadable():
-        only_listed(world)
-    else:
-        assert not world.storage.ids.cells
-        assert not resets(world)
-
-
-@pytest.mark.soak
-@BOUNDED
-@given(text=st.text(max_size=200) | json_values.map(json.dumps))
-def test_follow_up_reset_and_notify(text: str) -> None:
-    progress.case("follow_up_reset_and_notify")
     world = World()
+    for body in mutants(raw, random):
+        progress.case("submit")
+        if left_behind(world):
+            world = World()
+        call = HttpRequest(body=body, url="https://relink.example/api/resets", headers=headers)
 
-    asyncio.run(world.app.follow_up_reset(text.encode(), message_id="m1"))
-    # Ends as poison, and is kept from there.
-    with contextlib.suppress(InvalidRequest):
-        asyncio.run(world.app.notify(text.encode()))
+        reply = await respond(world.app.api.submit_reset, call)
 
-    assert {p for p, _ in world.storage.resets.cells} <= {"unreadable"}
-    assert not world.storage.ids.cells
+        assert reply.status in {202, 400, 413, 415}, body
+        told = {**reply.headers, "content-type": reply.content_type}
+        check("POST", call.url, reply.status, told, reply.body.encode())
+        if reply.status == 202:
+            only_listed(world)
+        else:
+            assert not left_behind(world)
+
+
+@pytest.mark.soak
+@BOUNDED
+@given(
+    text=bodies.map(lambda raw: raw.decode("utf-8", "replace")) | st.text(max_size=200),
+    random=randoms,
+)
+async def test_run_reset(text: str, random: Random) -> None:
+    for raw in mutants(text.encode(), random):
+        progress.case("run_reset")
+        world = World(environ={**ENVIRON, "RESETS_ENABLED": "no"})
+
+        await world.app.run_reset(raw, message_id="m1", came_at=world.clock())
+
+        assert {p for p, _ in world.storage.resets.cells} <= {TARGET, "targets", "unreadable"}, raw
+        if not world.unreadable():
+            only_listed(world)
+        else:
+            assert not world.storage.ids.cells
+            assert not resets(world)
+
+
+@pytest.mark.soak
+@BOUNDED
+@given(text=st.text(max_size=200) | json_values.map(json.dumps) | messages, random=randoms)
+async def test_follow_up_reset_and_notify(text: str, random: Random) -> None:
+    for raw in mutants(text.encode(), random):
+        progress.case("follow_up_reset_and_notify")
+        world = World()
+
+        await world.app.follow_up_reset(raw, message_id="m1")
+        # Ends as poison, and is kept from there.
+        with contextlib.suppress(InvalidRequest):
+            await world.app.notify(raw)
+
+        assert {p for p, _ in world.storage.resets.cells} <= {"unreadable"}
+        assert not world.storage.ids.cells
 
 
 @pytest.mark.soak
@@ -181,24 +198,28 @@ def test_follow_up_reset_and_notify(text: str) -> None:
     content_type=JSON_TYPES,
     reset_id=st.text(max_size=140) | st.just("r1"),
     header=st.text(max_size=50) | st.sampled_from([principal(), principal("")]),
+    random=randoms,
 )
-def test_decide_reset(raw: bytes, content_type: str, reset_id: str, header: str) -> None:
-    progress.case("decide_reset")
+async def test_decide_reset(
+    raw: bytes, content_type: str, reset_id: str, header: str, random: Random
+) -> None:
     world = World(environ={**ENVIRON, "WEBSITE_AUTH_ENABLED": "True"})
-
-    async def decide() -> int:
-        await world.accept()
+    await world.accept()
+    for body in mutants(raw, random):
+        progress.case("decide_reset")
         call = HttpRequest(
-            body=raw,
+            body=body,
             headers={"content-type": content_type, "x-ms-client-principal": header},
             path={"id": reset_id},
         )
         reply = await respond(world.app.api.decide_reset, call)
+
         # Waiting for nobody, it can only be rejected.
         assert ((await world.row()).state is State.REJECTED) is (reply.status == 200)
-        return reply.status
-
-    assert asyncio.run(decide()) in {200, 400, 401, 403, 404, 409, 415}
+        assert reply.status in {200, 400, 401, 403, 404, 409, 413, 415}, body
+        if reply.status == 200:
+            world = World(environ={**ENVIRON, "WEBSITE_AUTH_ENABLED": "True"})
+            await world.accept()
 
 
 @pytest.mark.soak
@@ -206,31 +227,39 @@ def test_decide_reset(raw: bytes, content_type: str, reset_id: str, header: str)
 @given(
     reset_id=st.text(max_size=140),
     query=st.dictionaries(
-        st.sampled_from(["target", "state", "limit", "continuation", "other"]),
+        st.sampled_from(
+            ["target", "state", "limit", "continuation", "ticket", "subject", "since", "other"]
+        ),
         st.text(max_size=40) | st.sampled_from([TARGET, "waiting", "7", str(MAX_PAGE)]),
     ),
     header=st.text(max_size=50) | st.just(principal()),
+    random=randoms,
 )
-def test_what_only_reads(reset_id: str, query: dict[str, str], header: str) -> None:
-    progress.case("what_only_reads")
+async def test_what_only_reads(
+    reset_id: str, query: dict[str, str], header: str, random: Random
+) -> None:
+    # What reads leaves nothing behind, so that one world serves all.
     world = World(environ={**ENVIRON, "WEBSITE_AUTH_ENABLED": "True"})
-    call = HttpRequest(
-        query=query, path={"id": reset_id}, headers={"x-ms-client-principal": header}
-    )
-
-    async def ask() -> list[int]:
-        api = world.app.api
+    api = world.app.api
+    for varied in texts(reset_id, random):
+        progress.case("what_only_reads")
+        asks = {name: text_mutant(value, random) for name, value in query.items()}
+        call = HttpRequest(
+            query=query if varied is reset_id else asks,
+            path={"id": varied},
+            headers={"x-ms-client-principal": header},
+        )
         asked = (api.get_reset, api.list_resets, api.show_reset, api.health, api.list_unreadable)
-        return [(await respond(each, call)).status for each in asked]
+        replies = [await respond(each, call) for each in asked]
+        read, listed, shown, healthy, kept = [reply.status for reply in replies]
 
-    read, listed, shown, healthy, kept = asyncio.run(ask())
-
-    assert read in {401, 404}
-    assert kept in {200, 400, 401}
-    assert healthy == 200
-    assert listed in {200, 400, 401}
-    assert shown in {401, 404}
-    assert not left_behind(world)
+        assert read in {401, 404}, call
+        assert kept in {200, 400, 401}, call
+        assert healthy == 200
+        assert listed in {200, 400, 401}, call
+        assert shown in {401, 404}, call
+        assert all(reply.body.encode() for reply in replies)
+        assert not left_behind(world)
 
 
 @pytest.mark.soak
@@ -240,22 +269,24 @@ def test_what_only_reads(reset_id: str, query: dict[str, str], header: str) -> N
     raw=bodies | st.just(b""),
     content_type=JSON_TYPES,
     kept=bodies,
+    random=randoms,
 )
-def test_retry_unreadable(key: str, raw: bytes, content_type: str, kept: bytes) -> None:
-    progress.case("retry_unreadable")
-    world = World()
-    call = HttpRequest(body=raw, headers={"content-type": content_type}, path={"key": key})
-
-    async def retry() -> int:
+async def test_retry_unreadable(
+    key: str, raw: bytes, content_type: str, kept: bytes, random: Random
+) -> None:
+    for sent, lay in zip(mutants(raw, random), mutants(kept, random), strict=True):
+        progress.case("retry_unreadable")
+        world = World()
+        body = sent if raw else b""
+        call = HttpRequest(body=body, headers={"content-type": content_type}, path={"key": key})
         await world.storage.store().keep_unreadable(
-            "m1", kept, reason="why", queue=QUEUES[0], at=world.clock()
+            "m1", lay, reason="why", queue=QUEUES[0], at=world.clock()
         )
-        return (await respond(world.app.api.retry_unreadable, call)).status
 
-    status = asyncio.run(retry())
+        status = (await respond(world.app.api.retry_unreadable, call)).status
 
-    assert status in {202, 400, 404, 415}
-    if status == 202:
-        only_listed(world)
-    else:
-        assert not world.storage.ids.cells
+        assert status in {202, 400, 404, 413, 415}, (sent, lay)
+        if status == 202:
+            only_listed(world)
+        else:
+            assert not world.storage.ids.cells

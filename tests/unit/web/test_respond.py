@@ -23,6 +23,8 @@ from shared.domain.errors import (
 )
 from shared.web.messages import HttpRequest, HttpResponse
 from shared.web.respond import respond
+from tests.support.calls import principal
+from tests.support.world import ENVIRON, World
 
 
 async def answer_to(error: BaseException) -> HttpResponse:
@@ -80,3 +82,22 @@ async def test_an_error_that_nobody_foresaw_is_500_and_quotes_nothing(
     (line,) = [r.getMessage() for r in caplog.records]
     assert line.startswith('request.failed {"kind": "TypeError", "where": "test_respond.py:')
     assert "canary of a body" not in line + response.body
+
+
+@pytest.mark.parametrize("bad", ["\udcff", "\ud800x"])
+async def test_a_lone_surrogate_in_an_address_is_no_failure_and_never_in_an_answer(
+    bad: str,
+) -> None:
+    world = World(environ={**ENVIRON, "WEBSITE_AUTH_ENABLED": "True"})
+    api, who = world.app.api, {"x-ms-client-principal": principal()}
+    reads = (api.get_reset, api.show_reset, api.get_status, api.list_resets, api.list_unreadable)
+    for endpoint in (*reads, api.decide_on_page, api.retry_unreadable, api.receive_webhook):
+        for query in ({}, {"target": bad}, {bad: "x"}, {"continuation": bad}):
+            path = {"id": bad, "key": bad, "sender": bad}
+            url = f"https://relink.example/{bad}"
+            request = HttpRequest(path=path, query=query, headers=who, url=url)
+
+            reply = await respond(endpoint, request)
+
+            assert reply.status < 500
+            assert (reply.body + "".join(reply.headers.values())).encode()

@@ -1,19 +1,19 @@
 """No name given twice is taken in: not by the API, not from the queue, not in any packing."""
 
-import asyncio
 import base64
 import json
 import logging
 from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from shared.web.messages import HttpRequest
 from shared.web.respond import respond
 from tests.support.fuzz import bounded
+from tests.support.mutants import randoms
 from tests.support.soak import progress
 from tests.support.twins import twins
 from tests.support.world import TARGET, World
@@ -51,35 +51,44 @@ def packed(raw: bytes) -> bytes:
     return json.dumps({**kept, "data_base64": coded}).encode()
 
 
-BODIES = st.one_of(
-    st.tuples(st.just("application/json"), twins(REQUEST)),
-    st.tuples(st.just("application/cloudevents+json"), twins(ENVELOPE)),
-    st.tuples(st.just("application/cloudevents+json"), twins(REQUEST).map(packed)),
-)
+def bodies(random: Random) -> Iterator[tuple[str, bytes]]:
+    """Twins in a request, in an envelope, and in what an envelope carries."""
+    for plain, enveloped, carried in zip(
+        twins(REQUEST, random), twins(ENVELOPE, random), twins(REQUEST, random), strict=True
+    ):
+        yield random.choice(
+            [
+                ("application/json", plain),
+                ("application/cloudevents+json", enveloped),
+                ("application/cloudevents+json", packed(carried)),
+            ]
+        )
 
 
 @pytest.mark.soak
-@bounded(200)
-@given(BODIES)
-def test_the_api_takes_no_twin(body: tuple[str, bytes]) -> None:
-    progress.case("twins over the API")
-    world, (content_type, raw) = World(), body
-    call = HttpRequest(body=raw, headers={"content-type": content_type})
+@bounded(400)
+@given(randoms)
+async def test_the_api_takes_no_twin(random: Random) -> None:
+    world = World()
+    for content_type, raw in bodies(random):
+        progress.case("twins over the API")
+        call = HttpRequest(body=raw, headers={"content-type": content_type})
 
-    reply = asyncio.run(respond(world.app.api.submit_reset, call))
+        reply = await respond(world.app.api.submit_reset, call)
 
-    assert reply.status == 400, raw
-    assert not world.storage.resets.cells
+        assert reply.status == 400, raw
+        assert not world.storage.resets.cells
 
 
 @pytest.mark.soak
-@bounded(200)
-@given(BODIES, st.booleans())
-def test_the_queue_takes_no_twin(body: tuple[str, bytes], in_base64: bool) -> None:
-    progress.case("twins from the queue")
-    world, (_, raw) = World(), body
-    text = base64.b64encode(raw) if in_base64 else raw
+@bounded(400)
+@given(randoms)
+async def test_the_queue_takes_no_twin(random: Random) -> None:
+    for _, raw in bodies(random):
+        progress.case("twins from the queue")
+        world = World()
+        text = base64.b64encode(raw) if random.choice([True, False]) else raw
 
-    asyncio.run(world.app.run_reset(text, message_id="m1", came_at=world.clock()))
+        await world.app.run_reset(text, message_id="m1", came_at=world.clock())
 
-    assert {partition for partition, _ in world.storage.resets.cells} == {"unreadable"}, raw
+        assert {partition for partition, _ in world.storage.resets.cells} == {"unreadable"}, raw
