@@ -3,18 +3,20 @@
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from shared.adapters.table_client import Table, create, etag_of, put
-from shared.adapters.table_rows import Entity, as_utc
+from shared.adapters.table_client import Table, create, etag_of, put, replace
+from shared.adapters.table_rows import INDEXED, Entity, as_utc
 from shared.domain import keys
 from shared.domain.errors import Conflict, StorageUnavailable
+from shared.domain.messages import claimed_id
 from shared.domain.reset import Stored, Unreadable
 
 PARTITION: Final = "unreadable"
 MAX_READS_AT_ONCE: Final = 10
+PAGE: Final = 1_000
 
 
 class TableMessages:
@@ -27,6 +29,7 @@ class TableMessages:
 
     def __init__(self, resets: Table) -> None:
         self._resets = resets
+        self._all_indexed = False
 
     async def keep_unreadable(
         self,
@@ -98,6 +101,50 @@ class TableMessages:
         columns = {**_at(message.row.key), "SentAs": sent_as, "SentAt": at}
         with contextlib.suppress(Conflict):
             await self._resets.merge(columns, message.etag)
+
+    async def index_unreadable(self, *, most: int) -> int:
+        """Rows of version 1 have no `RequestId`. A look that finds none of them is the last one."""
+        if self._all_indexed:
+            return 0
+        if await self._resets.get(PARTITION, keys.ALL_INDEXED) is None:
+            found = [key async for key in self._of_version_1(most)]
+            for start in range(0, len(found), MAX_READS_AT_ONCE):
+                some = found[start : start + MAX_READS_AT_ONCE]
+                await asyncio.gather(*map(self._index, some))
+            if found:
+                return len(found)
+            await self._resets.put({**_at(keys.ALL_INDEXED), "Version": INDEXED})
+        self._all_indexed = True
+        return 0
+
+    async def _of_version_1(self, most: int) -> AsyncIterator[str]:
+        after, count = "", 0
+        while page := await self._resets.first(
+            "PartitionKey eq @partition and RowKey gt @after and RowKey lt @last",
+            {"partition": PARTITION, "after": after, "last": keys.ASKED},
+            most=PAGE,
+            select=["RowKey", "RequestId"],
+        ):
+            for entity in page:
+                if entity.get("RequestId") is None:
+                    yield str(entity["RowKey"])
+                    count += 1
+                if count == most:
+                    return
+            after = str(page[-1]["RowKey"])
+
+    async def _index(self, key: str) -> None:
+        """Write the row again with its indexes; one that has changed or is gone is left alone."""
+        entity = await self._resets.get(PARTITION, key)
+        if entity is None:
+            return
+        request_id, at = claimed_id(bytes(entity["Body"])), keys.to_milliseconds(entity["At"])
+        indexes = _indexes(key, at, request_id)
+        if request_id and await self._resets.get(PARTITION, keys.asked_key(request_id)):
+            # It belongs to a message of this version, which is younger.
+            indexes.pop()
+        row = {**entity, "At": at, "RequestId": request_id}
+        await self._resets.transact([replace(row, etag_of(entity)), *map(put, indexes)])
 
     async def forget_unreadable(self, *, before: datetime, most: int) -> int:
         # From the index by time: what is younger is not read.

@@ -29,6 +29,9 @@ ASKED: Final = "request:"
 MESSAGES: Final = "time:"
 """The index of unreadable messages by time. Their own keys sort before both indexes."""
 
+ALL_INDEXED: Final = "version"
+"""The row that says that every unreadable message stands in the indexes. It sorts after them."""
+
 _LAST_MS: Final = 10**13 - 1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)

@@ -413,6 +413,9 @@ class Archive(Protocol):
     async def outdated(self, target: str, *, before: datetime, most: int) -> list[Reset]:
         """Return resets that were asked for before then, without reading any younger one."""
 
+    async def index_unreadable(self, *, most: int) -> int:
+        """Index messages that an earlier version kept; return how many: 0 once all are."""
+
     async def forget_unreadable(self, *, before: datetime, most: int) -> int:
         """Delete unreadable messages that came before then; return how many there were."""
 

@@ -14,6 +14,7 @@ from shared.telemetry import emit
 from shared.use_cases.accept import Acceptance
 
 MAX_FORGOTTEN: Final = 100
+MAX_INDEXED: Final = 500
 RETENTION: Final = "retention"
 RETENTION_EVERY: Final = timedelta(hours=1)
 
@@ -99,6 +100,7 @@ class Housekeeping:
         if last is not None and now - last < RETENTION_EVERY:
             return 0
         limit, failures = now - self.retention, list[Exception]()
+        await self.archive.index_unreadable(most=MAX_INDEXED)
         count = await self.archive.forget_unreadable(before=limit, most=MAX_FORGOTTEN)
         for target in await self.archive.targets():
             try:

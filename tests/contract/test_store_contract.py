@@ -1,6 +1,7 @@
 """What every store promises: the in-memory one and Azure Table Storage (Azurite) alike."""
 
 import asyncio
+import hashlib
 import itertools
 import uuid
 from collections.abc import AsyncIterator
@@ -692,6 +693,12 @@ class VersionOne:
         old = notification_entity(answer())
         await self._due(old.pop("RowKey"), {k: v for k, v in old.items() if k != "Version"})
 
+    async def message(self, key: str, body: bytes, *, at: datetime) -> None:
+        kept = {"At": at, "Queue": "q", "Reason": "why", "Body": body}
+        digest = {"Digest": hashlib.sha256(body).hexdigest()}
+        row = {"PartitionKey": "unreadable", "RowKey": key, **kept, **digest}
+        await self.client.create_entity(row)
+
     async def _due(self, key: str, columns: dict[str, Any]) -> None:
         await self.client.create_entity({"PartitionKey": "sales", "RowKey": key, **columns})
 
@@ -728,6 +735,38 @@ async def test_rows_of_version_1_are_due_until_they_are_written_again(
     assert moved.key.startswith("due:from:")
     (there,) = await store.open_resets("sales", after="", most=9)
     assert there.key == reset_key(NOW, "r1")
+
+
+async def test_messages_of_version_1_are_put_into_the_indexes_and_stay_as_they_were(
+    version_1: tuple[Store, VersionOne],
+) -> None:
+    store, old = version_1
+    at = NOW + timedelta(microseconds=1_500)
+    await old.message("old-1", b'{"requestId": "INC-1"}', at=at)
+    await old.message("old-2", b'{"requestId": "INC-2"}', at=NOW - timedelta(days=9))
+    await old.message("old-3", b"\x00\xff", at=NOW - timedelta(days=8))
+    later = NOW + timedelta(hours=1)
+    await store.keep_unreadable("new", b"1", reason="w", queue="q", at=later, request_id="INC-2")
+    assert [each.key for each in await store.unreadable(after="", most=9)] == ["new"]
+
+    # While an instance of version 1 still runs, another look finds what it kept meanwhile.
+    counts = [await store.index_unreadable(most=2) for _ in range(2)]
+    await old.message("old-4", b"4", at=NOW - timedelta(days=7))
+    counts += [await store.index_unreadable(most=2) for _ in range(3)]
+
+    assert counts == [2, 1, 1, 0, 0]
+    listed = await store.unreadable(after="", most=9)
+    assert [each.key for each in listed] == ["new", "old-1", "old-4", "old-3", "old-2"]
+    assert listed[3].body == b"\x00\xff"
+    found = [await store.unreadable_of(request_id) for request_id in ("INC-1", "INC-2")]
+    assert [each and each.key for each in found] == ["old-1", "new"]
+    assert await store.forget_unreadable(before=NOW - timedelta(days=1), most=9) == 3
+    assert await store.read_unreadable("old-2") is None
+    # Kept again, as after a lost answer, it is the same message.
+    again = await store.keep_unreadable(
+        "old-1", b'{"requestId": "INC-1"}', reason="why", queue="q", at=at, request_id="INC-1"
+    )
+    assert again == "old-1"
 
 
 async def test_a_reset_of_version_1_ends_without_leaving_a_row_behind(

@@ -8,6 +8,8 @@ import pytest
 from shared.domain.keys import reset_key
 from shared.domain.reset import State
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
+from shared.web.respond import respond
+from tests.support.calls import call
 from tests.support.storage import Message
 from tests.support.world import SP, START, TARGET, World
 
@@ -217,3 +219,17 @@ async def test_one_target_that_cannot_be_swept_holds_up_no_other() -> None:
     assert world.waiting() == ['{"id": "r1"}']
     assert "heartbeat:sweep" not in world.keys("targets")
     assert "heartbeat:retention" in world.keys("targets")
+
+
+async def test_messages_that_an_earlier_version_kept_are_listed_and_forgotten_too() -> None:
+    world = World()
+    for key, age in (("a-old", 401), ("b-young", 1)):
+        kept = {"At": world.clock() - timedelta(days=age), "Queue": "q", "Reason": "why"}
+        row = {"PartitionKey": "unreadable", "RowKey": key, **kept, "Body": b"1", "Digest": "d"}
+        await world.storage.resets.create_entity(row)
+
+    await world.app.sweep()
+
+    assert world.unreadable() == ["b-young"]
+    reply = await respond(world.app.api.list_unreadable, call())
+    assert [each["key"] for each in json.loads(reply.body)["value"]] == ["b-young"]
