@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-import httpx
-
 from bench.cost import FAR, Figures
 from bench.lab import SECRET, Host, Lab, lab, target
+from local.http_client import HttpClient, http_client
 
 AT_ONCE: Final = 30
 HEADERS: Final = {"x-relink-secret": SECRET, "content-type": "application/json"}
@@ -73,25 +72,25 @@ async def dropped_connection() -> Figures:
 @asynccontextmanager
 async def _asked(
     app: str, targets: int, *, counted: bool = False
-) -> AsyncIterator[tuple[Lab, Host, httpx.AsyncClient]]:
+) -> AsyncIterator[tuple[Lab, Host, HttpClient]]:
     """A host that listens, and a client of it."""
     async with (
         asyncio.timeout(FAR),
         lab() as it,
         it.host(app, it.settings(targets, counted=counted)) as host,
-        httpx.AsyncClient(base_url=host.url, timeout=60) as client,
+        http_client(host.url, seconds=60) as client,
     ):
         yield it, host, client
 
 
-async def _one_webhook(client: httpx.AsyncClient) -> Figures:
+async def _one_webhook(client: HttpClient) -> Figures:
     body = json.dumps({"requestId": "w", "target": target(0)})
     began = time.perf_counter()
-    answer = await client.post("/api/webhooks/desk", content=body, headers=HEADERS)
-    return {"status": answer.status_code, "seconds": time.perf_counter() - began}
+    answer = await client.post("/api/webhooks/desk", data=body, headers=HEADERS)
+    return {"status": answer.status, "seconds": time.perf_counter() - began}
 
 
-async def _many(client: httpx.AsyncClient, first: int, last: int) -> None:
+async def _many(client: HttpClient, first: int, last: int) -> None:
     pending = iter(range(first, last))
 
     async def sender() -> None:
@@ -103,8 +102,8 @@ async def _many(client: httpx.AsyncClient, first: int, last: int) -> None:
             senders.create_task(sender())
 
 
-async def _ask(client: httpx.AsyncClient, number: int, of: int) -> None:
+async def _ask(client: HttpClient, number: int, of: int) -> None:
     body = json.dumps({"requestId": f"w{number}", "target": target(of)})
-    answer = await client.post("/api/webhooks/desk", content=body, headers=HEADERS)
-    if answer.status_code not in {200, 202}:
-        raise SystemExit(f"a webhook was answered {answer.status_code}: {answer.text}")
+    answer = await client.post("/api/webhooks/desk", data=body, headers=HEADERS)
+    if answer.status not in {200, 202}:
+        raise SystemExit(f"a webhook was answered {answer.status}: {answer.text}")

@@ -15,7 +15,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
-import httpx
+import aiohttp
 from azure.core import MatchConditions
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
@@ -127,7 +127,7 @@ class Floor:
         self,
         rows: list[list[Operation]],
         clients: tuple[TableClient, TableClient, QueueClient],
-        graph: httpx.AsyncClient,
+        graph: aiohttp.ClientSession,
     ) -> None:
         self._rows = rows
         self._resets, self._ids, self._queue = clients
@@ -147,12 +147,16 @@ class Floor:
         etags = await self._transact(name, 0, {})
         fleet = self._nothing("targets", "heartbeat:fleet")
         await asyncio.gather(fleet, self._nothing(name, "watch"))
-        (await self._graph.get(place)).raise_for_status()
+        await self._graph_call("GET", place)
         await self._spend(name)
         etags = await self._transact(name, 1, etags)
-        (await self._graph.post(f"{place}/restart", json=_BODY)).raise_for_status()
+        await self._graph_call("POST", f"{place}/restart", json=_BODY)
         await self._transact(name, 2, etags)
         await self._queue.delete_message(message)
+
+    async def _graph_call(self, method: str, path: str, **body: Any) -> None:
+        async with self._graph.request(method, path, **body) as answer:
+            await answer.read()
 
     async def _nothing(self, partition: str, key: str) -> None:
         """A read of a row that is not there, as for a target's first reset."""
@@ -225,7 +229,7 @@ async def main(warm: int, resets: int) -> dict[str, float]:
     async with (
         TableServiceClient.from_connection_string(storage, **options) as tables,
         QueueClient.from_connection_string(storage, RESETS_QUEUE, **options) as queue,
-        httpx.AsyncClient(base_url=os.environ["GRAPH"], trust_env=False, timeout=60) as graph,
+        aiohttp.ClientSession(os.environ["GRAPH"], raise_for_status=True) as graph,
     ):
         clients = (tables.get_table_client(RESETS_TABLE), tables.get_table_client(IDS_TABLE), queue)
         floor = Floor(await recorded(), clients, graph)

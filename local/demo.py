@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
 from azure.data.tables.aio import TableServiceClient
 
 from local import processes
 from local.demo_desk import SENDER, Desk
 from local.demo_tenant import SERVICE_PRINCIPAL, Account, Tenant
 from local.demo_terminal import Terminal, short
+from local.http_client import http_client
 from local.link import as_records
 from local.screen import Screen
 from local.trial import seed
@@ -110,7 +110,7 @@ async def _play(
     gateway = GraphGateway(graph_url, None)
     try:
         async with (
-            httpx.AsyncClient(base_url=graph_url, timeout=10) as client,
+            http_client(graph_url, seconds=10) as client,
             TableServiceClient.from_connection_string(storage) as tables,
         ):
             stage = Stage(
@@ -190,8 +190,8 @@ async def _first_ticket(stage: Stage) -> None:
     raw = json.dumps(body, indent=2).encode()
     terminal.lines(f"  {line}" for line in raw.decode().splitlines())
     forged = await desk.send(raw.replace(b"adele", b"oscar"), signed=raw)
-    stage.seen.answers.append(forged.status_code)
-    terminal.line(f"  changed on the way -> {forged.status_code} {forged.json()['detail']}")
+    stage.seen.answers.append(forged.status)
+    terminal.line(f"  changed on the way -> {forged.status} {forged.json()['detail']}")
     reset_id = await _send(stage, raw)
     await _watch(stage, reset_id)
     await _hears(stage, TICKET, 3)
@@ -218,14 +218,14 @@ async def _second_ticket(stage: Stage) -> None:
     await _hears(stage, SECOND_TICKET, 2)
     terminal.title("6. A person ends that wait (`make decide`)")
     decision = {"decision": "approve", "by": "ann.admin@contoso.com", "reason": "renamed"}
-    async with httpx.AsyncClient(timeout=10) as client:
+    async with http_client(seconds=10) as client:
         answer = await client.post(
             f"{stage.desk.host}/api/resets/{reset_id}/decision",
             json=decision,
             headers={"x-functions-key": stage.key},
         )
-    stage.seen.answers.append(answer.status_code)
-    terminal.line(f"  approve -> {answer.status_code}")
+    stage.seen.answers.append(answer.status)
+    terminal.line(f"  approve -> {answer.status}")
     await _watch(stage, reset_id)
     await _hears(stage, SECOND_TICKET, 4, said=2)
 
@@ -242,9 +242,9 @@ def _request(ticket: str, reason: str, *subjects: str) -> dict[str, Any]:
 
 async def _send(stage: Stage, raw: bytes) -> str:
     answer = await stage.desk.send(raw)
-    stage.seen.answers.append(answer.status_code)
+    stage.seen.answers.append(answer.status)
     reset_id: str = answer.json().get("id", "")
-    stage.terminal.line(f"  POST /api/webhooks/{SENDER} -> {answer.status_code} {reset_id}")
+    stage.terminal.line(f"  POST /api/webhooks/{SENDER} -> {answer.status} {reset_id}")
     return reset_id
 
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
-import httpx
 from aiohttp import web
 
+from local.http_client import Answer, http_client
 from local.listening import listening
 
 SENDER: Final = "desk"
@@ -51,11 +51,11 @@ class Desk:
             "content-type": "application/json",
         }
 
-    async def send(self, raw: bytes, *, signed: bytes | None = None) -> httpx.Response:
+    async def send(self, raw: bytes, *, signed: bytes | None = None) -> Answer:
         """Send *raw*, under the signature of *signed* where somebody changed it on the way."""
-        async with httpx.AsyncClient(timeout=10) as client:
+        async with http_client(seconds=10) as client:
             address = f"{self.host}/api/webhooks/{SENDER}"
-            return await client.post(address, content=raw, headers=self.signed(signed or raw))
+            return await client.post(address, data=raw, headers=self.signed(signed or raw))
 
     async def _comment(self, request: web.Request) -> web.Response:
         """Take what the app has signed, as its own webhooks are signed."""

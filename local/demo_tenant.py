@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-import httpx
-
+from local.http_client import HttpClient
 from local.link import Inspection, inspect
 from shared.adapters.graph.gateway import GraphGateway
 from shared.domain.catalogue import Target
@@ -33,7 +32,7 @@ class Account:
 class Tenant:
     """The emulator as an administrator sees it, and Graph as `make link` reads it."""
 
-    def __init__(self, client: httpx.AsyncClient, gateway: GraphGateway, alias: str) -> None:
+    def __init__(self, client: HttpClient, gateway: GraphGateway, alias: str) -> None:
         self._client, self._gateway, self._alias = client, gateway, alias
 
     async def inspect(self, user: str) -> Inspection:

@@ -20,12 +20,12 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import httpx
 from aiohttp import web
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
 from local import processes
+from local.http_client import HttpClient, http_client
 from local.listening import listening
 from shared.names import CONNECTION, RESETS_QUEUE, RESETS_TABLE
 
@@ -154,7 +154,7 @@ async def run(storm: Storm, *, progress: bool = True) -> Result:
         settings = environ(storm, storage, graph, answers)
         for _ in range(storm.hosts):
             await opened.enter_async_context(processes.host(settings))
-        client = await opened.enter_async_context(httpx.AsyncClient(base_url=graph, timeout=30))
+        client = await opened.enter_async_context(http_client(graph))
         tables = await opened.enter_async_context(
             TableServiceClient.from_connection_string(storage)
         )
@@ -175,7 +175,7 @@ async def run(storm: Storm, *, progress: bool = True) -> Result:
     return result
 
 
-async def _throttle(client: httpx.AsyncClient) -> None:
+async def _throttle(client: HttpClient) -> None:
     fault = {
         "method": "GET",
         "path": f"*{SERVICE_PRINCIPAL}/synchronization/jobs*",
@@ -220,7 +220,7 @@ async def send_all(queue: QueueClient, texts: Iterable[str], *, at_once: int) ->
 async def _watch(
     storm: Storm,
     tables: TableServiceClient,
-    client: httpx.AsyncClient,
+    client: HttpClient,
     desk: Desk,
     began: float,
     *,
@@ -237,7 +237,7 @@ async def _watch(
             result.other_took = time.monotonic() - began
         if throttled and result.states.total() == storm.tickets:
             throttled = False
-            (await client.delete("/_emulator/faults")).raise_for_status()
+            (await client.ask("DELETE", "/_emulator/faults")).raise_for_status()
         told = len(desk.answers) - (OTHER_ID in desk.answers)
         if progress:
             states = ", ".join(f"{n} {state}" for state, n in sorted(result.states.items()))
@@ -264,7 +264,7 @@ async def _spent(tables: TableServiceClient) -> int:
     return sum([len(str(entity["Spent"]).split()) async for entity in found])
 
 
-async def _restarts(client: httpx.AsyncClient, service_principal: str) -> int:
+async def _restarts(client: HttpClient, service_principal: str) -> int:
     received: list[dict[str, Any]] = (await client.get("/_emulator/requests")).json()["value"]
     return sum(
         each["path"].endswith("/restart") and service_principal in each["path"] for each in received

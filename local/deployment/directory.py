@@ -9,10 +9,13 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from http import HTTPStatus
+from typing import Any, Final, Protocol
 
-import httpx
+import aiohttp
 from azure.identity.aio import AzureCliCredential
+
+from local.http_client import Answer, http_client
 
 GRAPH_APP_ID: Final = "00000003-0000-0000-c000-000000000000"
 """Application id of Microsoft Graph in every tenant."""
@@ -28,16 +31,25 @@ class DirectoryError(Exception):
         self.forbidden = forbidden
 
 
+class Graph(Protocol):
+    """Microsoft Graph below its version; an address may be a whole one, such as a next link."""
+
+    @property
+    def base(self) -> str: ...
+
+    async def ask(self, method: str, address: str, **more: Any) -> Answer: ...
+
+
 class Directory:
     """Service principals, their app roles and their owners."""
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
+        graph: Graph,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._client = client
+        self._graph = graph
         self._sleep = sleep
         self._roles: dict[str, str] = {}
         self._graph_id = ""
@@ -70,9 +82,9 @@ class Directory:
 
     async def make_owner(self, service_principal_id: str, principal_id: str) -> None:
         """https://learn.microsoft.com/graph/api/serviceprincipal-post-owners."""
-        reference = self._client.base_url.join(f"directoryObjects/{principal_id}")
+        reference = f"{self._graph.base}directoryObjects/{principal_id}"
         await self.change(
-            f"servicePrincipals/{service_principal_id}/owners/$ref", {"@odata.id": str(reference)}
+            f"servicePrincipals/{service_principal_id}/owners/$ref", {"@odata.id": reference}
         )
 
     async def _app_roles(self) -> dict[str, str]:
@@ -98,7 +110,7 @@ class Directory:
 
     async def read(self, path: str) -> dict[str, Any]:
         answer = await self._asked("GET", path)
-        if answer.status_code != httpx.codes.OK:
+        if answer.status != HTTPStatus.OK:
             raise _error(answer)
         found: dict[str, Any] = answer.json()
         return found
@@ -112,7 +124,7 @@ class Directory:
         answer = await self._asked(
             "PATCH", path, json=body, headers={"Prefer": "create-if-missing"}
         )
-        if not answer.is_success:
+        if not answer.ok:
             raise _error(answer)
 
     async def change(self, path: str, body: dict[str, Any]) -> None:
@@ -124,30 +136,30 @@ class Directory:
         for wait in (*_REPLICATES_WITHIN, None):
             answer = await self._asked("POST", path, json=body)
             words = answer.text.lower()
-            if answer.is_success or "already exist" in words:
+            if answer.ok or "already exist" in words:
                 return
-            is_new = answer.status_code == httpx.codes.NOT_FOUND or "valid reference" in words
+            is_new = answer.status == HTTPStatus.NOT_FOUND or "valid reference" in words
             if wait is None or not is_new:
                 break
             await self._sleep(wait)
         raise _error(answer)
 
-    async def _asked(self, method: str, path: str, **more: Any) -> httpx.Response:
+    async def _asked(self, method: str, path: str, **more: Any) -> Answer:
         try:
-            return await self._client.request(method, path, **more)
-        except httpx.HTTPError as error:
+            return await self._graph.ask(method, path, **more)
+        except (aiohttp.ClientError, TimeoutError) as error:
             raise DirectoryError(f"Microsoft Graph cannot be reached: {error!r}") from error
 
 
-def _error(answer: httpx.Response) -> DirectoryError:
+def _error(answer: Answer) -> DirectoryError:
     try:
         said = answer.json()["error"]
         words = f"{said['code']}: {said['message']}"
     except (ValueError, LookupError, TypeError):
         words = answer.text[:200]
     return DirectoryError(
-        f"Microsoft Graph answered {answer.status_code} {words}",
-        forbidden=answer.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN},
+        f"Microsoft Graph answered {answer.status} {words}",
+        forbidden=answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN},
     )
 
 
@@ -160,9 +172,8 @@ async def signed_in(endpoint: str) -> AsyncIterator[Directory]:
             token = await credential.get_token(f"{endpoint}/.default")
         except Exception as error:
             raise DirectoryError(f"no sign-in; run `az login` ({error})", forbidden=True) from error
-    async with httpx.AsyncClient(
-        base_url=f"{endpoint}/v1.0/",
-        headers={"Authorization": f"Bearer {token.token}"},
-        timeout=30,
-    ) as client:
-        yield Directory(client)
+    authorization = {"Authorization": f"Bearer {token.token}"}
+    async with http_client(
+        f"{endpoint}/v1.0/", headers=authorization, seconds=30, proxied=True
+    ) as graph:
+        yield Directory(graph)

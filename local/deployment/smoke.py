@@ -14,15 +14,17 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Final
 
-import httpx
+import aiohttp
 from azure.core.exceptions import AzureError, HttpResponseError
 from azure.storage.queue.aio import QueueServiceClient
 
 from local.bicep import ROOT
 from local.deployment.report import Line, Verdict
 from local.deployment.settings import app_settings
+from local.http_client import http_client
 from shared.adapters.table_store import TableStore
 from shared.bootstrap import storage_clients
 from shared.config import Settings, Storage
@@ -128,13 +130,13 @@ def judge(what: str, reset: Reset | None) -> Line:
 async def health(url: str) -> Line:
     """What the app says of itself, to anybody."""
     try:
-        async with httpx.AsyncClient(timeout=60) as client:
+        async with http_client(seconds=60, proxied=True) as client:
             answer = await client.get(f"{url}/api/health")
         body = answer.json()
         status, problems = str(body["status"]), "; ".join(body.get("problems", []))
-    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+    except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as error:
         return Line(verdict=Verdict.WRONG, what="health", says=f"no answer ({error!r})")
-    good = answer.status_code == httpx.codes.OK
+    good = answer.status == HTTPStatus.OK
     says = problems or status
     return Line(verdict=Verdict.GOOD if good else Verdict.WRONG, what="health", says=says)
 
@@ -145,17 +147,17 @@ async def forged_sign_in(url: str) -> Line:
     made_up = {"auth_typ": "aad", "claims": [{"typ": "preferred_username", "val": "forged"}]}
     header = base64.b64encode(json.dumps(made_up).encode()).decode()
     try:
-        async with httpx.AsyncClient(timeout=60) as client:
+        async with http_client(seconds=60, proxied=True) as client:
             answer = await client.get(
                 f"{url}/api/resets/forged-sign-in/page", headers={"x-ms-client-principal": header}
             )
-    except httpx.HTTPError as error:
+    except (aiohttp.ClientError, TimeoutError) as error:
         return Line(verdict=Verdict.NOT_CHECKED, what=what, says=f"no answer ({error!r})")
-    if answer.status_code in _TURNED_AWAY:
-        says = f"turned away ({answer.status_code})"
+    if answer.status in _TURNED_AWAY:
+        says = f"turned away ({answer.status})"
         return Line(verdict=Verdict.GOOD, what=what, says=says)
     says = (
-        f"answered {answer.status_code}: anybody may call themselves anybody. Switch sign-in off "
+        f"answered {answer.status}: anybody may call themselves anybody. Switch sign-in off "
         "(azd env set SIGN_IN_CLIENT_ID '', azd provision), or set SIGN_IN_REQUIRED=true"
     )
     return Line(verdict=Verdict.WRONG, what=what, says=says)

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 from azure.core.credentials import AccessToken
 
 from local.emulator import Clock, Emulator, serve
 from local.emulator.values import Event, JobError
+from local.http_client import http_client
 from shared.adapters.graph.gateway import LOG_PAGES, GraphGateway
 from shared.domain.errors import (
     FateUnknown,
@@ -47,9 +47,9 @@ async def graph(emulator: Emulator) -> AsyncIterator[GraphGateway]:
 
 
 async def fault(emulator: Emulator, **what: Any) -> None:
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         answer = await client.post(f"{emulator.url}/_emulator/faults", json=what)
-    assert answer.is_success, answer.text
+    assert answer.ok, answer.text
 
 
 async def restart(graph: GraphGateway, scope: Scope = Scope.FULL) -> str:
@@ -170,7 +170,7 @@ async def test_each_failure_of_a_restart_has_its_meaning_and_is_never_repeated(
 async def test_a_missing_permission_is_named_although_graph_does_not(
     emulator: Emulator, graph: GraphGateway
 ) -> None:
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         await client.put(f"{emulator.url}/_emulator/state", json={"permission": "missing"})
 
     with pytest.raises(RefusedForNow, match=r"401 UnknownError.*Synchronization\.ReadWrite\.All"):
@@ -281,7 +281,7 @@ async def test_the_audit_log_shows_our_restart_and_no_other_applications(
     emulator: Emulator, graph: GraphGateway
 ) -> None:
     await restart(graph)
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         await client.post(f"{emulator.url}/_emulator/clock", json={"advance": 600})
 
     ours = await graph.audit_trail(SALESFORCE, since=START - timedelta(minutes=2))
@@ -294,7 +294,7 @@ async def test_the_audit_log_shows_our_restart_and_no_other_applications(
 async def test_an_audit_log_that_may_not_be_read_says_nothing(
     emulator: Emulator, graph: GraphGateway
 ) -> None:
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         await client.put(f"{emulator.url}/_emulator/state", json={"auditReadable": False})
 
     trail = await graph.audit_trail(SALESFORCE, since=START)

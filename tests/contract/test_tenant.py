@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 
 from local.emulator import Clock, Emulator, serve
 from local.emulator.values import ServicePrincipal
+from local.http_client import http_client
 from local.tenant import TenantGateway
 from shared.domain.errors import (
     RefusedForNow,
@@ -24,9 +24,9 @@ FULL_BODY = '{"criteria": {"resetScope": "Full"}}'
 
 
 async def fault(emulator: Emulator, **what: Any) -> None:
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         answer = await client.post(f"{emulator.url}/_emulator/faults", json=what)
-    assert answer.is_success, answer.text
+    assert answer.ok, answer.text
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import httpx
 import pytest
 from kiota_abstractions.base_request_configuration import RequestConfiguration
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
@@ -28,6 +27,7 @@ from msgraph.generated.service_principals.service_principals_request_builder imp
 )
 from msgraph.graph_service_client import GraphServiceClient
 
+from local.http_client import http_client
 from tests.emulator.emulator_support import APP, JOB, JOB_PATH, START, emulated, graph_sdk, tenant
 
 YEAR_ONE = datetime(1, 1, 1, tzinfo=UTC)
@@ -108,7 +108,7 @@ async def test_the_date_header_tells_emulated_time() -> None:
 
 
 async def test_no_answer_needs_authorization_and_none_is_kept() -> None:
-    async with emulated() as emulator, httpx.AsyncClient(base_url=emulator.url) as http:
+    async with emulated() as emulator, http_client(emulator.url) as http:
         await http.get(JOB_PATH)
         await http.get(JOB_PATH, headers={"Authorization": "Bearer secret"})
         told = (await http.get("/_emulator/requests")).text
@@ -200,7 +200,7 @@ async def test_an_unknown_code_reaches_the_sdk_as_none() -> None:
     async with (
         emulated(tenant(unknownCode="Dormant")) as emulator,
         graph_sdk(emulator) as (graph, _),
-        httpx.AsyncClient(base_url=emulator.url) as http,
+        http_client(emulator.url) as http,
     ):
         seen = (await _job(graph).get()).status.code
         raw = (await http.get(JOB_PATH)).json()["status"]["code"]
@@ -212,7 +212,7 @@ async def test_an_unknown_code_reaches_the_sdk_as_none() -> None:
 async def test_counts_can_be_absent(absent: str, counts: list[object] | None) -> None:
     async with (
         emulated(tenant(countsAbsent=absent)) as emulator,
-        httpx.AsyncClient(base_url=emulator.url) as http,
+        http_client(emulator.url) as http,
     ):
         status = (await http.get(JOB_PATH)).json()["status"]
 

@@ -1,22 +1,24 @@
 """Bytes on the wire: what is refused, faults, paging and the control API."""
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any
 
-import httpx
+import aiohttp
 import pytest
 
 from local.emulator import Emulator
 from local.emulator.values import ServicePrincipal
+from local.http_client import HttpClient, http_client
 from tests.emulator.emulator_support import APP, JOB, JOB_PATH, START, emulated, tenant
 
 RESTART = f"{JOB_PATH}/restart"
 FULL = {"criteria": {"resetScope": "Full"}}
 
 
-def _client(emulator: Emulator) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=emulator.url)
+def _client(emulator: Emulator) -> AbstractAsyncContextManager[HttpClient]:
+    return http_client(emulator.url)
 
 
 def _flags(emulator: Emulator) -> list[int]:
@@ -40,10 +42,10 @@ def _flags(emulator: Emulator) -> list[int]:
 )
 async def test_what_a_restart_clears(body: str, flags: int) -> None:
     async with emulated() as emulator, _client(emulator) as http:
-        answer = await http.post(RESTART, content=body)
+        answer = await http.post(RESTART, data=body)
         emulator.present()
 
-    assert (answer.status_code, answer.content) == (204, b"")
+    assert (answer.status, answer.body) == (204, b"")
     assert _flags(emulator) == [flags]
 
 
@@ -65,12 +67,10 @@ async def test_what_a_restart_clears(body: str, flags: int) -> None:
 )
 async def test_what_graph_would_not_understand_restarts_nothing(body: str) -> None:
     async with emulated() as emulator, _client(emulator) as http:
-        answer = await http.post(
-            RESTART, content=body, headers={"client-request-id": "11111111-2222"}
-        )
+        answer = await http.post(RESTART, data=body, headers={"client-request-id": "11111111-2222"})
 
     error = answer.json()["error"]
-    assert answer.status_code == 400
+    assert answer.status == 400
     assert error["code"] == "BadRequest"
     assert error["innerError"]["client-request-id"] == "11111111-2222"
     assert error["innerError"]["date"] == "2026-11-02T08:00:00"
@@ -92,9 +92,9 @@ async def test_what_graph_would_not_understand_restarts_nothing(body: str) -> No
 )
 async def test_what_graph_refuses(method: str, path: str, status: int, code: str) -> None:
     async with emulated() as emulator, _client(emulator) as http:
-        answer = await http.request(method, path)
+        answer = await http.ask(method, path)
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert (answer.status, answer.json()["error"]["code"]) == (status, code)
 
 
 async def test_answers_carry_graphs_headers() -> None:
@@ -190,7 +190,7 @@ async def test_a_filter_that_is_not_understood_is_refused(expression: str) -> No
     async with emulated() as emulator, _client(emulator) as http:
         answer = await http.get("/v1.0/auditLogs/directoryAudits", params={"$filter": expression})
 
-    assert answer.status_code == 400
+    assert answer.status == 400
 
 
 async def test_an_unreadable_audit_log_is_403() -> None:
@@ -199,13 +199,13 @@ async def test_an_unreadable_audit_log_is_403() -> None:
     async with emulated(state) as emulator, _client(emulator) as http:
         answer = await http.get("/v1.0/auditLogs/directoryAudits")
 
-    assert answer.status_code == 403
+    assert answer.status == 403
     assert answer.json()["error"]["code"] == "Authorization_RequestDenied"
 
 
-async def _fault(http: httpx.AsyncClient, **fault: Any) -> None:
+async def _fault(http: HttpClient, **fault: Any) -> None:
     answer = await http.post("/_emulator/faults", json=fault)
-    assert answer.status_code == 201, answer.text
+    assert answer.status == 201, answer.text
 
 
 async def test_a_throttled_request_has_no_effect_and_says_when_to_come_again() -> None:
@@ -213,7 +213,7 @@ async def test_a_throttled_request_has_no_effect_and_says_when_to_come_again() -
         await _fault(http, method="POST", path=RESTART, times=2, status=429, retryAfter=7)
         answers = [await http.post(RESTART, json=FULL) for _ in range(3)]
 
-    assert [answer.status_code for answer in answers] == [429, 429, 204]
+    assert [answer.status for answer in answers] == [429, 429, 204]
     assert answers[0].headers["Retry-After"] == "7"
     assert answers[0].json()["error"]["code"] == "TooManyRequests"
     assert [request.effective for request in emulator.requests] == [False, False, True]
@@ -225,7 +225,7 @@ async def test_a_504_can_come_after_the_restart_happened() -> None:
         await _fault(http, path="*/restart", status=504, after=True)
         answer = await http.post(RESTART, json=FULL)
 
-    assert answer.status_code == 504
+    assert answer.status == 504
     assert _flags(emulator) == [15]
     assert emulator.requests[0].effective
     assert emulator.requests[0].status == 504
@@ -235,7 +235,7 @@ async def test_a_504_can_come_after_the_restart_happened() -> None:
 async def test_a_dropped_connection(drop: str, flags: list[int], status: int | None) -> None:
     async with emulated() as emulator, _client(emulator) as http:
         await _fault(http, method="POST", path="*", drop=drop)
-        with pytest.raises(httpx.RemoteProtocolError):
+        with pytest.raises(aiohttp.ServerDisconnectedError):
             await http.post(RESTART, json=FULL)
         told = (await http.get("/_emulator/requests")).json()["value"]
 
@@ -247,8 +247,8 @@ async def test_a_dropped_connection(drop: str, flags: list[int], status: int | N
 async def test_a_late_answer_is_lost_to_an_impatient_caller_but_took_effect() -> None:
     async with emulated() as emulator, _client(emulator) as http:
         await _fault(http, method="POST", path=RESTART, delay=0.2)
-        with pytest.raises(httpx.ReadTimeout):
-            await http.post(RESTART, json=FULL, timeout=0.05)
+        with pytest.raises(TimeoutError):
+            await http.post(RESTART, json=FULL, timeout=aiohttp.ClientTimeout(total=0.05))
         assert _flags(emulator) == [15]
         await asyncio.sleep(0.2)
 
@@ -258,7 +258,7 @@ async def test_an_answer_can_be_any_text() -> None:
         await _fault(http, path=JOB_PATH, status=200, body="<html>")
         answer = await http.get(JOB_PATH)
 
-    assert (answer.status_code, answer.text) == (200, "<html>")
+    assert (answer.status, answer.text) == (200, "<html>")
 
 
 async def test_faults_apply_in_their_order_and_only_where_they_fit() -> None:
@@ -266,7 +266,7 @@ async def test_faults_apply_in_their_order_and_only_where_they_fit() -> None:
         await _fault(http, method="GET", path=JOB_PATH, status=403)
         await _fault(http, method="*", path="/v1.0/servicePrincipals/*", status=503)
         told = (await http.get("/_emulator/faults")).json()["value"]
-        statuses = [(await http.get(JOB_PATH)).status_code for _ in range(3)]
+        statuses = [(await http.get(JOB_PATH)).status for _ in range(3)]
         rest = (await http.get("/_emulator/faults")).json()["value"]
 
     assert told[0] == {"method": "GET", "path": JOB_PATH, "status": 403}
@@ -292,24 +292,24 @@ async def test_a_fault_that_makes_no_sense_is_refused_by_name(
     async with emulated() as emulator, _client(emulator) as http:
         answer = await http.post("/_emulator/faults", json=fault)
 
-    assert answer.status_code == 400
+    assert answer.status == 400
     assert word in answer.json()["error"]["message"]
 
 
 async def test_faults_and_requests_can_be_forgotten() -> None:
     async with emulated() as emulator, _client(emulator) as http:
         await _fault(http, status=500)
-        await http.delete("/_emulator/faults")
-        assert (await http.get(JOB_PATH)).status_code == 200
+        await http.ask("DELETE", "/_emulator/faults")
+        assert (await http.get(JOB_PATH)).status == 200
 
-        await http.delete("/_emulator/requests")
+        await http.ask("DELETE", "/_emulator/requests")
         assert (await http.get("/_emulator/requests")).json() == {"value": []}
 
 
 async def test_requests_are_told_as_they_came() -> None:
     async with emulated() as emulator, _client(emulator) as http:
-        await http.post(RESTART, content=b'{ "criteria": {}}')
-        await http.post(RESTART, content=b"oops", params={"a": "1"})
+        await http.post(RESTART, data=b'{ "criteria": {}}')
+        await http.post(RESTART, data=b"oops", params={"a": "1"})
         told = (await http.get("/_emulator/requests")).json()["value"]
 
     assert [(row["body"], row["rawBody"], row["status"], row["effective"]) for row in told] == [
@@ -387,14 +387,14 @@ async def test_a_state_that_does_not_fit_is_refused_by_name_and_changes_nothing(
         answer = await http.put("/_emulator/state", json=change)
         after = (await http.get("/_emulator/state")).json()
 
-    assert answer.status_code == 400
+    assert answer.status == 400
     assert words in answer.json()["error"]["message"]
     assert after == before
 
 
 async def test_the_clock_can_be_set_and_sped_up() -> None:
     async with emulated() as emulator, _client(emulator) as http:
-        assert (await http.post("/_emulator/clock", json={"advance": -1})).status_code == 400
+        assert (await http.post("/_emulator/clock", json={"advance": -1})).status == 400
         clock = {"now": "2030-01-01T00:00:00Z", "speed": 100_000}
         await http.put("/_emulator/state", json={"clock": clock})
         await asyncio.sleep(0.05)

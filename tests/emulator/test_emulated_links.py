@@ -1,14 +1,15 @@
 """One user's link: objectConnections (beta), provision on demand, and their limits."""
 
 import json
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-import httpx
 import pytest
 
 from local.emulator import Emulator
 from local.emulator.schema import rule_id
 from local.emulator.values import State, ThrottleRules
+from local.http_client import HttpClient, http_client
 from shared.adapters.graph.provisioning import (
     read_connection,
     read_entry,
@@ -23,8 +24,8 @@ ON_DEMAND = f"{JOB_PATH}/provisionOnDemand"
 LOGS = ("/v1.0/auditLogs/provisioning", "/v1.0/auditLogs/directoryAudits")
 
 
-def client(emulator: Emulator) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=emulator.url)
+def client(emulator: Emulator) -> AbstractAsyncContextManager[HttpClient]:
+    return http_client(emulator.url)
 
 
 def asked(emulator: Emulator, user: str, **changes: Any) -> dict[str, Any]:
@@ -39,7 +40,7 @@ async def test_an_object_connection_shows_the_stored_link(address: str) -> None:
         answer = await http.get(f"{BETA}/{address}")
 
     assert answer.json()["targetAnchor"] == "005-cid-OLD"
-    link = read_connection(answer.content)
+    link = read_connection(answer.body)
     assert link is not None
     assert (link.source_id, link.target_id) == ("cid", "005-cid-OLD")
 
@@ -65,7 +66,7 @@ async def test_object_connections_that_are_not_there(
     async with emulated(tenant(**change)) as emulator, client(emulator) as http:
         answer = await http.get(f"{BETA}/{address}")
 
-    assert answer.status_code == status
+    assert answer.status == status
 
 
 async def test_object_connections_need_a_permission_of_their_own() -> None:
@@ -74,19 +75,19 @@ async def test_object_connections_need_a_permission_of_their_own() -> None:
     async with emulated(state) as emulator, client(emulator) as http:
         answer = await http.get(f"{BETA}/objectConnections/cid")
 
-    assert answer.status_code == 403
+    assert answer.status == 403
 
 
 async def test_a_connection_is_deleted_only_in_a_paused_job_and_twice_without_an_error() -> None:
     async with emulated() as emulator, client(emulator) as http:
-        running = await http.delete(f"{BETA}/objectConnections/cid")
+        running = await http.ask("DELETE", f"{BETA}/objectConnections/cid")
         await http.post(f"{JOB_PATH}/pause")
-        deleted = [await http.delete(f"{BETA}/objectConnections/cid") for _ in range(2)]
+        deleted = [await http.ask("DELETE", f"{BETA}/objectConnections/cid") for _ in range(2)]
         gone = await http.get(f"{BETA}/objectConnections/cid")
 
-    assert running.status_code == 409
-    assert [answer.status_code for answer in deleted] == [204, 204]
-    assert gone.status_code == 404
+    assert running.status == 409
+    assert [answer.status for answer in deleted] == [204, 204]
+    assert gone.status == 404
 
 
 async def test_on_demand_keeps_to_the_stored_link() -> None:
@@ -94,7 +95,7 @@ async def test_on_demand_keeps_to_the_stored_link() -> None:
         answer = await http.post(ON_DEMAND, json=asked(emulator, "cid"))
         links = emulator.directory.state.service_principals[0].jobs[0].links
 
-    (entry,) = read_on_demand(answer.content)
+    (entry,) = read_on_demand(answer.body)
     assert (entry.source_id, entry.target_id, entry.is_user) == ("cid", "005-cid-OLD", True)
     assert (entry.stored_target, entry.matched_target) == ("005-cid-OLD", "005-cid-NEW")
     assert links["cid"] == "005-cid-OLD"
@@ -111,7 +112,7 @@ async def test_on_demand_after_a_full_restart_matches_and_stores_the_new_link(sh
 
     pair = answer.json()
     assert isinstance(json.loads(pair["value"]), dict if shape == "resultInKey" else list)
-    (entry,) = read_on_demand(answer.content)
+    (entry,) = read_on_demand(answer.body)
     assert (entry.target_id, entry.matched_target) == ("005-cid-NEW", "005-cid-NEW")
     assert link.json()["targetAnchor"] == "005-cid-NEW"
 
@@ -146,7 +147,7 @@ async def test_on_demand_refuses_what_it_does_not_know(change: dict[str, Any]) -
     async with emulated() as emulator, client(emulator) as http:
         answer = await http.post(ON_DEMAND, json=asked(emulator, "cid", **change))
 
-    assert answer.status_code == 400
+    assert answer.status == 400
 
 
 def throttled() -> State:
@@ -161,10 +162,10 @@ async def test_both_logs_together_answer_five_requests_in_ten_seconds() -> None:
         emulator.clock.advance(10)
         later = await http.get(LOGS[0])
 
-    assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+    assert [answer.status for answer in answers] == [200] * 5 + [429]
     assert answers[-1].headers["Retry-After"] == "10"
     assert answers[-1].json()["error"]["message"] == "Too Many Requests"
-    assert later.status_code == 200
+    assert later.status == 200
 
 
 async def test_on_demand_has_a_limit_of_its_own() -> None:
@@ -173,7 +174,7 @@ async def test_on_demand_has_a_limit_of_its_own() -> None:
             await http.get(LOGS[0])
         answers = [await http.post(ON_DEMAND, json=asked(emulator, "cid")) for _ in range(6)]
 
-    assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+    assert [answer.status for answer in answers] == [200] * 5 + [429]
     assert "Retry-After" in answers[-1].headers
 
 
@@ -181,7 +182,7 @@ async def test_the_schema_is_read_by_the_app() -> None:
     matching = [{"source": "employeeId", "target": "number"}, {"target": "userName"}]
     state = tenant(matching=matching)
     async with emulated(state) as emulator, client(emulator) as http:
-        schema = (await http.get(f"{JOB_PATH}/schema")).content
+        schema = (await http.get(f"{JOB_PATH}/schema")).body
 
     assert [(a.priority, a.source, a.target) for a in read_matching(schema)] == [
         (1, "employeeId", "number"),

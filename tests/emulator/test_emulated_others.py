@@ -1,13 +1,14 @@
 """What others do: restarts by people and other apps, jobs made again, delays, several pages."""
 
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-import httpx
 import pytest
 
 from local.emulator import Emulator
 from local.emulator.scopes import FULL, PORTAL
 from local.emulator.values import State
+from local.http_client import HttpClient, http_client
 from tests.emulator.emulator_support import APP, JOB, JOB_PATH, Story, emulated, tenant
 
 LIST = f"/v1.0/servicePrincipals/{APP}/synchronization/jobs"
@@ -16,11 +17,11 @@ FULL_BODY = {"criteria": {"resetScope": "Full"}}
 ROBOT = {"kind": "app", "id": "9a7d-robot", "name": "Robot"}
 
 
-def client(emulator: Emulator) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=emulator.url)
+def client(emulator: Emulator) -> AbstractAsyncContextManager[HttpClient]:
+    return http_client(emulator.url)
 
 
-async def audit(http: httpx.AsyncClient) -> list[dict[str, Any]]:
+async def audit(http: HttpClient) -> list[dict[str, Any]]:
     query = {"$filter": "activityDisplayName eq 'Enable/restart provisioning configuration'"}
     value: list[dict[str, Any]] = (await http.get(AUDIT, params=query)).json()["value"]
     return value
@@ -75,7 +76,7 @@ async def test_a_restart_by_somebody_else_comes_at_its_time_and_breaks_only_what
         after = (await http.get(JOB_PATH)).json()["status"]["code"]
         requests = (await http.get("/_emulator/requests")).json()["value"]
 
-    assert planned.status_code == 204
+    assert planned.status == 204
     assert (before, after) == ("Active", "NotRun")
     assert all(request["method"] == "GET" for request in requests)
 
@@ -90,7 +91,7 @@ async def test_a_restart_by_somebody_else_comes_at_its_time_and_breaks_only_what
 )
 async def test_a_restart_of_what_does_not_exist_is_refused(body: dict[str, str]) -> None:
     async with emulated() as emulator, client(emulator) as http:
-        assert (await http.post("/_emulator/restarts", json=body)).status_code == 400
+        assert (await http.post("/_emulator/restarts", json=body)).status == 400
 
 
 def test_a_slow_restart_takes_effect_after_its_answer() -> None:
@@ -133,11 +134,11 @@ async def test_the_audit_row_and_the_status_are_late_together() -> None:
 
 async def test_a_deleted_job_is_404_and_the_list_is_empty() -> None:
     async with emulated() as emulator, client(emulator) as http:
-        deleted = await http.delete(JOB_PATH)
+        deleted = await http.ask("DELETE", JOB_PATH)
         alone, listed = await http.get(JOB_PATH), await http.get(LIST)
 
-    assert deleted.status_code == 204
-    assert alone.status_code == 404
+    assert deleted.status == 204
+    assert alone.status == 404
     assert listed.json()["value"] == []
 
 
@@ -149,8 +150,8 @@ async def test_a_job_made_again_has_another_id_and_no_past() -> None:
         emulator.clock.advance(121)
         found = (await http.get(f"{LIST}/scim.a.2")).json()
 
-    assert made.status_code == 201
-    assert (hidden.status_code, old.status_code) == (404, 404)
+    assert made.status == 201
+    assert (hidden.status, old.status) == (404, 404)
     assert found["id"] == "scim.a.2"
     assert found["status"]["code"] == "Active"
     assert found["status"]["steadyStateFirstAchievedTime"] > "2026-11-02T08"
@@ -188,5 +189,5 @@ async def test_users_need_a_permission_of_their_own() -> None:
     async with emulated(state) as emulator, client(emulator) as http:
         answer = await http.get("/v1.0/users/ann@contoso.com")
 
-    assert answer.status_code == 403
+    assert answer.status == 403
     assert answer.json()["error"]["code"] == "Authorization_RequestDenied"

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import httpx
 import pytest
 from kiota_abstractions.base_request_configuration import RequestConfiguration
 from msgraph.generated.audit_logs.provisioning.provisioning_request_builder import (
@@ -14,6 +13,7 @@ from msgraph.generated.models.provisioning_result import ProvisioningResult
 from local.emulator import Emulator
 from local.emulator.scopes import FULL, PORTAL, ResetScope
 from local.emulator.values import State
+from local.http_client import http_client
 from tests.emulator.emulator_support import APP, JOB, emulated, graph_sdk, tenant
 
 LOG = "/v1.0/auditLogs/provisioning"
@@ -30,9 +30,9 @@ def restarted(emulator: Emulator, flags: ResetScope, *, seconds: float = 200) ->
 async def rows(emulator: Emulator, expression: str = "", **options: Any) -> list[dict[str, Any]]:
     if expression:
         options["$filter"] = expression
-    async with httpx.AsyncClient(base_url=emulator.url) as http:
+    async with http_client(emulator.url) as http:
         answer = await http.get(LOG, params=options)
-    assert answer.status_code == 200, answer.text
+    assert answer.status == 200, answer.text
     value: list[dict[str, Any]] = answer.json()["value"]
     return value
 
@@ -179,15 +179,15 @@ async def test_documented_filters_find(expression: str, found: int) -> None:
     ],
 )
 async def test_what_is_not_documented_is_refused(options: dict[str, str]) -> None:
-    async with emulated() as emulator, httpx.AsyncClient(base_url=emulator.url) as http:
+    async with emulated() as emulator, http_client(emulator.url) as http:
         restarted(emulator, PORTAL)
         answer = await http.get(LOG, params=options)
 
-    assert answer.status_code == 400
+    assert answer.status == 400
 
 
 async def test_pages_and_order() -> None:
-    async with emulated() as emulator, httpx.AsyncClient(base_url=emulator.url) as http:
+    async with emulated() as emulator, http_client(emulator.url) as http:
         restarted(emulator, PORTAL)
         first = (await http.get(LOG, params={"$top": "2"})).json()
         second = (await http.get(first["@odata.nextLink"])).json()
@@ -218,10 +218,10 @@ def unreadable() -> State:
 
 
 async def test_without_the_permission_it_is_403() -> None:
-    async with emulated(unreadable()) as emulator, httpx.AsyncClient() as http:
+    async with emulated(unreadable()) as emulator, http_client() as http:
         answer = await http.get(f"{emulator.url}{LOG}")
 
-    assert answer.status_code == 403
+    assert answer.status == 403
     assert answer.json()["error"]["code"] == "Authorization_RequestDenied"
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
 from local import processes
+from local.http_client import HttpClient, http_client
 from shared.adapters.table_store import TableStore
 from shared.domain.reset import ENDED, Reset, State
 from shared.names import IDS_TABLE, RESETS_QUEUE, RESETS_TABLE
@@ -47,7 +47,7 @@ class Stack:
     """What runs, and ways to talk to it."""
 
     storage: str
-    graph: httpx.AsyncClient
+    graph: HttpClient
     graph_url: str
     queues: QueueServiceClient
     tables: TableServiceClient
@@ -132,7 +132,7 @@ async def storage_and_graph(
         graph = await opened.enter_async_context(processes.emulator(graph_settings))
         yield Stack(
             storage=storage,
-            graph=await opened.enter_async_context(httpx.AsyncClient(base_url=graph)),
+            graph=await opened.enter_async_context(http_client(graph)),
             graph_url=graph,
             queues=await opened.enter_async_context(
                 QueueServiceClient.from_connection_string(storage)

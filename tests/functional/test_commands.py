@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.request import urlopen
 
-import httpx
 import pytest
 from azure.data.tables.aio import TableServiceClient
 
 from local import processes
 from local.azurite import connection_string
+from local.http_client import HttpClient, http_client
 from shared.adapters.table_store import TableStore
 from shared.domain.moments import budget_day
 from shared.domain.reset import BudgetPlace
@@ -44,18 +45,21 @@ class Seeded:
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Seeded]:
-    with start_emulator(GRAPH_EMULATOR_SPEED="1") as url:
-        yield Seeded(url=url, state=httpx.get(f"{url}/_emulator/state").json())
+    with (
+        start_emulator(GRAPH_EMULATOR_SPEED="1") as url,
+        urlopen(f"{url}/_emulator/state", timeout=30) as state,
+    ):
+        yield Seeded(url=url, state=json.load(state))
 
 
 @pytest.fixture
-async def graph(emulator: Seeded) -> AsyncIterator[httpx.AsyncClient]:
+async def graph(emulator: Seeded) -> AsyncIterator[HttpClient]:
     """The emulator as new."""
-    async with httpx.AsyncClient(base_url=emulator.url, timeout=10) as client:
+    async with http_client(emulator.url, seconds=10) as client:
         seed = emulator.state | {"clock": {"speed": 1}}
         (await client.put("/_emulator/state?replace=true", json=seed)).raise_for_status()
-        await client.delete("/_emulator/faults")
-        await client.delete("/_emulator/requests")
+        await client.ask("DELETE", "/_emulator/faults")
+        await client.ask("DELETE", "/_emulator/requests")
         yield client
 
 
@@ -68,13 +72,13 @@ class Ran:
 
 async def run(
     command: str,
-    graph: httpx.AsyncClient | str,
+    graph: HttpClient | str,
     environ: dict[str, str],
     *,
     stderr: int = asyncio.subprocess.PIPE,
 ) -> Ran:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    endpoint = graph if isinstance(graph, str) else str(graph.base_url)
+    endpoint = graph if isinstance(graph, str) else graph.base
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -89,24 +93,24 @@ async def run(
     return Ran(code=process.returncode or 0, out=out.decode(), err=(err or b"").decode())
 
 
-async def targets(graph: httpx.AsyncClient | str, **environ: str) -> Ran:
+async def targets(graph: HttpClient | str, **environ: str) -> Ran:
     return await run("targets", graph, environ)
 
 
-async def plan(graph: httpx.AsyncClient | str, catalogue: Any = SAMPLE, **environ: str) -> Ran:
+async def plan(graph: HttpClient | str, catalogue: Any = SAMPLE, **environ: str) -> Ran:
     given = {"RESET_TARGETS": json.dumps(catalogue), "RESETS_ENABLED": "true"} | environ
     return await run("plan", graph, given)
 
 
-async def put(graph: httpx.AsyncClient, **state: Any) -> None:
+async def put(graph: HttpClient, **state: Any) -> None:
     (await graph.put("/_emulator/state", json=state)).raise_for_status()
 
 
-async def fault(graph: httpx.AsyncClient, **what: Any) -> None:
+async def fault(graph: HttpClient, **what: Any) -> None:
     (await graph.post("/_emulator/faults", json=what)).raise_for_status()
 
 
-async def quarantine_aws(graph: httpx.AsyncClient) -> None:
+async def quarantine_aws(graph: HttpClient) -> None:
     status = {"code": "Quarantine", "quarantine": {"reason": "TooManyDeletes"}}
     job = {"id": AWS_JOB, "status": status}
     await put(graph, servicePrincipals=[{"id": AWS, "jobs": [job]}])
@@ -119,14 +123,14 @@ def sample(name: str) -> str:
     return found[1]
 
 
-async def test_targets_prints_what_the_documentation_shows(graph: httpx.AsyncClient) -> None:
+async def test_targets_prints_what_the_documentation_shows(graph: HttpClient) -> None:
     ran = await targets(graph)
 
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == sample("make targets")
 
 
-async def test_plan_prints_what_the_documentation_shows(graph: httpx.AsyncClient) -> None:
+async def test_plan_prints_what_the_documentation_shows(graph: HttpClient) -> None:
     await quarantine_aws(graph)
 
     ran = await plan(graph)
@@ -141,7 +145,7 @@ async def test_plan_prints_what_the_documentation_shows(graph: httpx.AsyncClient
 
 
 async def test_the_catalogue_that_targets_prints_is_one_that_plan_takes(
-    graph: httpx.AsyncClient,
+    graph: HttpClient,
 ) -> None:
     ran = await targets(graph, JSON="1")
     document = json.loads(ran.out)
@@ -156,7 +160,7 @@ async def test_the_catalogue_that_targets_prints_is_one_that_plan_takes(
 
 
 async def test_what_the_catalogue_has_by_now_is_listed_under_its_alias(
-    graph: httpx.AsyncClient,
+    graph: HttpClient,
 ) -> None:
     ran = await targets(graph, RESET_TARGETS=json.dumps(SAMPLE), JSON="1")
 
@@ -167,7 +171,7 @@ async def test_what_the_catalogue_has_by_now_is_listed_under_its_alias(
 
 
 async def test_a_catalogue_that_names_no_job_of_several_is_pointed_out(
-    graph: httpx.AsyncClient,
+    graph: HttpClient,
 ) -> None:
     catalogue = {"aws": {"servicePrincipalId": AWS}}
 
@@ -181,7 +185,7 @@ async def test_a_catalogue_that_names_no_job_of_several_is_pointed_out(
 
 
 async def test_one_service_principal_that_cannot_be_read_is_said_and_hides_no_other(
-    graph: httpx.AsyncClient,
+    graph: HttpClient,
 ) -> None:
     await fault(graph, path=f"*{AWS}/synchronization/jobs", status=403)
 
@@ -194,7 +198,7 @@ async def test_one_service_principal_that_cannot_be_read_is_said_and_hides_no_ot
     assert "Synchronization.ReadWrite.All" in ran.err
 
 
-async def test_a_missing_permission_is_one_line_and_exit_code_1(graph: httpx.AsyncClient) -> None:
+async def test_a_missing_permission_is_one_line_and_exit_code_1(graph: HttpClient) -> None:
     await put(graph, permission="missing")
 
     for ran in (await targets(graph), await plan(graph)):
@@ -205,7 +209,7 @@ async def test_a_missing_permission_is_one_line_and_exit_code_1(graph: httpx.Asy
 
 
 async def test_service_principals_that_may_not_be_listed_are_one_line(
-    graph: httpx.AsyncClient,
+    graph: HttpClient,
 ) -> None:
     await fault(graph, path="/v1.0/servicePrincipals", status=403)
 
@@ -216,7 +220,7 @@ async def test_service_principals_that_may_not_be_listed_are_one_line(
     assert "Application.Read.All" in line
 
 
-async def test_a_tenant_without_jobs_is_said_to_have_none(graph: httpx.AsyncClient) -> None:
+async def test_a_tenant_without_jobs_is_said_to_have_none(graph: HttpClient) -> None:
     state: dict[str, Any] = {"users": [], "servicePrincipals": []}
     (await graph.put("/_emulator/state?replace=true", json=state)).raise_for_status()
 
@@ -255,7 +259,7 @@ async def test_no_emulator_is_one_line_for_targets_too() -> None:
 
 
 async def test_a_bad_catalogue_does_not_keep_targets_from_listing(
-    graph: httpx.AsyncClient,
+    graph: HttpClient,
 ) -> None:
     ran = await targets(graph, RESET_TARGETS="{")
 
@@ -265,7 +269,7 @@ async def test_a_bad_catalogue_does_not_keep_targets_from_listing(
 
 
 async def test_a_terminal_sees_the_progress_and_the_pipe_only_the_result(
-    graph: httpx.AsyncClient,
+    graph: HttpClient,
 ) -> None:
     ours, theirs = pty.openpty()
     try:
@@ -280,7 +284,7 @@ async def test_a_terminal_sees_the_progress_and_the_pipe_only_the_result(
     assert json.loads(ran.out)["lookedAt"] == 3
 
 
-async def test_the_rows_are_looked_at_where_there_is_storage(graph: httpx.AsyncClient) -> None:
+async def test_the_rows_are_looked_at_where_there_is_storage(graph: HttpClient) -> None:
     async with (
         processes.azurite() as storage,
         TableServiceClient.from_connection_string(storage) as tables,
@@ -307,7 +311,7 @@ async def test_the_rows_are_looked_at_where_there_is_storage(graph: httpx.AsyncC
 
 
 async def test_storage_that_is_not_there_is_said_and_stops_nothing(
-    graph: httpx.AsyncClient,
+    graph: HttpClient,
 ) -> None:
     ran = await plan(graph, ResetStorage=connection_string("9", "9", "9"))
 

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
 import pytest
 from azure.data.tables.aio import TableServiceClient
 
 from local import processes
+from local.http_client import http_client
 from local.trial import seed
 from shared.adapters.table_store import TableStore
 from shared.domain.reset import Claim, HistoryEntry, Reset, State
@@ -87,7 +87,7 @@ def _read_all(end: int) -> str:
 
 
 async def change(url: str, **state: Any) -> None:
-    async with httpx.AsyncClient(base_url=url, timeout=10) as client:
+    async with http_client(url, seconds=10) as client:
         (await client.put("/_emulator/state", json=state)).raise_for_status()
 
 
@@ -151,7 +151,7 @@ async def test_after_the_rename_and_a_full_restart_it_shows_the_new_account(emul
     ]
     principal = {"id": SALESFORCE, "targetAccounts": accounts}
     await change(emulator, servicePrincipals=[principal])
-    async with httpx.AsyncClient(base_url=emulator, timeout=10) as client:
+    async with http_client(emulator, seconds=10) as client:
         asked = {"servicePrincipalId": SALESFORCE, "resetScope": "Full"}
         (await client.post("/_emulator/restarts", json=asked)).raise_for_status()
 

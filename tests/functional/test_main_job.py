@@ -4,10 +4,10 @@ import base64
 import json
 from collections.abc import AsyncIterator
 
-import httpx
 import pytest
 
 from local import processes
+from local.http_client import http_client
 from shared.domain.reset import State, WaitingFor
 from tests.functional.stack import AWS, SALESFORCE, Stack, eventually, running, storage_and_graph
 
@@ -248,12 +248,12 @@ async def test_killing_the_host_before_it_reads_the_job_still_restarts_once() ->
 
 
 async def test_health_says_what_is_configured_to_who_has_the_key(stack: Stack) -> None:
-    async with processes.host(stack.environ) as (_, url), httpx.AsyncClient() as client:
+    async with processes.host(stack.environ) as (_, url), http_client() as client:
         bare = await client.get(f"{url}/api/health")
         detail = await client.get(f"{url}/api/health", headers={"x-functions-key": "local"})
         wrong = await client.get(f"{url}/api/health", headers={"x-functions-key": "guess"})
 
-    assert (bare.status_code, bare.json()["status"]) == (200, "ok")
+    assert (bare.status, bare.json()["status"]) == (200, "ok")
     assert bare.json() == wrong.json()
     assert detail.json()["targets"] == ["aws", "salesforce-prod", "servicenow"]
     assert detail.json()["credential"] == "none (emulator)"

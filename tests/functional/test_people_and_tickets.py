@@ -64,7 +64,7 @@ async def test_an_approval_over_http_sends_the_restart_and_the_ticket_hears_it_a
 
             await eventually(heard_the_end)
 
-    codes = [r.status_code for r in (no_key, own, odd, other, approved, again)]
+    codes = [r.status for r in (no_key, own, odd, other, approved, again)]
     assert codes == [401, 403, 400, 404, 200, 409]
     assert odd.headers["content-type"].startswith("application/problem+json")
     assert (ended.state, ended.approved_by) == (State.COMPLETED, "boss")

@@ -3,9 +3,8 @@
 import json
 from typing import Any
 
-import httpx
-
 from local import processes
+from local.http_client import http_client
 from shared.domain.reset import State
 from shared.names import REMEDIATE, RESETS_TABLE
 from tests.functional.stack import SALESFORCE, Stack, eventually, storage_and_graph
@@ -71,7 +70,7 @@ async def test_a_mass_deletion_is_left_alone_and_health_shows_what_the_timer_saw
         await quarantine(stack, "TooManyDeletes")
         async with (
             processes.host(environ(stack)) as (_, url),
-            httpx.AsyncClient(base_url=url, headers=KEY) as client,
+            http_client(url, headers=KEY) as client,
         ):
 
             async def seen() -> dict[str, Any] | None:

@@ -5,9 +5,8 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
-
 from local import processes
+from local.http_client import http_client
 from local.processes import ROOT
 from tests.functional.stack import storage_and_graph
 from tests.support import canaries, webhooks
@@ -41,7 +40,7 @@ async def test_no_secret_signature_or_body_reaches_a_log_of_the_host() -> None:
         environ = {**stack.environ, **settings(stack.environ["RESET_TARGETS"])}
         async with (
             processes.host(environ) as (running, url),
-            httpx.AsyncClient(base_url=f"{url}/api/webhooks/", timeout=20) as client,
+            http_client(f"{url}/api/webhooks/", seconds=20) as client,
         ):
             statuses: dict[str, list[int]] = {}
             ids: list[str] = []
@@ -51,7 +50,7 @@ async def test_no_secret_signature_or_body_reaches_a_log_of_the_host() -> None:
                 )
                 good = webhooks.signed(sender, raw, datetime.now(UTC))
                 got = [
-                    await client.post(sender, content=body, headers=headers)
+                    await client.post(sender, data=body, headers=headers)
                     for body, headers in (
                         (raw, good),
                         (raw, good),
@@ -62,7 +61,7 @@ async def test_no_secret_signature_or_body_reaches_a_log_of_the_host() -> None:
                         (raw.decode().encode("utf-16"), good),
                     )
                 ]
-                statuses[sender] = [answer.status_code for answer in got]
+                statuses[sender] = [answer.status for answer in got]
                 ids.append(got[0].json()["id"])
             # Those that came during its cycle wait for the cooldown.
             assert (await stack.ended(ids[0])).outcome == "completed"
@@ -99,11 +98,11 @@ async def test_only_post_is_for_webhooks() -> None:
     async with (
         storage_and_graph() as stack,
         processes.host(stack.environ) as (_, url),
-        httpx.AsyncClient() as client,
+        http_client() as client,
     ):
         answers = [
-            await client.request(method, f"{url}/api/webhooks/github")
+            await client.ask(method, f"{url}/api/webhooks/github")
             for method in ("GET", "HEAD", "PUT", "DELETE")
         ]
-    assert [answer.status_code for answer in answers] == [405] * 4
+    assert [answer.status for answer in answers] == [405] * 4
     assert answers[0].headers["allow"] == "POST"

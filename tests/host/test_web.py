@@ -1,16 +1,16 @@
 """HTTP through the whole host: routes, keys, and what a function sees of a request."""
 
+import asyncio
 import base64
 import json
 import signal
-import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from local.host.principal import ROLES
+from local.http_client import HttpClient, http_client
 from tests.host.process import Host, start_host, wait_for
 
 KEY = {"x-functions-key": "local"}
@@ -26,8 +26,8 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
 
 @pytest.fixture
-def client(host: Host) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"{host.address}/api", timeout=30) as found:
+async def client(host: Host) -> AsyncIterator[HttpClient]:
+    async with http_client(f"{host.address}/api") as found:
         yield found
 
 
@@ -46,10 +46,10 @@ def client(host: Host) -> Iterator[httpx.Client]:
         ("/items/7/more", KEY, 404),
     ],
 )
-def test_a_key_opens_what_a_route_leads_to(
-    client: httpx.Client, path: str, headers: dict[str, str], status: int
+async def test_a_key_opens_what_a_route_leads_to(
+    client: HttpClient, path: str, headers: dict[str, str], status: int
 ) -> None:
-    assert client.get(path, headers=headers).status_code == status
+    assert (await client.get(path, headers=headers)).status == status
 
 
 @pytest.mark.parametrize(
@@ -68,13 +68,15 @@ def test_a_key_opens_what_a_route_leads_to(
         ("", 421),
     ],
 )
-def test_the_host_answers_only_its_own_names(client: httpx.Client, name: str, status: int) -> None:
-    assert client.get("/items/7", headers=KEY | {"Host": name}).status_code == status
+async def test_the_host_answers_only_its_own_names(
+    client: HttpClient, name: str, status: int
+) -> None:
+    assert (await client.get("/items/7", headers=KEY | {"Host": name})).status == status
 
 
-def test_an_integer_route_goes_before_a_free_one(client: httpx.Client) -> None:
-    assert client.get("/items/7", headers=KEY).json()["params"] == {"id": "7"}
-    assert client.get("/items/seven").json()["params"] == {"name": "seven"}
+async def test_an_integer_route_goes_before_a_free_one(client: HttpClient) -> None:
+    assert (await client.get("/items/7", headers=KEY)).json()["params"] == {"id": "7"}
+    assert (await client.get("/items/seven")).json()["params"] == {"name": "seven"}
 
 
 @pytest.mark.parametrize(
@@ -86,61 +88,63 @@ def test_an_integer_route_goes_before_a_free_one(client: httpx.Client) -> None:
         ("/files/a/b.txt", {"rest": "a/b.txt"}),
     ],
 )
-def test_a_template_takes_its_values_from_the_path(
-    client: httpx.Client, path: str, params: dict[str, str]
+async def test_a_template_takes_its_values_from_the_path(
+    client: HttpClient, path: str, params: dict[str, str]
 ) -> None:
-    assert client.get(path).json()["params"] == params
+    assert (await client.get(path)).json()["params"] == params
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "HEAD", "OPTIONS"])
-def test_a_method_that_the_function_does_not_declare_is_refused(
-    client: httpx.Client, method: str
+async def test_a_method_that_the_function_does_not_declare_is_refused(
+    client: HttpClient, method: str
 ) -> None:
-    answer = client.request(method, "/items/7", headers=KEY)
+    answer = await client.ask(method, "/items/7", headers=KEY)
 
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
-
-
-def test_a_function_without_methods_takes_them_all(client: httpx.Client) -> None:
-    assert client.options("/files/x").json()["method"] == "OPTIONS"
-    assert client.head("/files/x").status_code == 200
+    assert (answer.status, answer.headers["allow"]) == (405, "GET, POST")
 
 
-def test_a_function_sees_lower_case_headers_no_empty_query_and_the_body(
-    client: httpx.Client,
+async def test_a_function_without_methods_takes_them_all(client: HttpClient) -> None:
+    assert (await client.ask("OPTIONS", "/files/x")).json()["method"] == "OPTIONS"
+    assert (await client.ask("HEAD", "/files/x")).status == 200
+
+
+async def test_a_function_sees_lower_case_headers_no_empty_query_and_the_body(
+    client: HttpClient,
 ) -> None:
-    seen = client.post(
-        "/items/7?empty=&full=1&code=local", headers={"X-Big": "Yes"}, content="a body"
-    ).json()
+    answer = await client.post(
+        "/items/7?empty=&full=1&code=local", headers={"X-Big": "Yes"}, data="a body"
+    )
+    seen = answer.json()
 
     assert seen["query"] == {"full": "1", "code": "local"}
     assert seen["headers"]["x-big"] == "Yes"
     assert seen["body"] == "a body"
 
 
-def test_a_function_that_fails_gives_an_empty_500(client: httpx.Client) -> None:
-    answer = client.get("/boom")
+async def test_a_function_that_fails_gives_an_empty_500(client: HttpClient) -> None:
+    answer = await client.get("/boom")
 
-    assert (answer.status_code, answer.content) == (500, b"")
+    assert (answer.status, answer.body) == (500, b"")
 
 
-def test_no_address_with_its_query_is_logged(client: httpx.Client, host: Host) -> None:
-    client.get("/items/7?code=not-to-be-seen")
-    client.get("/boom?code=not-to-be-seen")
+async def test_no_address_with_its_query_is_logged(client: HttpClient, host: Host) -> None:
+    await client.get("/items/7?code=not-to-be-seen")
+    await client.get("/boom?code=not-to-be-seen")
 
     assert "not-to-be-seen" not in host.log.read_text() + host.output.read_text()
 
 
-def test_without_a_principal_the_headers_pass_unchanged(client: httpx.Client) -> None:
-    seen = client.get("/open", headers={"x-ms-client-principal-name": "me"}).json()
+async def test_without_a_principal_the_headers_pass_unchanged(client: HttpClient) -> None:
+    seen = (await client.get("/open", headers={"x-ms-client-principal-name": "me"})).json()
 
     assert seen["headers"]["x-ms-client-principal-name"] == "me"
 
 
-def test_with_a_principal_what_the_caller_claims_is_replaced(tmp_path: Path) -> None:
+async def test_with_a_principal_what_the_caller_claims_is_replaced(tmp_path: Path) -> None:
     with start_host("web", tmp_path, {"LOCAL_PRINCIPAL": "ann@example.com"}) as host:
         forged = {"x-ms-client-principal": "eve", "X-MS-Client-Principal-Id": "eve"}
-        headers = httpx.get(f"{host.address}/api/open", headers=forged).json()["headers"]
+        async with http_client(host.address) as client:
+            headers = (await client.get("/api/open", headers=forged)).json()["headers"]
 
     principal = json.loads(base64.b64decode(headers["x-ms-client-principal"]))
     assert headers["x-ms-client-principal-name"] == "ann@example.com"
@@ -159,25 +163,28 @@ def test_with_a_principal_what_the_caller_claims_is_replaced(tmp_path: Path) -> 
     }
 
 
-def test_another_key_and_no_prefix_are_settings(tmp_path: Path) -> None:
+async def test_another_key_and_no_prefix_are_settings(tmp_path: Path) -> None:
     environ = {
         "LOCAL_FUNCTION_KEY": "mine",
         "AzureFunctionsJobHost__extensions__http__routePrefix": "",
     }
     with start_host("web", tmp_path, environ) as host:
-        address = f"{host.address}/items/7"
-        assert httpx.get(address, headers=KEY).status_code == 401
-        assert httpx.get(address, headers={"x-functions-key": "mine"}).status_code == 200
+        async with http_client(host.address) as client:
+            answers = [
+                await client.get("/items/7", headers=headers)
+                for headers in (KEY, {"x-functions-key": "mine"})
+            ]
+
+    assert [answer.status for answer in answers] == [401, 200]
 
 
-def test_a_request_under_way_is_answered_after_the_signal(tmp_path: Path) -> None:
-    answers: list[httpx.Response] = []
+async def test_a_request_under_way_is_answered_after_the_signal(tmp_path: Path) -> None:
     with start_host("web", tmp_path, {}) as host:
-        address = f"{host.address}/api/slow?seconds=1"
-        asking = threading.Thread(target=lambda: answers.append(httpx.get(address)))
-        asking.start()
-        wait_for(lambda: "Executing 'Functions.slow'" in host.log.read_text())
-        assert host.stop(signal.SIGTERM) == 0
-        asking.join()
+        async with http_client(host.address) as client:
+            asking = asyncio.create_task(client.get("/api/slow?seconds=1"))
+            begun = "Executing 'Functions.slow'"
+            await asyncio.to_thread(wait_for, lambda: begun in host.log.read_text())
+            assert await asyncio.to_thread(host.stop, signal.SIGTERM) == 0
+            answer = await asking
 
-    assert (answers[0].status_code, answers[0].headers["x-answer"]) == (204, "late")
+    assert (answer.status, answer.headers["x-answer"]) == (204, "late")

@@ -1,13 +1,13 @@
 """A tenant's permissions behind Microsoft Graph's routes, in memory."""
 
-import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
-
 from local.deployment.directory import GRAPH_APP_ID, Directory
+from local.http_client import Answer
+
+from .graph_port import URL, AnsweredGraph, Asked, reply
 
 GRAPH_ID = "7ea9e944-71ce-443d-811c-71e8047b557a"
 IDENTITY = "0b7c2f5e-9d1a-4e83-b6f4-7a5c3e2d1f90"
@@ -19,7 +19,6 @@ ROLES = {
     "SynchronizationMetadata.Read.All": "00000000-0000-0000-0000-000000000002",
     "User.Read.All": "df021288-bdef-4463-88db-98f22de89214",
 }
-URL = "https://graph.microsoft.com/v1.0/"
 
 
 @dataclass
@@ -39,13 +38,12 @@ class Tenant:
         async def sleep(seconds: float) -> None:
             self.waits.append(seconds)
 
-        client = httpx.AsyncClient(base_url=URL, transport=httpx.MockTransport(self.answer))
-        return Directory(client, sleep=sleep)
+        return Directory(AnsweredGraph(answer=self.answer), sleep=sleep)
 
-    def answer(self, request: httpx.Request) -> httpx.Response:
-        path = request.url.path.removeprefix("/v1.0/")
-        if request.method == "POST":
-            return self._change(path, json.loads(request.content))
+    def answer(self, asked: Asked) -> Answer:
+        path = asked.path
+        if asked.method == "POST":
+            return self._change(path, asked.body)
         if not self.may_read:
             return _no(403, "Authorization_RequestDenied", "Insufficient privileges")
         if path == f"servicePrincipals(appId='{GRAPH_APP_ID}')":
@@ -54,15 +52,15 @@ class Tenant:
                 for name, i in ROLES.items()
             ]
             delegated = {"id": "x", "value": "User.Read", "allowedMemberTypes": ["User"]}
-            return httpx.Response(200, json={"id": GRAPH_ID, "appRoles": [*roles, delegated]})
+            return reply(200, {"id": GRAPH_ID, "appRoles": [*roles, delegated]})
         if path == f"servicePrincipals/{IDENTITY}/appRoleAssignments":
-            return self._grants(skip=int(request.url.params.get("$skiptoken", "0")))
+            return self._grants(skip=int(asked.query.get("$skiptoken", "0")))
         if found := re.fullmatch(r"servicePrincipals/([^/]+)/owners", path):
             owners = [{"id": owner} for owner in sorted(self.owners.get(found[1], set()))]
-            return httpx.Response(200, json={"value": owners})
+            return reply(200, {"value": owners})
         return _no(404, "Request_ResourceNotFound", path)
 
-    def _grants(self, *, skip: int) -> httpx.Response:
+    def _grants(self, *, skip: int) -> Answer:
         """One a page, so that a reader who stops at the first page misses some."""
         rows = [{"appRoleId": ROLES[n], "resourceId": GRAPH_ID} for n in sorted(self.held)]
         rows += [{"appRoleId": "other", "resourceId": "another API"}] * self.other_grants
@@ -71,9 +69,9 @@ class Tenant:
             page["@odata.nextLink"] = (
                 f"{URL}servicePrincipals/{IDENTITY}/appRoleAssignments?$skiptoken={skip + 1}"
             )
-        return httpx.Response(200, json=page)
+        return reply(200, page)
 
-    def _change(self, path: str, body: dict[str, str]) -> httpx.Response:
+    def _change(self, path: str, body: dict[str, str]) -> Answer:
         self.posts.append((path, body))
         if not self.may_grant:
             return _no(403, "Authorization_RequestDenied", "Insufficient privileges")
@@ -87,14 +85,14 @@ class Tenant:
             if name in self.held:
                 return _no(400, "Request_BadRequest", "EntitlementGrant entry already exists.")
             self.held.add(name)
-            return httpx.Response(201, json={"id": "1"})
+            return reply(201, {"id": "1"})
         found = re.fullmatch(r"servicePrincipals/([^/]+)/owners/\$ref", path)
         assert found, path
         prefix = f"{URL}directoryObjects/"
         assert body["@odata.id"].startswith(prefix)
         self.owners.setdefault(found[1], set()).add(body["@odata.id"].removeprefix(prefix))
-        return httpx.Response(204)
+        return reply(204)
 
 
-def _no(status: int, code: str, message: str) -> httpx.Response:
-    return httpx.Response(status, json={"error": {"code": code, "message": message}})
+def _no(status: int, code: str, message: str) -> Answer:
+    return reply(status, {"error": {"code": code, "message": message}})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from local.deployment import permissions
 from local.deployment.after import Aftermath, expected_functions
@@ -18,6 +19,7 @@ from local.deployment.drain import OVERRIDE, Drain, sending, switch_on_again
 from local.deployment.permissions import GRANTS, TENANT
 from local.deployment.report import Line, Verdict, conclude
 from local.deployment.smoke import forged_sign_in, judge, timer
+from local.listening import serving
 from shared.domain.reset import Reset, State
 from tests.support.world import SP, TARGET, World
 
@@ -323,6 +325,40 @@ async def test_an_address_that_does_not_answer_is_not_called_checked() -> None:
     line = await forged_sign_in("http://127.0.0.1:9")
 
     assert line.verdict is Verdict.NOT_CHECKED
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        (302, Verdict.GOOD),
+        (401, Verdict.GOOD),
+        (403, Verdict.GOOD),
+        (200, Verdict.WRONG),
+        (404, Verdict.WRONG),
+    ],
+)
+async def test_a_forged_sign_in_is_good_only_where_it_is_turned_away(
+    status: int, verdict: Verdict
+) -> None:
+    """A redirect to the sign-in page turns away; to follow it would show a page with 200."""
+    headers: list[str] = []
+
+    async def page(request: web.Request) -> web.Response:
+        headers.append(request.headers["x-ms-client-principal"])
+        return web.Response(status=status, headers={"Location": "/login"})
+
+    async def login(_: web.Request) -> web.Response:
+        return web.Response(text="sign in")
+
+    app = web.Application()
+    app.router.add_get("/api/resets/forged-sign-in/page", page)
+    app.router.add_get("/login", login)
+    async with serving(app) as address:
+        line = await forged_sign_in(address)
+
+    assert line.verdict is verdict
+    assert str(status) in line.says
+    assert len(headers) == 1
 
 
 def test_the_functions_that_are_counted_are_those_of_the_app() -> None:

@@ -3,12 +3,13 @@
 import json
 from typing import Any
 
-import httpx
 import pytest
 
 from local.deployment.directory import Directory, DirectoryError
 from local.deployment.sign_in import AZURE_CLI, ROLES, assign, register, registration
+from local.http_client import Answer
 
+from .graph_port import AnsweredGraph, Asked, reply
 from .templates import Deployment
 
 ENVIRON = {
@@ -32,36 +33,32 @@ class Registrations:
         self.writes: list[str] = []
 
     def directory(self) -> Directory:
-        transport = httpx.MockTransport(self.answer)
-        client = httpx.AsyncClient(
-            base_url="https://graph.microsoft.com/v1.0/", transport=transport
-        )
-        return Directory(client)
+        return Directory(AnsweredGraph(answer=self.answer))
 
-    def answer(self, request: httpx.Request) -> httpx.Response:
-        path = request.url.path.removeprefix("/v1.0/")
-        if request.method == "GET":
-            return self._read(path)
-        self.writes.append(f"{request.method} {path}")
+    def answer(self, asked: Asked) -> Answer:
+        if asked.method == "GET":
+            return self._read(asked.path)
+        self.writes.append(f"{asked.method} {asked.path}")
         if not self.may_write:
             error = {"code": "Authorization_RequestDenied", "message": "Insufficient privileges"}
-            return httpx.Response(403, json={"error": error})
-        return self._write(path, request, json.loads(request.content))
+            return reply(403, {"error": error})
+        return self._write(asked)
 
-    def _read(self, path: str) -> httpx.Response:
+    def _read(self, path: str) -> Answer:
         if path.startswith("applications("):
-            return httpx.Response(200, json=self.application)
+            return reply(200, self.application)
         if path.endswith("federatedIdentityCredentials"):
-            return httpx.Response(200, json={"value": self.assertions})
+            return reply(200, {"value": self.assertions})
         assert path == f"servicePrincipals(appId='{CLIENT}')"
-        return httpx.Response(200, json=self.principal)
+        return reply(200, self.principal)
 
-    def _write(self, path: str, request: httpx.Request, body: dict[str, Any]) -> httpx.Response:
-        if request.method == "PATCH":
-            assert request.headers["Prefer"] == "create-if-missing"
+    def _write(self, asked: Asked) -> Answer:
+        path, body = asked.path, asked.body
+        if asked.method == "PATCH":
+            assert asked.headers["Prefer"] == "create-if-missing"
             if path.startswith("servicePrincipals("):
                 self.principal = {"id": "sp-1", **self.principal, **body}
-                return httpx.Response(201, json=self.principal)
+                return reply(201, self.principal)
             assert path == "applications(uniqueName='relink-test')"
             scopes = self.application.get("api", {}).get("oauth2PermissionScopes", [])
             for each in body.get("api", {}).get("preAuthorizedApplications", []):
@@ -75,13 +72,13 @@ class Registrations:
                 **body,
                 "api": api,
             }
-            return httpx.Response(204)
+            return reply(204)
         if path.endswith("federatedIdentityCredentials"):
             self.assertions.append(body)
         else:
             assert path == "servicePrincipals/sp-1/appRoleAssignedTo"
             self.assigned.append(body)
-        return httpx.Response(201, json={})
+        return reply(201, {})
 
 
 async def test_the_command_registers_what_the_template_registers() -> None:

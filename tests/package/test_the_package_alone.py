@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from importlib.metadata import distribution
 from pathlib import Path
 
-import httpx
 import pytest
 
 from local import processes
+from local.http_client import http_client
 from local.package import alone
 from local.package.build import ROOT, SITE
 from shared.domain.reset import State
@@ -63,7 +63,7 @@ async def test_an_approval_over_http_sends_the_restart(
     async with (
         storage_and_graph() as stack,
         host(stack, unpacked, host_guests, tmp_path, RESET_TARGETS=targets) as address,
-        httpx.AsyncClient(base_url=f"{address}/api", headers=KEY) as client,
+        http_client(f"{address}/api", headers=KEY) as client,
     ):
         await stack.ask("r1", requestedBy="ann")
         await stack.reached("r1", State.AWAITING_APPROVAL)
@@ -72,7 +72,7 @@ async def test_an_approval_over_http_sends_the_restart(
         ended = await stack.ended("r1")
         health = await client.get("/health")
 
-    assert (approved.status_code, health.status_code) == (200, 200)
+    assert (approved.status, health.status) == (200, 200)
     assert (ended.state, ended.approved_by) == (State.COMPLETED, "boss")
 
 

@@ -2,13 +2,15 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import jsonschema
 
+from local.http_client import Answer, HttpClient, http_client
 from shared.web.openapi import openapi_text
 
 DOCUMENT: dict[str, Any] = json.loads(openapi_text())
@@ -49,7 +51,7 @@ def check(method: str, url: str, status: int, headers: Mapping[str, str], body: 
         if header.get("required"):
             assert name.lower() in {each.lower() for each in headers}, f"no {name}"
     content = answer.get("content")
-    if status == httpx.codes.UNAUTHORIZED and not body:
+    if status == HTTPStatus.UNAUTHORIZED and not body:
         # The platform's own, before the app is asked.
         return
     if content is None:
@@ -64,17 +66,17 @@ def check(method: str, url: str, status: int, headers: Mapping[str, str], body: 
     validator.validate(json.loads(body))
 
 
-async def _check_answer(response: httpx.Response) -> None:
-    body = await response.aread()
-    request = response.request
-    check(request.method, str(request.url), response.status_code, response.headers, body)
-
-
-def described_client(base_url: str, **headers: str) -> httpx.AsyncClient:
+class DescribedClient(HttpClient):
     """Every answer to it must be as the document says."""
-    return httpx.AsyncClient(
-        base_url=base_url,
-        timeout=120,
-        headers={name.replace("_", "-"): value for name, value in headers.items()},
-        event_hooks={"response": [_check_answer]},
-    )
+
+    async def ask(self, method: str, address: str, **more: Any) -> Answer:
+        answer = await super().ask(method, address, **more)
+        check(method, address, answer.status, answer.headers, answer.body)
+        return answer
+
+
+@asynccontextmanager
+async def described_client(base: str, **headers: str) -> AsyncIterator[DescribedClient]:
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with http_client(base, headers=given) as client:
+        yield DescribedClient(session=client.session, base=base)

@@ -1,8 +1,18 @@
-"""Which modules starting and the first restart import: counted, since each costs a cold start."""
+"""
+Which modules starting and the first restart import: counted, since each costs a cold start.
 
+And who imports httpx, which nobody maintains: the Graph SDK's transport, and nothing else.
+"""
+
+import ast
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 from local.processes import ROOT
 
@@ -39,3 +49,66 @@ def test_the_first_restart_imports_a_dozen_generated_modules_and_no_entity() -> 
     assert "msgraph.generated.models.entity" not in modules
     # 13, packages included.
     assert len(generated) <= 16
+
+
+GIVES_THE_SDK_A_TRANSPORT = {
+    "shared/adapters/graph/client.py",
+    "shared/adapters/graph/errors.py",
+    "tests/emulator/emulator_support.py",
+}
+
+
+def test_only_what_gives_the_graph_sdk_its_transport_imports_httpx() -> None:
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for path in python_files()
+        if "httpx" in imports(path.read_text(encoding="utf-8"))
+    }
+
+    assert found == GIVES_THE_SDK_A_TRANSPORT
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import httpx",
+        "import json, httpx",
+        "import httpx as client",
+        "import httpx._client",
+        "from httpx import codes",
+        "from httpx._types import URLTypes",
+        "def late() -> None:\n    import httpx",
+        "import importlib\nimportlib.import_module('httpx')",
+        "__import__('httpx')",
+    ],
+)
+def test_no_way_to_import_is_overlooked(line: str) -> None:
+    assert "httpx" in imports(line)
+
+
+def test_a_word_is_not_an_import() -> None:
+    assert "httpx" not in imports("LOGGERS = ('httpx',)\nfrom .httpx import x\nimport httpx2\n")
+
+
+def python_files() -> Iterator[Path]:
+    for folder, below, names in os.walk(ROOT):
+        below[:] = [b for b in below if b not in {"node_modules", "dist"} and b[0] != "."]
+        yield from (Path(folder, name) for name in names if name.endswith(".py"))
+
+
+def imports(source: str) -> set[str]:
+    """The packages that a module imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import():
+                found.update(each.name for each in node.names)
+            case ast.ImportFrom(module=str(name), level=0):
+                found.add(name)
+            case ast.Call(
+                func=ast.Name(id="__import__" | "import_module")
+                | ast.Attribute(attr="import_module"),
+                args=[ast.Constant(value=str(name)), *_],
+            ):
+                found.add(name)
+    return {name.partition(".")[0] for name in found}

@@ -10,6 +10,7 @@ import binascii
 import ssl
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any, Final, Protocol, runtime_checkable
 
 import httpx
@@ -159,7 +160,7 @@ class GraphClient:
     async def _read(self, request: Callable[[], RequestInformation]) -> Answer:
         await self.fetch_token()
         answer = await self.send(request())
-        if answer.status != httpx.codes.UNAUTHORIZED or self._credential is None:
+        if answer.status != HTTPStatus.UNAUTHORIZED or self._credential is None:
             return answer
         self.token_was_refused()
         await self.fetch_token()

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Final
 
-import httpx
 from kiota_abstractions.base_request_configuration import RequestConfiguration
 from msgraph.generated.models.synchronization_job_restart_criteria import (
     SynchronizationJobRestartCriteria,
@@ -134,7 +134,7 @@ class GraphGateway:
             answer = await self._client.send(
                 builder.to_post_request_information(body, asked), within=RESTART_TAKES_AT_MOST
             )
-            if answer.status == httpx.codes.UNAUTHORIZED:
+            if answer.status == HTTPStatus.UNAUTHORIZED:
                 # Not here: of one intent there is one POST.
                 self._client.token_was_refused()
             if not answer.succeeded:
@@ -202,7 +202,7 @@ class GraphGateway:
                 answer = await self._client.get(template, **query)
                 return await self._pages(answer, most=most, needs=needs)
             except (RefusedForNow, Rejected) as error:
-                if error.status in {httpx.codes.CONFLICT, httpx.codes.LOCKED}:
+                if error.status in {HTTPStatus.CONFLICT, HTTPStatus.LOCKED}:
                     raise
                 return _Listed(problem=error.reason, refused=True)
 

@@ -7,9 +7,8 @@ not an error: the evidence it would give is left out, and the words say why.
 
 from collections.abc import Collection
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Final
-
-import httpx
 
 from shared.adapters.graph import json_reader as read
 from shared.adapters.graph.answers import Answer
@@ -66,7 +65,7 @@ class GraphLinks:
         names = graph_names(attributes)
         wanted = ["id", *sorted(set(names.values()))]
         answer = await self._client.get(_USER, user=asked, _select=",".join(wanted))
-        if answer.status == httpx.codes.NOT_FOUND:
+        if answer.status == HTTPStatus.NOT_FOUND:
             self._tell(GraphStatus.USERS_READ, "find_user")
             return Subject(asked=asked, problem=_NOBODY)
         try:
@@ -105,7 +104,7 @@ class GraphLinks:
         """
         if link:
             answer = await self._client.get_page(link)
-            if answer.status == httpx.codes.BAD_REQUEST:
+            if answer.status == HTTPStatus.BAD_REQUEST:
                 # The token of a page does not live for ever.
                 return EntriesRead(expired=True)
         else:
@@ -121,7 +120,7 @@ class GraphLinks:
     async def _first_page(self, job_id: str, *, since: datetime, user_id: str) -> Answer:
         of_user = f" and sourceIdentity/id eq '{_quoted(user_id)}'" if user_id else ""
         answer = await self._page(job_id, since, of_user if self._combines_filters else "")
-        if answer.status == httpx.codes.BAD_REQUEST and of_user and self._combines_filters:
+        if answer.status == HTTPStatus.BAD_REQUEST and of_user and self._combines_filters:
             self._combines_filters = False
             answer = await self._page(job_id, since, "")
         return answer
@@ -146,7 +145,7 @@ class GraphLinks:
             job=job_id,
             object=object_id,
         )
-        if answer.status == httpx.codes.NOT_FOUND:
+        if answer.status == HTTPStatus.NOT_FOUND:
             return ConnectionRead(
                 problem="there is no object connection, or the preview does not offer them here"
             )

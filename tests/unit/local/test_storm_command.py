@@ -3,9 +3,9 @@
 from collections import Counter
 from dataclasses import replace
 
-import httpx
 import pytest
 
+from local.http_client import http_client
 from local.storm import Desk, Result, Storm
 
 STORM = Storm(tickets=200)
@@ -21,7 +21,7 @@ RIGHT = Result(
 
 async def test_an_answer_that_comes_again_under_its_id_is_one_answer() -> None:
     desk = Desk()
-    async with desk.listening() as address, httpx.AsyncClient() as client:
+    async with desk.listening() as address, http_client() as client:
         for delivery in ("a", "a", "b"):
             body = {"data": {"id": "storm-1"}}
             await client.post(address, json=body, headers={"webhook-id": delivery})
