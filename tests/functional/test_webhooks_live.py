@@ -35,6 +35,9 @@ def with_canary(event: dict[str, Any]) -> dict[str, Any]:
     return {**event, "extra": CANARY}
 
 
+JSON = {"content-type": "application/json"}
+
+
 async def test_no_secret_signature_or_body_reaches_a_log_of_the_host() -> None:
     leaks, seen = len(canaries.leaks), canaries.seen
     async with storage_and_graph() as stack:
@@ -51,7 +54,7 @@ async def test_no_secret_signature_or_body_reaches_a_log_of_the_host() -> None:
                 )
                 good = webhooks.signed(sender, raw, datetime.now(UTC))
                 got = [
-                    await client.post(sender, data=io.BytesIO(body), headers=headers)
+                    await client.post(sender, data=io.BytesIO(body), headers=JSON | headers)
                     for body, headers in (
                         (raw, good),
                         (raw, good),
