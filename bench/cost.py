@@ -106,6 +106,7 @@ async def storm(tickets: int) -> Figures:
                 "seconds": took,
                 "ended": ended,
                 "peak": host.peak(),
+                **_by_name(it, tickets),
             }
 
 

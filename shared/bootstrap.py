@@ -46,6 +46,7 @@ from shared.use_cases.housekeeping import Housekeeping
 from shared.use_cases.job_calls import JobCalls
 from shared.use_cases.lookup import Lookup
 from shared.use_cases.notify import Notify
+from shared.use_cases.other_resets import OtherResets
 from shared.use_cases.overview import Overview
 from shared.use_cases.read_status import ReadStatus
 from shared.use_cases.receive_webhook import ReceiveWebhook
@@ -246,11 +247,13 @@ def assemble(
     timer is late.
     """
     listeners = listeners_of(settings)
+    others = OtherResets(resets=store, clock=clock)
     engine = engine_type(
         resets=store,
         limits=store,
         writer=TransitionWriter(
             resets=store,
+            others=others,
             links=store,
             queues=queues,
             settings=settings,
@@ -261,6 +264,7 @@ def assemble(
         calls=JobCalls(graph=graph, settings=settings, clock=clock, jitter=jitter),
         links=TraceLinks(rows=store, graph=link_graph, settings=settings, clock=clock),
         budget=RestartBudget(limits=store, settings=settings, clock=clock),
+        others=others,
         settings=settings,
         clock=clock,
         new_id=new_id,

@@ -26,8 +26,8 @@ class LazyQueues:
     async def request(self, received: Received) -> None:
         await (await self._queues()).request(received)
 
-    async def follow_up(self, reset_id: str) -> None:
-        await (await self._queues()).follow_up(reset_id)
+    async def follow_up(self, reset_id: str, *, target: str = "", key: str = "") -> None:
+        await (await self._queues()).follow_up(reset_id, target=target, key=key)
 
     async def notification(self, target: str, reset_id: str, n: int) -> None:
         await (await self._queues()).notification(target, reset_id, n)

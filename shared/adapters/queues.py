@@ -44,8 +44,9 @@ class StorageQueues:
     async def request(self, received: Received) -> None:
         await _send(self._requests, to_message(received))
 
-    async def follow_up(self, reset_id: str) -> None:
-        await _send(self._follow_ups, json.dumps({"id": reset_id}))
+    async def follow_up(self, reset_id: str, *, target: str = "", key: str = "") -> None:
+        place = {"target": target, "key": key} if target and key else {}
+        await _send(self._follow_ups, json.dumps({"id": reset_id, **place}))
 
     async def notification(self, target: str, reset_id: str, n: int) -> None:
         message = {"target": target, "id": reset_id, "n": n}

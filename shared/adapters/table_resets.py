@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from shared.adapters import table_client, table_rows
+from shared.adapters.shared_reads import SharedReads
 from shared.adapters.table_client import Operation, Table, etag_of
 from shared.domain import keys
 from shared.domain.errors import Conflict, StorageUnavailable
@@ -37,6 +38,7 @@ class TableResets:
         self._resets = resets
         self._ids = ids
         self._new_id = new_id
+        self._jobs = SharedReads(self._read_job)
 
     async def claim(self, claim: Claim) -> Claim:
         try:
@@ -57,6 +59,9 @@ class TableResets:
         return await self.read_reset(claim) if claim is not None else None
 
     async def read_job(self, target: str) -> Stored[JobRow]:
+        return await self._jobs.read(target)
+
+    async def _read_job(self, target: str) -> Stored[JobRow]:
         entity = await self._resets.get(target, "job")
         if entity is None:
             return Stored(row=JobRow(target=target))

@@ -108,10 +108,16 @@ def reset_index(reset: Reset) -> dict[str, Entity]:
     """The rows of the sweep's index under which an open reset is found; in version 1 none."""
     if reset.due_at is None or reset.version < INDEXED:
         return {}
-    rows = [{"RowKey": reset_due_key(reset.due_at, reset.id), "DueAt": reset.due_at}]
+    rows: list[Entity] = [{"RowKey": reset_due_key(reset.due_at, reset.id), "DueAt": reset.due_at}]
     if reset.behind:
-        rows.append({"RowKey": behind_key(reset.behind, reset.id)})
-    return {str(row["RowKey"]): {"PartitionKey": reset.target, **row} for row in rows}
+        # By Seen the sweep tells whether an ended restart stands for it. Nobody waits without.
+        seen = {"Seen": reset.seen_number} if reset.seen_number is not None else {}
+        rows.append({"RowKey": behind_key(reset.behind, reset.id), **seen})
+    place = {
+        "PartitionKey": reset.target,
+        "ResetKey": reset_key(reset.requested_at, reset.id),
+    }
+    return {str(row["RowKey"]): {**place, **row} for row in rows}
 
 
 def notification_index(answer: Notification) -> dict[str, Entity]:
@@ -134,6 +140,7 @@ def due_from(entity: Mapping[str, Any], etag: str) -> DueRow:
         target=entity["PartitionKey"],
         id=reset_id,
         key=key,
+        reset_key=entity.get("ResetKey", ""),
         n=int(n) if kind == "answer" else None,
         sent=as_utc(entity["Sent"]) if entity.get("Sent") else None,
         etag=etag,

@@ -12,7 +12,7 @@ from shared.adapters.table_resets import taken_out, told
 from shared.adapters.table_rows import INDEXED
 from shared.domain import keys
 from shared.domain.errors import Conflict
-from shared.domain.reset import ROW_VERSION, DueRow, Notification, Stored
+from shared.domain.reset import ROW_VERSION, DueRow, JobRow, Notification, Stored
 
 FIRST_PAGE: Final = 32
 """Of what a target has due; more is read by the page."""
@@ -67,34 +67,46 @@ class TableSchedule:
                 yield table_rows.due_from(entity, etag_of(entity))
         if not whole:
             after = keys.FROM if waits else str(first[-1]["RowKey"])
-            async for row in self._between(target, after, until):
-                yield row
+            async for entity in self._between(target, after, until):
+                yield table_rows.due_from(entity, etag_of(entity))
         if waits:
             async for row in self._behind_another(target, waits if whole else None):
                 yield row
 
     async def _behind_another(self, target: str, waits: list[Any] | None) -> AsyncGenerator[DueRow]:
-        """Yield what waits behind a Head that has gone; of *waits*, or of all that wait."""
-        head = await self._head(target)
+        """
+        Yield what waits behind a Head that has gone: of *waits*, or where those are not all, what
+        the last full restart stands for, and some of the others.
+        """
+        job = await self._job(target)
         if waits is not None:
-            mine = keys.behind_key(head, "")
+            mine = keys.behind_key(job.head, "")
             for entity in waits:
                 if not entity["RowKey"].startswith(mine):
                     yield table_rows.due_from(entity, etag_of(entity))
             return
-        async for row in self._between(target, keys.BEHIND, f"{keys.BEHIND}{head}:"):
-            yield row
-        async for row in self._between(target, f"{keys.BEHIND}{head};", keys.after(keys.BEHIND)):
-            yield row
+        ended = job.last_full.number if job.last_full is not None else 0
+        others = 0
+        before = (keys.BEHIND, f"{keys.BEHIND}{job.head}:")
+        after = (f"{keys.BEHIND}{job.head};", keys.after(keys.BEHIND))
+        for first, last in (before, after):
+            async for entity in self._between(target, first, last):
+                if entity.get("Seen", -1) >= ended:
+                    # One of them may take an empty Head. The others would only note whom they
+                    # wait behind now, which can wait until they are due: in a storm, most writes.
+                    others += 1
+                    if others > FIRST_PAGE:
+                        continue
+                yield table_rows.due_from(entity, etag_of(entity))
 
-    async def _head(self, target: str) -> str:
+    async def _job(self, target: str) -> JobRow:
         entity = await self._resets.get(target, "job")
-        return table_rows.job_from(entity).head if entity is not None else ""
+        return table_rows.job_from(entity) if entity is not None else JobRow(target=target)
 
-    async def _between(self, target: str, after: str, before: str) -> AsyncGenerator[DueRow]:
+    async def _between(self, target: str, after: str, before: str) -> AsyncGenerator[Any]:
         while page := await self._page(target, after, before, most=PAGE):
             for entity in page:
-                yield table_rows.due_from(entity, etag_of(entity))
+                yield entity
             if len(page) < PAGE:
                 return
             after = str(page[-1]["RowKey"])
@@ -104,7 +116,7 @@ class TableSchedule:
             "PartitionKey eq @target and RowKey gt @after and RowKey lt @before",
             {"target": target, "after": after, "before": before},
             most=most,
-            select=["PartitionKey", "RowKey", "Sent"],
+            select=["PartitionKey", "RowKey", "ResetKey", "Seen", "Sent"],
         )
 
     async def _due_of_version_1(self, target: str, now: datetime) -> AsyncGenerator[DueRow]:
@@ -113,7 +125,7 @@ class TableSchedule:
 
         Where none is left, the target is remembered as one of version 2.
         """
-        found, head = 0, await self._head(target)
+        found, head = 0, (await self._job(target)).head
         for kind in ("due:answer", "due:reset"):
             rows = self._resets.rows(
                 "PartitionKey eq @target and RowKey ge @first and RowKey lt @last",

@@ -51,6 +51,11 @@ def is_reset_key(key: str) -> bool:
     return _RESET_KEY.fullmatch(key) is not None
 
 
+def requested_at_of(key: str) -> datetime:
+    """When the reset of this row was asked for; the inverse of `reset_key`."""
+    return datetime.fromtimestamp((_LAST_MS - int(key.split(":")[1])) / 1000, UTC)
+
+
 def after(prefix: str) -> str:
     """The end of a range: `;` is the character after `:`."""
     return f"{prefix.removesuffix(':')};"

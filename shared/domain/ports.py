@@ -219,6 +219,8 @@ class Schedule(Protocol):
         """
         Yield what is due by *now*, oldest first, then what waits behind a Head that has gone.
 
+        Where many wait behind such a Head, these are the ones that the last full restart stands
+        for, and some of the others: they would only write down whom they wait behind now.
         However much is open, nothing else is read, but for a first page of what waits.
         """
 
@@ -458,8 +460,12 @@ class Queues(Protocol):
     async def request(self, received: Received) -> None:
         """Send the request, with its id as `requestId`, to where `run_reset` reads."""
 
-    async def follow_up(self, reset_id: str) -> None:
-        """Ask for one `advance` of this reset."""
+    async def follow_up(self, reset_id: str, *, target: str = "", key: str = "") -> None:
+        """
+        Ask for one `advance` of this reset.
+
+        *target* and *key* say where its row is, where that is known: the ids row is not read then.
+        """
 
     async def notification(self, target: str, reset_id: str, n: int) -> None:
         """Ask for the delivery of one answer."""

@@ -309,11 +309,16 @@ class Unreadable:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DueRow:
-    """An entry of the sweep's index that is due: a reset, or (with n) a notification."""
+    """
+    An entry of the sweep's index that is due: a reset, or (with n) a notification.
+
+    `reset_key` is the reset's row; empty for a notification, and in entries of before.
+    """
 
     target: str
     id: str
     key: str
+    reset_key: str = ""
     sent: datetime | None = None
     n: int | None = None
     etag: str = ""

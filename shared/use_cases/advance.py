@@ -34,6 +34,7 @@ from shared.domain.reset import (
 from shared.domain.sync_job import SyncJob
 from shared.telemetry import emit
 from shared.use_cases.job_calls import JobCalls
+from shared.use_cases.other_resets import OtherResets
 from shared.use_cases.restart_budget import RestartBudget
 from shared.use_cases.trace_links import LATE_ROWS, TraceLinks
 from shared.use_cases.write_transition import TransitionWriter
@@ -52,6 +53,7 @@ class Engine:
     calls: JobCalls
     links: TraceLinks
     budget: RestartBudget
+    others: OtherResets
     settings: Settings
     clock: Clock
     new_id: Callable[[], str]
@@ -130,9 +132,8 @@ class Engine:
 
     async def _blocked_by(self, reset: Reset, head: str) -> events.HeadTaken:
         """Name the reset that may act, and what that one waits for."""
-        claim = await self.resets.find(head) if reset.waiting_since is not None else None
-        stored = await self.resets.read_reset(claim) if claim is not None else None
-        return events.HeadTaken(reason=blocked_words(head, stored.row if stored else None))
+        there = await self.others.read(head) if reset.waiting_since is not None else None
+        return events.HeadTaken(reason=blocked_words(head, there))
 
     def _with_ids(self, reset: Stored[Reset]) -> Stored[Reset]:
         """Give a reset that was accepted under an unreadable catalogue the ids as of now."""

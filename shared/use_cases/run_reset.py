@@ -1,14 +1,16 @@
 """Read what the two queues of resets bring, then accept and advance."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from shared.domain.errors import InvalidRequest, NewerRow, StorageUnavailable, TooManyOpen
 from shared.domain.json_object import decode_object
+from shared.domain.keys import is_reset_key, requested_at_of
 from shared.domain.messages import claimed_id, read_message, unreadable_key
 from shared.domain.ports import Clock, DeadLetters, Resets
-from shared.domain.requests import RESET_ID, Received
+from shared.domain.requests import ALIAS, RESET_ID, Received
 from shared.domain.reset import BEFORE_SENDING, Claim
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
 from shared.telemetry import emit
@@ -72,7 +74,11 @@ class RunReset:
     async def follow_up(self, body: bytes, *, message_id: str) -> None:
         """Take one step of the reset that the message names."""
         try:
-            await self.engine.advance(await self._located(_reset_named(body)))
+            message = decode_object(body, name="message")
+            reset_id = _reset_named(message)
+            place = _place_named(message, reset_id)
+            if place is None or await self.engine.advance(place) is None:
+                await self.engine.advance(await self._located(reset_id))
         except InvalidRequest as error:
             await self._keep(body, message_id, FOLLOW_UPS_QUEUE, str(error))
         except NewerRow as error:
@@ -107,10 +113,20 @@ def _believable(came_at: datetime | None, now: datetime) -> datetime | None:
     return came_at if abs(now - came_at.astimezone(UTC)) <= BELIEVED else None
 
 
-def _reset_named(body: bytes) -> str:
-    reset_id = decode_object(body, name="message").get("id")
+def _reset_named(message: Mapping[str, object]) -> str:
+    reset_id = message.get("id")
     if not isinstance(reset_id, str) or not RESET_ID.fullmatch(reset_id):
         raise InvalidRequest(
             "id: missing or not the id of a reset; follow-ups are sent by the app itself"
         )
     return reset_id
+
+
+def _place_named(message: Mapping[str, object], reset_id: str) -> Claim | None:
+    """Where the message says that the reset's row is; a message of before does not say it."""
+    target, key = message.get("target"), message.get("key")
+    if not isinstance(target, str) or not isinstance(key, str) or not ALIAS.fullmatch(target):
+        return None
+    if not is_reset_key(key) or key.split(":", 2)[2] != reset_id:
+        return None
+    return Claim(id=reset_id, target=target, requested_at=requested_at_of(key), content_hash="")

@@ -168,7 +168,7 @@ class Sweep:
 
     async def _send(self, row: DueRow) -> None:
         if row.n is None:
-            await self.queues.follow_up(row.id)
+            await self.queues.follow_up(row.id, target=row.target, key=row.reset_key)
         else:
             await self.queues.notification(row.target, row.id, row.n)
         # After the send: a crash in between sends it twice, which is harmless.

@@ -6,12 +6,14 @@ from shared.config import Settings
 from shared.domain import notifications
 from shared.domain.errors import Conflict, StorageUnavailable
 from shared.domain.events import Decided, Event, HeadFree
+from shared.domain.keys import reset_key
 from shared.domain.notifications import Listeners
 from shared.domain.ports import Clock, Links, Queues, Resets
 from shared.domain.reset import OPEN, JobRow, Notification, NotificationKind, Reset, State, Stored
 from shared.domain.ticket_facts import LinkFact, link_facts
 from shared.domain.transitions import RELINK, StateMachine, Transition
 from shared.telemetry import emit
+from shared.use_cases.other_resets import OtherResets
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,6 +21,7 @@ class TransitionWriter:
     """Carry out what the state machine says, in one transaction."""
 
     resets: Resets
+    others: OtherResets
     links: Links
     queues: Queues
     settings: Settings
@@ -96,18 +99,10 @@ class TransitionWriter:
         reset = step.reset
         if reset.state is not State.JOINED or not reset.ticket_id or step.answer is None:
             return step.answer
-        claim = await self.resets.find(reset.leader)
-        leader = await self.resets.read_reset(claim) if claim is not None else None
-        told = leader is not None and notifications.may_write(leader.row, self.listeners)
-        same = (
-            leader is not None
-            and told
-            and (leader.row.ticket_system, leader.row.ticket_id)
-            == (
-                reset.ticket_system,
-                reset.ticket_id,
-            )
-        )
+        leader = await self.others.read(reset.leader)
+        if leader is None or not notifications.may_write(leader, self.listeners):
+            return step.answer
+        same = (leader.ticket_system, leader.ticket_id) == (reset.ticket_system, reset.ticket_id)
         return None if same else step.answer
 
     async def nudge(self, reset: Reset) -> None:
@@ -115,7 +110,8 @@ class TransitionWriter:
         if reset.state not in OPEN or reset.due_at is None or reset.due_at > self.clock():
             return
         try:
-            await self.queues.follow_up(reset.id)
+            key = reset_key(reset.requested_at, reset.id)
+            await self.queues.follow_up(reset.id, target=reset.target, key=key)
         except StorageUnavailable as error:
             # The due row stands: the sweep sends the message within a minute.
             emit("storage.failed", id=reset.id, target=reset.target, what="nudge", why=str(error))

@@ -92,6 +92,63 @@ async def test_joining_is_five_calls_and_none_of_graph(world: World) -> None:
     assert found == {"table read": 3, "table transaction": 1}
 
 
+async def test_where_the_message_names_the_row_the_ids_row_is_not_read(world: World) -> None:
+    world.graph_of("app-0").scripted = ["429"]
+    await ask(world, 0)
+    world.clock.forward(minutes=1)
+    await world.app.sweep()
+    (message,) = world.waiting()
+
+    found = await calls(world, world.app.follow_up_reset(message.encode(), message_id="m"))
+
+    assert (await world.row("r0")).state is State.RESTARTED
+    # The reset and the job row; the fleet and the observation; the budget, whose place is free.
+    assert found["table read"] == 5
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"target": "app-1"},
+        {"target": "app-0", "key": 7},
+        {"target": "app-0", "key": "job"},
+        {"target": "app-0", "key": "reset:8204489199999:another"},
+        {"target": "app-7", "key": "reset:8204489199999:r0"},
+        {"target": "../budget", "key": "reset:8204489199999:r0"},
+    ],
+)
+async def test_a_message_that_names_another_row_finds_the_reset_by_its_id(
+    world: World, place: dict[str, object]
+) -> None:
+    world.graph_of("app-0").scripted = ["429"]
+    await ask(world, 0)
+    world.clock.forward(minutes=1)
+    body = json.dumps({"id": "r0", **place}).encode()
+
+    await world.app.follow_up_reset(body, message_id="m")
+
+    assert (await world.row("r0")).state is State.RESTARTED
+
+
+async def test_the_leader_of_many_tickets_is_read_once(world: World) -> None:
+    world.graph_of("app-0").scripted = ["429"]
+    for name in ("r0", "second", "third"):
+        request = {"requestId": name, "target": "app-0", "ticket": {"system": "x", "id": name}}
+        await world.send(json.dumps(request), message_id=f"m{name}")
+    world.clock.forward(minutes=1)
+    await world.look("r0")
+    world.clock.forward(minutes=10)
+    world.graph_of("app-0").end_cycle()
+    await world.look("r0")
+    await world.look("second")
+
+    found = await calls(world, world.look("third"))
+
+    assert (await world.row("third")).state is State.JOINED
+    # The spectator's look for where it lies; the reset and the job row.
+    assert found == {"table read": 2, "table transaction": 1}
+
+
 async def test_a_webhook_is_four_calls_of_tables_and_one_message(world: World) -> None:
     def post(number: int) -> Awaitable[object]:
         body = json.dumps({"requestId": f"w{number}", "target": "app-2"}).encode()

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.keys import reset_due_key
-from shared.domain.reset import Claim, HistoryEntry, JobRow, Reset, State
+from shared.domain.keys import reset_due_key, reset_key
+from shared.domain.reset import Claim, HistoryEntry, JobRow, LastFull, Reset, State
 from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
 from shared.use_cases.sweep import MAX_SENT_A_TARGET, SWEEP_TIMEOUT, TURN, Sweep
 from tests.support.faults import Faults
@@ -43,11 +43,14 @@ class Desk:
         )
         await self.store.insert(reset, entry, ())
 
-    async def take_head(self, reset_id: str, target: str = TARGET) -> None:
-        stored = await self.store.find_reset(reset_id)
+    async def take_head(
+        self, reset_id: str, target: str = TARGET, *, last_full: LastFull | None = None
+    ) -> None:
+        stored = await self.store.find_reset(reset_id or "head")
         assert stored is not None
         job = await self.store.read_job(target)
-        await self.store.commit(stored, stored.row, job=(job, JobRow(target=target, head=reset_id)))
+        taken = JobRow(target=target, head=reset_id, last_full=last_full)
+        await self.store.commit(stored, stored.row, job=(job, taken))
 
     async def sweep(self) -> Counter[str]:
         faults = self.storage.faults
@@ -102,6 +105,47 @@ async def test_what_waits_behind_a_head_that_has_gone_is_sent_at_once() -> None:
     await desk.sweep()
 
     assert sorted(desk.sent()) == sorted(["due", *(f"behind-{n}" for n in range(100))])
+
+
+async def test_a_storm_that_no_ended_restart_stands_for_is_not_woken_whole() -> None:
+    desk = Desk()
+    for n in range(200):
+        await desk.put(f"early-{n}", due_at=LATER, behind="head", seen_number=6)
+        await desk.put(f"late-{n}", due_at=LATER, behind="head", seen_number=7)
+    last = LastFull(number=7, id="head", outcome="completed", service_principal_id="", job_id="")
+    await desk.put("another", due_at=LATER)
+    await desk.take_head("another", last_full=last)
+
+    await desk.sweep()
+
+    sent = Counter(name.partition("-")[0] for name in desk.sent())
+    assert sent == {"early": 200, "late": 32}
+    desk.clock.forward(hours=1)
+    await desk.sweep()
+    assert len(set(desk.sent())) == 401, "each is due in the end"
+
+
+async def test_of_a_storm_whose_head_went_without_a_restart_some_are_woken_each_time() -> None:
+    desk = Desk()
+    for n in range(100):
+        await desk.put(f"r{n}", due_at=LATER, behind="head", seen_number=7)
+    await desk.put("head", due_at=LATER)
+    await desk.take_head("")
+
+    await desk.sweep()
+
+    assert len(desk.sent()) == 32
+
+
+async def test_a_message_says_where_the_row_lies() -> None:
+    desk = Desk()
+    await desk.put("r1")
+
+    await desk.sweep()
+
+    (message,) = desk.storage.queues[FOLLOW_UPS_QUEUE].messages.values()
+    place = {"id": "r1", "target": TARGET, "key": reset_key(START, "r1")}
+    assert json.loads(message.content) == place
 
 
 async def test_a_reset_that_is_due_and_waits_behind_nobody_gets_one_message() -> None:
