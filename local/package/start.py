@@ -11,10 +11,11 @@ ROOTS = (
     "azure.identity.aio",
     "shared.adapters.queues",
     "azure.storage.queue.aio",
+    "shared.adapters.graph.gateway",
 )
 """
-What a process runs: the worker, the app, the identity that the first call needs, and the queues,
-which are imported with the first message.
+What a process runs: the worker, the app, the identity that the first call needs, the queues,
+which are imported with the first message, and the Graph gateway, with the first reset.
 """
 
 TELEMETRY_ROOT = "azure.monitor.opentelemetry"

@@ -10,6 +10,7 @@ from typing import Final
 
 from local.package.errors import PackageError
 from local.package.lock import PLATFORM, Locked
+from local.package.shared_objects import loadable
 
 # Needed to build or to type-check an extension, never to run it.
 _SOURCES: Final = frozenset({".pyi", ".pyx", ".pxd", ".pxi", ".c", ".h", ".typed"})
@@ -55,10 +56,15 @@ def shipped(wheel: Path) -> Iterator[tuple[str, bytes]]:
         for entry in archive.infolist():
             path = PurePosixPath(entry.filename)
             if not entry.is_dir() and _is_needed(path):
-                content = archive.read(entry)
-                # What follows the first empty line is the project's README.
-                whole = path.name != "METADATA"
-                yield entry.filename, content if whole else content.partition(b"\n\n")[0] + b"\n"
+                yield entry.filename, _of_use(path, archive.read(entry))
+
+
+def _of_use(path: PurePosixPath, content: bytes) -> bytes:
+    """The part of a file that is of use to the app."""
+    if path.name == "METADATA":
+        # What follows the first empty line is the project's README.
+        return content.partition(b"\n\n")[0] + b"\n"
+    return loadable(content, name=str(path)) if path.suffix == ".so" else content
 
 
 def _is_needed(path: PurePosixPath) -> bool:
