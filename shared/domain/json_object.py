@@ -1,5 +1,6 @@
 """Decode JSON strictly: one object in UTF-8, no name twice, only numbers that JSON has."""
 
+import codecs
 import json
 import math
 import re
@@ -35,10 +36,35 @@ def decode_object(raw: bytes, *, name: str) -> dict[str, Any]:
     except RecursionError as error:
         raise InvalidRequest(f"{name}: nested too deeply; send a flat JSON object") from error
     except ValueError as error:
-        raise InvalidRequest(f"{name}: not valid JSON in UTF-8; send one JSON object") from error
+        raise InvalidRequest(
+            f"{name}: not valid JSON in UTF-8; send one JSON object{_where(raw, error)}"
+        ) from error
     if not isinstance(found, dict):
         raise InvalidRequest(f"{name}: must be a JSON object, not {kind_of(found)}")
     return found
+
+
+def _where(raw: bytes, error: ValueError) -> str:
+    """Where it ends to be JSON and what is often the cause; never anything of the text itself."""
+    if raw.startswith(_GZIP):
+        return " (this is compressed: gzip)"
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\x00" in raw[:4]:
+        return " (this is UTF-16)"
+    if not isinstance(error, json.JSONDecodeError):
+        return ""
+    here = f" (character {error.pos + 1}"
+    if error.doc[error.pos : error.pos + 1] == "'":
+        return (
+            f"{here}: names and texts stand in double quotation marks; Python's str() is no JSON)"
+        )
+    if error.msg.startswith("Invalid control character"):
+        return f"{here}: a line break or tab in a text must be escaped)"
+    if error.msg.startswith("Expecting ',' delimiter"):
+        return f"{here}: a quotation mark in a text must be escaped)"
+    return f"{here})"
+
+
+_GZIP: Final = b"\x1f\x8b"
 
 
 def kind_of(value: Any) -> str:

@@ -92,10 +92,10 @@ def to_message(received: Received) -> str:
 
 def _unpack(body: bytes) -> bytes:
     bare = body.strip().removeprefix(codecs.BOM_UTF8).strip()
-    if bare.startswith(b"{"):
-        return bare
     if mistake := _mistake(bare):
         raise InvalidRequest(f"message: {mistake}")
+    if bare.startswith(b"{"):
+        return bare
     unpacked = _from_base64(bare)
     if unpacked is None:
         raise InvalidRequest(_NEITHER)
@@ -149,15 +149,29 @@ def _mistake(text: bytes) -> str:
         return "UTF-16 (PowerShell's Unicode encoding); send UTF-8"
     if text.startswith(b"["):
         return "a list; send one message for each request"
-    if _URL_SAFE.search(text) and (_from_base64(text.translate(_TO_STANDARD)) or b"").startswith(
-        b"{"
-    ):
+    if text.startswith(b"<"):
+        return "XML or HTML; send JSON"
+    if text[:3].lower() == b"%7b":
+        return "percent-encoded, as in an address; send the JSON itself"
+    if text.startswith(b"data:"):
+        return "a data: address; send the JSON itself"
+    if _FORM.match(text):
+        return "a form (name=value); send JSON"
+    padded = text + b"=" * (-len(text) % 4)
+    if padded != text and _holds_object(padded):
+        return "base64 without its padding (=); send the JSON, or standard base64"
+    if _URL_SAFE.search(text) and _holds_object(padded.translate(_TO_STANDARD)):
         return "base64 in the alphabet for addresses (- and _); send the JSON, or standard base64"
     return ""
 
 
+def _holds_object(text: bytes) -> bool:
+    return (_from_base64(text) or b"").startswith(b"{")
+
+
 _GZIP: Final = b"\x1f\x8b"
 _URL_SAFE: Final = re.compile(rb"[-_]")
+_FORM: Final = re.compile(rb"[A-Za-z_][A-Za-z0-9_.-]*=[^=]")
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 
 

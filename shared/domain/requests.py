@@ -4,7 +4,6 @@ import codecs
 import hashlib
 import json
 import re
-import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from shared.domain.characters import hidden_in
+from shared.domain.characters import hidden_in, in_plain_letters
 from shared.domain.errors import InvalidRequest
 from shared.domain.json_object import decode_object
 from shared.domain.reset import Scope
@@ -48,8 +47,8 @@ OWN_NAMES: Final = frozenset({"relink", "remediate"})
 
 
 def is_own_name(name: str) -> bool:
-    """Whether it reads as a name of the app's own, in whatever case or width of its letters."""
-    return unicodedata.normalize("NFKC", name).strip().casefold() in OWN_NAMES
+    """Whether it reads as a name of the app's own, whatever its letters are."""
+    return in_plain_letters(name) in OWN_NAMES
 
 
 Alias = Annotated[str, Meta(pattern=ALIAS_PATTERN, max_length=63)]
@@ -169,6 +168,9 @@ def to_request(fields: Mapping[str, Any]) -> ResetRequest:
             "specversion: this is a CloudEvents envelope, and a request is expected; over HTTP "
             "send it as application/cloudevents+json"
         )
+    for name, words in _WRAPPED.items():
+        if name in fields:
+            raise InvalidRequest(f"{name}: {words}")
     given = _without_nulls(fields, "")
     ticket = given.get("ticket")
     if isinstance(ticket, dict):
@@ -180,6 +182,15 @@ def to_request(fields: Mapping[str, Any]) -> ResetRequest:
     _check_what_types_cannot(request)
     return request
 
+
+_WRAPPED: Final[Mapping[str, str]] = {
+    "eventType": "this is an event in Event Grid's own schema; choose `Cloud Event Schema v1.0` "
+    "in the event subscription, with the request as the event's data",
+    "$content": "Logic Apps wraps what it does not take for JSON; send the request with "
+    "content type application/json",
+    "ContentData": "a connector has wrapped the message; send the decoded content alone",
+}
+"""Properties of what other systems put around a body, and the remedy."""
 
 _BYTE_ORDER_MARKS: Final = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 

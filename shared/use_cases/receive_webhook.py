@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.config import Settings
+from shared.domain.characters import in_plain_letters
 from shared.domain.errors import (
     BadSignature,
     IdReused,
@@ -20,6 +21,7 @@ from shared.domain.media import is_utf8
 from shared.domain.ports import Clock
 from shared.domain.requests import (
     LONGEST_REQUEST,
+    WORDING,
     Received,
     ResetRequest,
     derived_id,
@@ -48,12 +50,17 @@ class ReceiveWebhook:
     refusals: RefusalLog
 
     async def receive(
-        self, name: str, headers: Mapping[str, str], raw: bytes
+        self,
+        name: str,
+        headers: Mapping[str, str],
+        raw: bytes,
+        query: Mapping[str, str] | None = None,
     ) -> Accepted | AsksNothing:
         """
         Return the reset that the webhook asks for; a repeated delivery gets the first one.
 
-        *headers* in any letter case. Raise TooLarge, SettingsError while a setting is wrong,
+        *headers* in any letter case; *query* of the address is not signed, and names nothing of a
+        request. Raise TooLarge, SettingsError while a setting is wrong,
         BadSignature for an unknown sender too, NotJson, InvalidRequest, IdReused,
         NotReachable, and StorageUnavailable where it should be sent again.
         """
@@ -66,7 +73,7 @@ class ReceiveWebhook:
             if sender is None:
                 # In the words for a wrong secret: a stranger is not told which senders there are.
                 raise BadSignature(DOES_NOT_FIT, why="sender")
-            found = await self._accepted(sender, headers, raw)
+            found = await self._accepted(sender, headers, raw, query or {})
         except tuple(_WHY) as error:
             self.refusals.refused(sender=sender.name if sender else "", why=_why(error))
             raise
@@ -84,7 +91,7 @@ class ReceiveWebhook:
         return found
 
     async def _accepted(
-        self, sender: Sender, headers: Mapping[str, str], raw: bytes
+        self, sender: Sender, headers: Mapping[str, str], raw: bytes, query: Mapping[str, str]
     ) -> Accepted | AsksNothing:
         now, entry = self.clock(), sender.entry
         lower = {key.lower(): value for key, value in headers.items()}
@@ -93,6 +100,7 @@ class ReceiveWebhook:
         if len(raw) > longest:
             raise TooLarge(_too_large(raw, longest))
         _check_type(lower.get("content-type", ""))
+        _check_address(query)
         parsed = read_payload(sender, raw, self.settings.catalogue)
         if isinstance(parsed, AsksNothing):
             return parsed
@@ -132,6 +140,18 @@ def _id_of(request: ResetRequest, sender: Sender, origin: tuple[str, ...]) -> st
     if why := reserved_form(request.request_id, ()):
         raise InvalidRequest(f"requestId: {why}; choose another id")
     return f"{sender.name}.{request.request_id}"
+
+
+def _check_address(query: Mapping[str, str]) -> None:
+    """`?dryRun=true` in an address would be overlooked, and the job restarted."""
+    for name in query:
+        if in_plain_letters(name) in _OF_A_REQUEST:
+            raise InvalidRequest(
+                f"{name[:64]}: stands in the address, which is not signed; put it into the body"
+            )
+
+
+_OF_A_REQUEST: Final = frozenset(map(in_plain_letters, WORDING.names[""]))
 
 
 def _check_type(content_type: str) -> None:

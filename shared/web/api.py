@@ -9,6 +9,7 @@ import msgspec
 
 from shared.config import Settings
 from shared.domain.errors import InvalidRequest, StorageUnavailable
+from shared.domain.json_object import decode_object
 from shared.domain.messages import LONGEST_EVENT, read_cloud_event
 from shared.domain.people import Person, Role
 from shared.domain.requests import (
@@ -22,6 +23,7 @@ from shared.domain.requests import (
     parse_request,
 )
 from shared.domain.reset import Reset, tag
+from shared.domain.wording import Wording
 from shared.use_cases.accept import API, Accepted
 from shared.use_cases.decide_reset import DecideReset, Decision
 from shared.use_cases.health import Health
@@ -82,6 +84,7 @@ class Api:
         if problem := body_problem(request, LONGEST_BODY):
             return problem
         person = self._demand(request, Role.REQUEST)
+        only_key(request.query)
         received = self._received(request)
         if person:
             # The signed-in person is the requester, even if the body names another.
@@ -117,7 +120,7 @@ class Api:
     async def receive_webhook(self, request: HttpRequest) -> HttpResponse:
         """`POST /api/webhooks/{sender}`; an event that asks for nothing is a 204 that says why."""
         sender = request.path.get("sender", "")
-        received = await self.webhooks.receive(sender, request.headers, request.body)
+        received = await self.webhooks.receive(sender, request.headers, request.body, request.query)
         if isinstance(received, AsksNothing):
             # A 204 has no body.
             why = received.reason.encode("ascii", "replace").decode()
@@ -159,6 +162,7 @@ class Api:
         if problem:
             return problem
         person = self._demand(request, Role.REQUEST)
+        only_key(request.query)
         corrected = self._received(request) if request.body else None
         accepted = await self.messages.retry(request.path.get("key", ""), corrected, person=person)
         where = await self.statuses.headers(accepted.stored.row.id, request)
@@ -169,6 +173,7 @@ class Api:
         if problem := body_problem(request, {JSON: LONGEST_REQUEST}):
             return problem
         person = self._demand(request)
+        only_key(request.query)
         body = _decision(request.body)
         wanted = Decision(
             decision=body.decision,
@@ -266,13 +271,31 @@ def from_headers(reset: ResetRequest, headers: Mapping[str, str]) -> Received:
 
 
 def _decision(body: bytes) -> DecisionBody:
+    # Strictly, as a request: of two decisions in one body the last one would count.
+    found = decode_object(body, name="request")
+    given = {k: v for k, v in found.items() if v is not None or k not in _DECISION.names[""]}
     try:
-        return msgspec.json.decode(body, type=DecisionBody)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequest(
-            'request: not what is expected; send {"decision": "approve", "by": "…"} '
-            f"({str(error)[:200]})"
-        ) from error
+        return msgspec.convert(given, DecisionBody)
+    except msgspec.ValidationError as error:
+        why = _DECISION.describe(str(error))
+        raise InvalidRequest(f'{why}; send {{"decision": "approve", "by": "…"}}') from error
+
+
+_DECISION: Final = Wording(names={"": DecisionBody.__struct_encode_fields__})
+
+
+def only_key(query: Mapping[str, str]) -> None:
+    """
+    Raise InvalidRequest for a parameter in the address of what changes something.
+
+    The platform's key may stand there. What else does was meant for the body (`?dryRun=true`).
+    """
+    for name in query:
+        if name != "code":
+            raise InvalidRequest(
+                f"{name[:64]}: stands in the address, where nothing is read; put it into the body "
+                "or remove it"
+            )
 
 
 def next_link(here: str, query: Mapping[str, str], continuation: str) -> str:

@@ -25,9 +25,10 @@ def read_alert(event: dict[str, Any], *, system: str, reach: Reach) -> ParsedReq
     condition = essentials.get("monitorCondition")
     if condition != "Fired":
         return AsksNothing(reason="only an alert that has fired asks for anything")
-    if _SAMPLE in str(essentials.get("alertId", "")):
-        return AsksNothing(reason="the sample of an action group's test: it works")
+    sample = _SAMPLE in str(essentials.get("alertId", "")).lower()
     names = _alert_values(event)
+    if sample and not _fitting(names, reach):
+        return AsksNothing(reason="the sample of an action group's test: it works")
     alert = str(essentials.get("originAlertId") or essentials.get("alertId") or "")
     fired = str(essentials.get("firedDateTime") or "")
     rule, words = essentials.get("alertRule"), essentials.get("description")
@@ -74,7 +75,14 @@ def _alert_values(event: dict[str, Any]) -> dict[str, str]:
 
 
 def _is_classic(event: dict[str, Any]) -> bool:
-    return look_up(event, "/data/alertContext/SearchQuery") is not None
+    context = look_up(event, "/data/alertContext")
+    return (
+        isinstance(context, dict) and "condition" not in context and bool(_CLASSIC & set(context))
+    )
+
+
+_CLASSIC: Final = frozenset({"SearchQuery", "Dimensions", "AlertType", "SearchIntervalInMinutes"})
+"""Properties of a classic log alert's context; those of a Log Alerts V2 rule stand elsewhere."""
 
 
 def _dimensions(found: Any) -> list[tuple[Any, Any]]:
@@ -85,20 +93,27 @@ def _dimensions(found: Any) -> list[tuple[Any, Any]]:
 def _alert_target(values: Mapping[str, str], reach: Reach, *, classic: bool) -> str:
     if alias := values.get("target"):
         return alias
-    principal, job = values.get("serviceprincipalid", "").lower(), values.get("jobid", "")
-    if not principal:
+    if not values.get("serviceprincipalid"):
         remedy = (
             "this is a classic log alert: make the rule a Log Alerts V2 rule that is split by it"
             if classic
             else "give the rule a dimension or a custom property of that name"
         )
         raise InvalidRequest(f"data.alertContext: neither target nor ServicePrincipalId; {remedy}")
-    fits = [
-        alias
-        for alias, (its_principal, its_job) in reach.items()
-        if its_principal == principal and (not job or not its_job or its_job == job)
-    ]
+    fits = _fitting(values, reach)
     if len(fits) != 1:
         many = "several targets; give JobId too" if fits else "no target that this sender reaches"
         raise InvalidRequest(f"ServicePrincipalId: belongs to {many}")
     return fits[0]
+
+
+def _fitting(values: Mapping[str, str], reach: Reach) -> list[str]:
+    """Return the targets that an alert may mean by its names."""
+    if alias := values.get("target"):
+        return [alias] if alias in reach else []
+    principal, job = values.get("serviceprincipalid", "").lower(), values.get("jobid", "")
+    return [
+        alias
+        for alias, (its_principal, its_job) in reach.items()
+        if principal and its_principal == principal and (not job or not its_job or its_job == job)
+    ]

@@ -1,5 +1,7 @@
 """JSON is read strictly: what two readers could understand differently is refused."""
 
+import gzip
+
 import pytest
 
 from shared.domain.errors import InvalidRequest
@@ -32,6 +34,29 @@ from shared.domain.json_object import decode_object
 def test_anything_but_one_plain_object_is_refused(raw: bytes, complaint: str) -> None:
     with pytest.raises(InvalidRequest, match=f"^body: {complaint}"):
         decode_object(raw, name="body")
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (b'{"a": "x "quoted" y"}', "character 11: a quotation mark in a text must be escaped"),
+        (b'{"a": "one\ntwo"}', "character 11: a line break or tab in a text must be escaped"),
+        (b'{"a": "\t"}', "character 8: a line break or tab in a text must be escaped"),
+        (b"{'a': 1}", "character 2: names and texts stand in double quotation marks"),
+        (b"{\"a\": 'x'}", "character 7: names and texts stand in double quotation marks"),
+        (b'{"a": True}', "character 7"),
+        (b'{"a": 1,}', "character"),
+        (gzip.compress(b"{}"), "this is compressed: gzip"),
+        ('{"a": 1}'.encode("utf-16"), "this is UTF-16"),
+        ('{"a": 1}'.encode("utf-16-le"), "this is UTF-16"),
+        ('{"a": 1}'.encode("utf-16-be"), "this is UTF-16"),
+    ],
+)
+def test_a_refusal_says_where_and_names_the_usual_cause(raw: bytes, why: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"^body: not valid JSON in UTF-8") as caught:
+        decode_object(raw, name="body")
+
+    assert f"({why}" in str(caught.value)
 
 
 def test_at_no_depth_is_a_name_given_twice_let_through() -> None:

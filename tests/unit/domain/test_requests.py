@@ -176,6 +176,21 @@ def test_the_data_of_a_cloudevents_envelope_is_the_request() -> None:
         (in_base64('{"target": "t"}'.encode("utf-16")), "message: base64 of .*: UTF-16"),
         (in_base64('{"target": "t"}'.encode("utf-16-le")), "message: base64 of .*: UTF-16"),
         (in_base64(b"b'{}'"), "message: base64 of something else: the text of Python bytes"),
+        ('{"target": "t"}'.encode("utf-16-le").decode("latin-1"), "message: UTF-16"),
+        ("eyJ0YXJnZXQiOiAidCIgfQ", "message: base64 without its padding"),
+        ("eyJ0YXJnZXQiOiAidCIsICJyZWFzb24iOiAi_-8ifQ", "message: base64 in the alphabet for"),
+        ("%7B%22target%22%3A%22t%22%7D", "message: percent-encoded"),
+        ("target=t&reason=r", "message: a form"),
+        ("<request><target>t</target></request>", "message: XML or HTML"),
+        ("data:application/json;base64,e30=", "message: a data: address"),
+        (in_base64(b"%7B%22target%22%3A%22t%22%7D"), "message: base64 of .*: percent-encoded"),
+        ("{'target': 't'}", r"message: not valid JSON .*character 2: .*Python's str\(\)"),
+        (
+            json.dumps({"eventType": "x", "subject": "y", "data": {}, "dataVersion": ""}),
+            "eventType: this is an event in Event Grid's own schema",
+        ),
+        (json.dumps({"$content-type": "x", "$content": "e30="}), r"\$content: Logic Apps wraps"),
+        (json.dumps({"ContentData": "e30=", "ContentType": "x"}), "ContentData: a connector has"),
         ('{"a":' * 5000, "message: not valid JSON"),
         ('{"a":' * 50_000, "message: nested too deeply"),
     ],
@@ -248,6 +263,21 @@ def test_derived_ids_keep_their_parts_apart() -> None:
         ({"requestedBy": " Remediate "}, "requestedBy: is a name of the app itself"),
         ({"requestedBy": "\uff52\uff45\uff4c\uff49\uff4e\uff4b"}, "requestedBy: is a name of the"),
         ({"requestedBy": "\u00a0RELINK\u3000"}, "requestedBy: is a name of the app itself"),
+        # Letters of other scripts, accents, and signs between: a reader takes it for the app.
+        ({"requestedBy": "r\u0435l\u0456nk"}, "requestedBy: is a name of the app itself"),
+        ({"requestedBy": "\u0433\u0435\u04cfi\u0578\u043a"}, "requestedBy: is a name of the app"),
+        ({"requestedBy": "R\u00e9link"}, "requestedBy: is a name of the app itself"),
+        ({"requestedBy": "Re-Link."}, "requestedBy: is a name of the app itself"),
+        ({"requestedBy": "re1ink"}, "requestedBy: is a name of the app itself"),
+        ({"requestedBy": "rem\u0435di\u0430te"}, "requestedBy: is a name of the app itself"),
+        # Without a shape, though Unicode calls them letters, marks or symbols.
+        ({"requestedBy": "ann@contoso.com\u3164"}, r"requestedBy: .* remove U\+3164"),
+        ({"requestedBy": "ann@contoso.com\ufe0f"}, r"requestedBy: .* remove U\+FE0F"),
+        ({"requestedBy": "ann\u034f@contoso.com"}, r"requestedBy: .* remove U\+034F"),
+        ({"requestedBy": "ann\U000e0101"}, r"requestedBy: .* remove U\+E0101"),
+        ({"subjects": ["ann\u115f"]}, r"subjects\[0\]: .* remove U\+115F"),
+        ({"reason": "\u2800"}, r"reason: .* remove U\+2800"),
+        ({"ticket": {"system": "desk", "id": "7\uffa0"}}, r"ticket.id: .* remove U\+FFA0"),
     ],
 )
 def test_text_shows_what_it_holds(changes: dict[str, Any], field: str) -> None:
@@ -256,7 +286,7 @@ def test_text_shows_what_it_holds(changes: dict[str, Any], field: str) -> None:
 
 
 def test_a_reason_may_have_lines_and_any_script() -> None:
-    reason = "Première ligne\r\n\t給与\u3000\u00a0é 😀"
+    reason = "Première ligne\r\n\t給与\u3000\u00a0é 😀 \u26a0\ufe0f"
 
     assert parse_request(body(reason=reason)).reason == reason
 

@@ -48,7 +48,11 @@ def world(**changes: str) -> World:
 
 
 async def post(
-    app: World, sender: str, raw: bytes, headers: Mapping[str, str] | None = None
+    app: World,
+    sender: str,
+    raw: bytes,
+    headers: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
 ) -> HttpResponse:
     given_headers = webhooks.signed(sender, raw, app.clock()) if headers is None else headers
     lower = {k.lower(): v for k, v in given_headers.items()}
@@ -57,6 +61,7 @@ async def post(
         headers={"content-type": "application/json", **lower},
         url=f"https://relink.example/api/webhooks/{sender}",
         path={"sender": sender},
+        query=query or {},
     )
     reply = await respond(app.app.api.receive_webhook, request)
     # No answer is an oracle: nothing of a secret, a signature or a body comes back.
@@ -508,6 +513,20 @@ async def test_a_native_body_may_be_larger_than_a_request() -> None:
     assert (await ask(app, "github", event)).status == 202
     long_request = {"target": TARGET, "reason": "x", "subjects": ["x" * 256] * 100}
     assert (await ask(app, "servicenow", {**long_request, "filler": "x" * 50_000})).status == 413
+
+
+@pytest.mark.parametrize("name", ["dryRun", "dry_run", "DryRun", "target", "request-id"])
+async def test_what_a_request_says_is_not_taken_from_the_address(name: str) -> None:
+    app = world()
+    raw = webhooks.body(REQUEST)
+    reply = await post(app, "services", raw, query={name: "true"})
+    stranger = await post(app, "services", raw, {}, query={name: "true"})
+
+    assert (reply.status, stranger.status) == (400, 401)
+    assert "put it into the body" in json.loads(reply.body)["detail"]
+    assert untouched(app)
+    # Whatever else stands there is the sender's own affair.
+    assert (await post(app, "services", raw, query={"source": "desk"})).status == 202
 
 
 async def test_one_id_with_other_content_is_422() -> None:

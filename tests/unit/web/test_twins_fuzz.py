@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from shared.domain.reset import State
 from shared.web.messages import HttpRequest
 from shared.web.respond import respond
+from tests.support.calls import call
 from tests.support.fuzz import bounded
 from tests.support.mutants import randoms
 from tests.support.soak import progress
@@ -92,3 +94,18 @@ async def test_the_queue_takes_no_twin(random: Random) -> None:
         await world.app.run_reset(text, message_id="m1", came_at=world.clock())
 
         assert {partition for partition, _ in world.storage.resets.cells} == {"unreadable"}, raw
+
+
+@pytest.mark.soak
+@bounded(400)
+@given(randoms)
+async def test_a_decision_has_no_twin(random: Random) -> None:
+    world = World()
+    await world.accept()
+    for raw in twins({"decision": "reject", "by": "boss", "reason": "r"}, random):
+        progress.case("twins in a decision")
+
+        reply = await respond(world.app.api.decide_reset, call(raw, reset_id="r1"))
+
+        assert reply.status == 400, raw
+        assert (await world.row()).state is State.ACCEPTED

@@ -8,6 +8,7 @@ import pytest
 
 from shared.domain.catalogue import parse_catalogue
 from shared.domain.errors import InvalidRequest
+from shared.domain.messages import read_message
 from shared.webhooks.formats import read_payload
 from shared.webhooks.parsed import AsksNothing, ParsedRequest
 from shared.webhooks.senders import Sender, parse_senders
@@ -163,6 +164,22 @@ def test_an_id_without_quotation_marks_is_as_good() -> None:
     assert (found.request.request_id, found.request.ticket.id) == ("7", "35436")
 
 
+@pytest.mark.parametrize(
+    ("mistake", "words"),
+    [
+        ("str(bytes) of base64", "the text of Python bytes"),
+        ("base64 twice", "base64 twice"),
+        ("JSON in quotation marks", "JSON inside a JSON string"),
+        ("UTF-16 base64 (PowerShell)", "UTF-16"),
+    ],
+)
+def test_a_text_on_the_queue_that_was_packed_wrongly_is_named_and_never_guessed_right(
+    mistake: str, words: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=f"^message: .*{words}"):
+        read_message(payload("36")[mistake].encode(), message_id="m1")
+
+
 def classic(*dimensions: tuple[str, str]) -> dict[str, Any]:
     """A classic log alert in the common schema."""
     context = payload("18")["alertContext"]
@@ -182,11 +199,26 @@ def test_a_classic_log_alert_is_understood_or_told_what_it_is() -> None:
         read("azure-monitor", classic(("Computer", "INC-Gen2Alert")))
 
 
+def test_a_classic_log_alert_counts_where_it_names_a_target_of_the_sender() -> None:
+    body = payload("45")
+    found = read("azure-monitor", body)
+    body["data"]["alertContext"]["Dimensions"][0]["name"] = "Computer"
+    body["data"]["essentials"]["alertId"] = "/subscriptions/22222222-0000-0000-0000-000000000000/1"
+
+    assert isinstance(found, ParsedRequest)
+    assert found.request.target == "salesforce-prod"
+    with pytest.raises(InvalidRequest, match="classic log alert: make the rule a Log Alerts V2"):
+        read("azure-monitor", body)
+
+
 def test_the_sample_of_an_action_groups_test_asks_for_nothing() -> None:
     sample = payload("16")
     sample["data"]["essentials"]["monitorCondition"] = "Fired"
 
     assert isinstance(read("azure-monitor", sample), AsksNothing)
+    for properties in ({"target": "payroll"}, {"ServicePrincipalId": SP[:-1] + "9"}):
+        sample["data"]["customProperties"] = properties
+        assert isinstance(read("azure-monitor", sample), AsksNothing)
 
 
 def issue(action: str, **changes: Any) -> dict[str, Any]:
