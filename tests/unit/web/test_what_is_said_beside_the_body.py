@@ -32,7 +32,7 @@ async def test_the_platforms_key_may_stand_in_the_address() -> None:
     world = World()
 
     assert (await respond(world.app.api.submit_reset, call(REQUEST, code="key"))).status == 202
-    body = {"decision": "reject", "by": "boss"}
+    body: dict[str, object] = {"decision": "reject", "by": "boss"}
     decided = await respond(world.app.api.decide_reset, call(body, reset_id="r1", code="key"))
     assert decided.status == 200
 
