@@ -45,6 +45,7 @@ from shared.use_cases.health import Health, Sources, late_after
 from shared.use_cases.housekeeping import Housekeeping
 from shared.use_cases.job_calls import JobCalls
 from shared.use_cases.lookup import Lookup
+from shared.use_cases.notifier_turns import NotifierTurns
 from shared.use_cases.notify import Notify
 from shared.use_cases.other_resets import OtherResets
 from shared.use_cases.overview import Overview
@@ -321,12 +322,14 @@ def assemble(
         ),
         notifications=Notify(
             outbox=store,
-            paces=store,
+            turns=NotifierTurns(
+                paces=store,
+                terms={name: each.terms for name, each in (settings.notifiers or {}).items()},
+            ),
             undelivered=store,
             resets=store,
             queues=queues,
             notifiers=notifiers,
-            terms={name: each.terms for name, each in (settings.notifiers or {}).items()},
             clock=clock,
             jitter=jitter,
         ),

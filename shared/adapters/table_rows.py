@@ -121,11 +121,16 @@ def reset_index(reset: Reset) -> dict[str, Entity]:
 
 
 def notification_index(answer: Notification) -> dict[str, Entity]:
-    """The row of the sweep's index under which a notification is found; in version 1 none."""
+    """
+    The row of the sweep's index under which a notification is found; in version 1 none.
+
+    Of all rows of the index those of notifications alone have a Kind.
+    """
     if answer.version < INDEXED:
         return {}
     key = notification_due_key(answer.due_at, answer.id, answer.n)
-    return {key: {"PartitionKey": answer.target, "RowKey": key, "DueAt": answer.due_at}}
+    row = {"PartitionKey": answer.target, "RowKey": key, "DueAt": answer.due_at, "Kind": "answer"}
+    return {key: row}
 
 
 def due_from(entity: Mapping[str, Any], etag: str) -> DueRow:

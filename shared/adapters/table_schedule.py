@@ -11,13 +11,14 @@ from shared.adapters.table_client import Table, etag_of
 from shared.adapters.table_resets import taken_out, told
 from shared.adapters.table_rows import INDEXED
 from shared.domain import keys
-from shared.domain.errors import Conflict
+from shared.domain.errors import Conflict, StorageUnavailable
 from shared.domain.reset import ROW_VERSION, DueRow, JobRow, Notification, Stored
 
 FIRST_PAGE: Final = 32
 """Of what a target has due; more is read by the page."""
 
 PAGE: Final = 1_000
+MAX_TRIES: Final = 3
 
 
 class TableSchedule:
@@ -62,16 +63,44 @@ class TableSchedule:
         first = await self._page(target, keys.BEHIND, until, most=FIRST_PAGE)
         waits = [entity for entity in first if entity["RowKey"].startswith(keys.BEHIND)]
         whole = len(first) < FIRST_PAGE
-        if whole or not waits:
+        if whole:
             for entity in first[len(waits) :]:
                 yield table_rows.due_from(entity, etag_of(entity))
-        if not whole:
-            after = keys.FROM if waits else str(first[-1]["RowKey"])
-            async for entity in self._between(target, after, until):
+        else:
+            async for entity in self._by_time(target, until):
                 yield table_rows.due_from(entity, etag_of(entity))
         if waits:
             async for row in self._behind_another(target, waits if whole else None):
                 yield row
+
+    async def _by_time(self, target: str, until: str) -> AsyncGenerator[Any]:
+        """
+        Yield answers and resets by turns, each oldest first.
+
+        In one order by time, an answer that was put off to its turn would come after all the
+        resets that became due before that; its turn would have gone by when it was sent.
+        """
+        resets = self._resets_by_time(target, until)
+        answers = self._between(target, keys.FROM, until, answers=True)
+        try:
+            while True:
+                pair = [
+                    entity
+                    for entity in (await anext(answers, None), await anext(resets, None))
+                    if entity is not None
+                ]
+                if not pair:
+                    return
+                for entity in pair:
+                    yield entity
+        finally:
+            await answers.aclose()
+            await resets.aclose()
+
+    async def _resets_by_time(self, target: str, until: str) -> AsyncGenerator[Any]:
+        async for entity in self._between(target, keys.FROM, until):
+            if "Kind" not in entity:
+                yield entity
 
     async def _behind_another(self, target: str, waits: list[Any] | None) -> AsyncGenerator[DueRow]:
         """
@@ -103,20 +132,25 @@ class TableSchedule:
         entity = await self._resets.get(target, "job")
         return table_rows.job_from(entity) if entity is not None else JobRow(target=target)
 
-    async def _between(self, target: str, after: str, before: str) -> AsyncGenerator[Any]:
-        while page := await self._page(target, after, before, most=PAGE):
+    async def _between(
+        self, target: str, after: str, before: str, *, answers: bool = False
+    ) -> AsyncGenerator[Any]:
+        while page := await self._page(target, after, before, most=PAGE, answers=answers):
             for entity in page:
                 yield entity
             if len(page) < PAGE:
                 return
             after = str(page[-1]["RowKey"])
 
-    async def _page(self, target: str, after: str, before: str, *, most: int) -> list[Any]:
+    async def _page(
+        self, target: str, after: str, before: str, *, most: int, answers: bool = False
+    ) -> list[Any]:
+        query = "PartitionKey eq @target and RowKey gt @after and RowKey lt @before"
         return await self._resets.first(
-            "PartitionKey eq @target and RowKey gt @after and RowKey lt @before",
+            f"{query} and Kind eq 'answer'" if answers else query,
             {"target": target, "after": after, "before": before},
             most=most,
-            select=["PartitionKey", "RowKey", "ResetKey", "Seen", "Sent"],
+            select=["PartitionKey", "RowKey", "ResetKey", "Seen", "Sent", "Kind"],
         )
 
     async def _due_of_version_1(self, target: str, now: datetime) -> AsyncGenerator[DueRow]:
@@ -159,21 +193,19 @@ class TableSchedule:
             return None
         return Stored(row=table_rows.notification_from(entity), etag=etag_of(entity))
 
-    async def numbers(self, notification: Notification) -> list[int]:
+    async def notifications(self, target: str, reset_id: str) -> list[Stored[Notification]]:
         found = self._resets.rows(
             "PartitionKey eq @target and RowKey ge @first and RowKey lt @last",
             {
-                "target": notification.target,
-                "first": f"due:answer:{notification.id}:",
-                "last": f"due:answer:{notification.id};",
+                "target": target,
+                "first": keys.notification_prefix(reset_id),
+                "last": keys.after(keys.notification_prefix(reset_id)),
             },
         )
-        numbers = [
-            int(str(entity["RowKey"]).rpartition(":")[2])
+        return [
+            Stored(row=table_rows.notification_from(entity), etag=etag_of(entity))
             async for entity in found
-            if entity["Notifier"] == notification.notifier
         ]
-        return sorted(numbers)
 
     async def put_off(
         self, before: Stored[Notification], after: Notification
@@ -203,7 +235,16 @@ class TableSchedule:
         await self._resets.transact(told(notifications))
 
     async def take_out(self, notification: Stored[Notification]) -> None:
-        await self._resets.transact(taken_out(notification))
+        row = notification.row
+        for _ in range(MAX_TRIES):
+            if await self._resets.transact(taken_out(notification)) is not None:
+                return
+            # A lost race, or an answer that was lost, of a write that may not have taken place:
+            # what stays here although it was delivered is delivered again.
+            there = await self.read_notification(row.target, row.id, row.n)
+            if there is None or there.etag != notification.etag:
+                return
+        raise StorageUnavailable(f"notification {row.n} of {row.id} could not be taken out")
 
     async def beat(self, timer: str, *, at: datetime) -> None:
         await self._resets.put(

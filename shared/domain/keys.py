@@ -78,8 +78,13 @@ def open_key(reset_id: str) -> str:
     return f"due:reset:{reset_id}"
 
 
+def notification_prefix(reset_id: str) -> str:
+    """Where the rows of a reset's notifications begin."""
+    return f"due:answer:{reset_id}:"
+
+
 def notification_key(reset_id: str, n: int) -> str:
-    return f"due:answer:{reset_id}:{n}"
+    return f"{notification_prefix(reset_id)}{n}"
 
 
 def find_prefix(kind: SearchKind, value: str) -> str:

@@ -244,8 +244,8 @@ class Outbox(Protocol):
     async def tell(self, notifications: Sequence[Notification]) -> None:
         """Put notifications of no reset into the outbox; those that are there stay as they are."""
 
-    async def numbers(self, notification: Notification) -> list[int]:
-        """Return, in order, which numbers of its reset are still there for its notifier."""
+    async def notifications(self, target: str, reset_id: str) -> list[Stored[Notification]]:
+        """Return those of one reset that are still there, whatever their notifier."""
 
     async def take_out(self, notification: Stored[Notification]) -> None:
         """Delete the notification's row; one that has changed or is gone is left alone."""

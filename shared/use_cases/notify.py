@@ -1,11 +1,9 @@
 """Deliver the notifications of the outbox to the ticket systems."""
 
-import asyncio
 import contextlib
 import json
-from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,18 +14,12 @@ from shared.domain.errors import (
     ReceiverGone,
     Undeliverable,
 )
-from shared.domain.pace import (
-    Pace,
-    Terms,
-    after_failure,
-    after_success,
-    has_turn,
-    take_turn,
-)
-from shared.domain.ports import Clock, Notifier, Outbox, Paces, Queues, Resets, Undelivered
-from shared.domain.reset import HistoryEntry, Notification, Stored
+from shared.domain.pace import after_failure, after_success
+from shared.domain.ports import Clock, Notifier, Outbox, Queues, Resets, Undelivered
+from shared.domain.reset import HistoryEntry, Notification, NotificationKind, Stored
 from shared.names import NOTIFICATIONS_QUEUE
 from shared.telemetry import emit
+from shared.use_cases.notifier_turns import NotifierTurns, Turn
 from shared.use_cases.write_transition import nudge_answer
 
 GIVE_UP_AFTER: Final = timedelta(days=3)
@@ -37,7 +29,6 @@ BEGIN_WITHIN: Final = timedelta(seconds=10)
 # More than a delivery may take (10 s to begin, 20 s to end) and clocks may differ.
 MIN_BACK_OFF: Final = timedelta(minutes=2)
 MAX_BACK_OFF: Final = timedelta(hours=1)
-_RACES: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +36,13 @@ class Notify:
     """The use case `notify`: a ticket system that is down loses no notification."""
 
     outbox: Outbox
-    paces: Paces
+    turns: NotifierTurns
     undelivered: Undelivered
     resets: Resets
     queues: Queues
     notifiers: Mapping[str, Notifier]
-    terms: Mapping[str, Terms]
     clock: Clock
     jitter: Callable[[], float]
-    _turns: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     async def notify(self, body: bytes) -> None:
         """
@@ -62,7 +51,7 @@ class Notify:
         Raise InvalidRequest where it names none: it then ends as poison, and is kept from there.
         """
         target, reset_id, n = _notification_named(body)
-        stored = await self.outbox.read_notification(target, reset_id, n)
+        stored = await self._first_in_line(target, reset_id, n)
         now = self.clock()
         if stored is None or stored.row.due_at > now:
             return
@@ -70,16 +59,12 @@ class Notify:
         if answer.tried_at is not None and now - answer.tried_at > GIVE_UP_AFTER:
             await self._give_up(stored, "three days have passed since the first try")
             return
-        if (await self.outbox.numbers(answer))[:1] not in ([], [n]):
-            # Answer n + 1 goes out after n, which lets it go when it has gone.
-            return
         turn = await self._turn_of(answer, now)
-        if turn is None:
+        if turn.gone:
             await self._give_up(stored, "the receiver at this address wants no more (410)")
             return
-        if turn > now:
-            with contextlib.suppress(Conflict):
-                await self.outbox.put_off(stored, replace(answer, due_at=turn, turn=turn))
+        if turn.at is None or turn.at > now:
+            await self._wait_for(stored, turn.at, now)
             return
         # Ours from here on: of two messages that name the same answer, one goes on.
         later = replace(
@@ -96,32 +81,38 @@ class Notify:
         if self.clock() - now > BEGIN_WITHIN:
             # Held up since: the next try may be under way, and would not know of this one.
             return
-        await self._deliver(claimed, again=answer.attempts > 0)
+        await self._deliver(claimed, turn, again=answer.attempts > 0)
 
-    async def _turn_of(self, answer: Notification, now: datetime) -> datetime | None:
+    async def _first_in_line(
+        self, target: str, reset_id: str, n: int
+    ) -> Stored[Notification] | None:
         """
-        When the answer may go: now where its turn has come, else the turn that was taken for it.
+        Return the notification, where no earlier one of its reset waits for the same notifier.
 
-        None where the receiver has ended it. A row that is fought over means a later turn as well.
+        Answer n + 1 goes out after n, which lets it go when it has gone.
         """
-        name = answer.notifier
-        if name not in self.notifiers:
-            return now
-        terms = self.terms.get(name, Terms())
-        async with self._turns[name]:
-            for _ in range(_RACES):
-                pace = await self.paces.read_pace(name)
-                if pace.row.gone and pace.row.gone == terms.address:
-                    return None
-                if has_turn(pace.row, answer.turn, now=now):
-                    return now
-                after, turn = take_turn(pace.row, terms, now=now)
-                with contextlib.suppress(Conflict):
-                    await self.paces.write_pace(pace, after)
-                    return turn
-        return now + MIN_BACK_OFF * (1 + self.jitter())
+        line = await self.outbox.notifications(target, reset_id)
+        found = next((each for each in line if each.row.n == n), None)
+        if found is None or any(
+            each.row.n < n and each.row.notifier == found.row.notifier for each in line
+        ):
+            return None
+        return found
 
-    async def _deliver(self, claimed: Stored[Notification], *, again: bool) -> None:
+    async def _turn_of(self, answer: Notification, now: datetime) -> Turn:
+        if answer.notifier not in self.notifiers:
+            return Turn(at=now)
+        return await self.turns.take(answer.notifier, answer.turn, now=now)
+
+    async def _wait_for(
+        self, stored: Stored[Notification], turn: datetime | None, now: datetime
+    ) -> None:
+        """Come back at its turn; where the row of turns is fought over, a while later."""
+        due_at = turn or now + MIN_BACK_OFF * (1 + self.jitter())
+        with contextlib.suppress(Conflict):
+            await self.outbox.put_off(stored, replace(stored.row, due_at=due_at, turn=turn))
+
+    async def _deliver(self, claimed: Stored[Notification], turn: Turn, *, again: bool) -> None:
         answer = claimed.row
         notifier = self.notifiers.get(answer.notifier)
         try:
@@ -133,19 +124,24 @@ class Notify:
             return
         except Undeliverable as error:
             if isinstance(error, ReceiverGone):
-                gone = self.terms.get(answer.notifier, Terms()).address
-                await self._note(answer.notifier, lambda pace: replace(pace, gone=gone))
+                gone = self.turns.address(answer.notifier)
+                await self.turns.note(answer.notifier, lambda pace: replace(pace, gone=gone))
             await self._give_up(claimed, str(error))
             return
         await self.outbox.take_out(claimed)
         emit("answer.delivered", id=answer.id, target=answer.target, notifier=answer.notifier)
-        await self._let_next_go(answer)
-        await self._note(answer.notifier, after_success)
+        if answer.kind is not NotificationKind.END:
+            # The end has no next one. What is put back later is sent by `resend`.
+            await self._let_next_go(answer)
+        if not turn.calm:
+            await self.turns.note(answer.notifier, after_success)
 
     async def _let_next_go(self, gone: Notification) -> None:
         """Send the message of the next answer of this reset and notifier, if there is one."""
-        for n in (await self.outbox.numbers(gone))[:1]:
-            await nudge_answer(self.queues, replace(gone, n=n))
+        line = await self.outbox.notifications(gone.target, gone.id)
+        numbers = [each.row.n for each in line if each.row.notifier == gone.notifier]
+        if numbers:
+            await nudge_answer(self.queues, replace(gone, n=min(numbers)))
 
     async def _put_off(self, claimed: Stored[Notification], error: NotDelivered) -> None:
         """Back-off is written already; a longer Retry-After is kept, for this and all others."""
@@ -162,17 +158,9 @@ class Notify:
             with contextlib.suppress(Conflict):
                 await self.outbox.put_off(claimed, replace(answer, due_at=now + wait))
         if answer.notifier in self.notifiers:
-            await self._note(
+            await self.turns.note(
                 answer.notifier, lambda pace: after_failure(pace, now=now, retry_after=wait)
             )
-
-    async def _note(self, name: str, change: Callable[[Pace], Pace]) -> None:
-        """Where others write the row at the same time their word is as good as this one."""
-        pace = await self.paces.read_pace(name)
-        after = change(pace.row)
-        if after != pace.row:
-            with contextlib.suppress(Conflict):
-                await self.paces.write_pace(pace, after)
 
     async def _give_up(self, stored: Stored[Notification], why: str) -> None:
         """Keep it for `make resend` first, then say so in the reset's history and take it out."""

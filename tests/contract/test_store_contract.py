@@ -646,6 +646,24 @@ async def test_what_is_due_comes_oldest_first_and_what_is_not_stays_out(store: S
 
 
 @pytest.mark.parametrize("count", [3, 40], ids=["on the first page", "on more than one page"])
+async def test_answers_and_resets_that_are_due_come_by_turns(store: Store, count: int) -> None:
+    """However many resets became due before: an answer has a turn, which goes by."""
+    for n in range(count):
+        due_at = NOW - timedelta(minutes=count - n)
+        await store.insert(reset(f"r{n:02d}", due_at=due_at), event(), ())
+    for n in range(2):
+        await store.tell((replace(answer(0), id=f"a{n}"),))
+    await store.tell((replace(answer(0), id="later", due_at=NOW + timedelta(minutes=1)),))
+
+    found = [name for name, _ in await names(store)]
+
+    assert sorted(found) == ["a0", "a1", *(f"r{n:02d}" for n in range(count))]
+    assert [name for name in found if name.startswith("r")] == sorted(found)[2:]
+    if count > 3:
+        assert found[:4] == ["a0", "r00", "a1", "r01"]
+
+
+@pytest.mark.parametrize("count", [3, 40], ids=["on the first page", "on more than one page"])
 async def test_what_waits_is_due_once_its_head_has_gone(store: Store, count: int) -> None:
     later = NOW + timedelta(hours=1)
     for head in ("4a", "head", "z"):
@@ -800,6 +818,22 @@ async def test_an_answer_is_put_off_and_taken_out_under_its_etag(store: Store) -
 
     assert await store.read_notification("sales", "r1", 1) is None
     assert stored.row.id == "r1"
+
+
+async def test_the_answers_of_one_reset_are_found_together(store: Store) -> None:
+    for reset_id in ("r1", "r11", "r"):
+        await store.insert(reset(reset_id), event(), ())
+        await store.tell([replace(answer(n), id=reset_id) for n in (2, 10, 1_000_002)])
+
+    found = await store.notifications("sales", "r1")
+
+    assert {(each.row.id, each.row.n) for each in found} == {
+        ("r1", 2),
+        ("r1", 10),
+        ("r1", 1_000_002),
+    }
+    assert await store.read_notification("sales", "r1", 10) in found
+    assert await store.notifications("sales", "r2") == []
 
 
 async def test_an_answer_is_given_up_in_one_transaction_with_its_event(store: Store) -> None:

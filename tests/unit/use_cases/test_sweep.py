@@ -83,8 +83,8 @@ async def test_a_sweep_costs_the_same_whether_ten_or_ten_thousand_requests_are_o
 
     assert few.sent() == many.sent() == ["due"]
     assert calls.total() == 6, "targets, what is due, job; send, mark; heartbeat"
-    # One full page of what waits, so that the three ranges are asked for one by one.
-    assert more.total() == calls.total() + 3
+    # One full page of what waits, so that the four ranges are asked for one by one.
+    assert more.total() == calls.total() + 4
 
 
 async def test_five_hundred_idle_targets_are_a_call_each() -> None:

@@ -1,0 +1,144 @@
+"""
+Give out a notifier's turns: one write for all answers that wait for one in this process.
+
+In a storm every answer takes a turn from the same row. One at a time that is a read and a write
+for each, and with several instances a lost race for most.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from shared.domain.errors import Conflict, StorageUnavailable
+from shared.domain.pace import Pace, Terms, has_turn, take_turn
+from shared.domain.ports import Paces
+from shared.domain.reset import Stored
+
+MAX_RACES: Final = 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Turn:
+    """
+    When an answer may go: now where its turn has come, else the turn that was taken for it.
+
+    `at` is None where no turn could be had, because the row was fought over; `gone` where the
+    receiver has ended it, `calm` where nothing held the notifier back or had failed lately.
+    """
+
+    at: datetime | None = None
+    gone: bool = False
+    calm: bool = False
+
+
+@dataclass(kw_only=True, slots=True)
+class _Wish:
+    taken: datetime | None
+    now: datetime
+    turn: Turn | None = None
+    failed: str = ""
+
+    @property
+    def settled(self) -> bool:
+        return self.turn is not None or bool(self.failed)
+
+
+@dataclass(kw_only=True, slots=True)
+class _Line:
+    """Who waits, and the row as this process last wrote it; None where it must be read."""
+
+    row: Stored[Pace] | None = None
+    waiting: list[_Wish] = field(default_factory=list)
+    settling: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotifierTurns:
+    """
+    The turns of all notifiers.
+
+    What is remembered serves a write alone, whose ETag shows whether it was still true: an answer
+    whose turn has come goes only after the row was read, or written, for it.
+    """
+
+    paces: Paces
+    terms: Mapping[str, Terms]
+    _lines: dict[str, _Line] = field(default_factory=lambda: defaultdict(_Line))
+
+    async def take(self, name: str, taken: datetime | None, *, now: datetime) -> Turn:
+        """Return the answer's turn; *taken* is the one that it took before, if it did."""
+        line, wish = self._lines[name], _Wish(taken=taken, now=now)
+        line.waiting.append(wish)
+        try:
+            async with line.settling:
+                if not wish.settled:
+                    await self._settle(name, line)
+        finally:
+            # Where this one was cancelled before its turn.
+            if wish in line.waiting:
+                line.waiting.remove(wish)
+        if wish.failed:
+            raise StorageUnavailable(wish.failed)
+        return wish.turn or Turn()
+
+    async def note(self, name: str, change: Callable[[Pace], Pace]) -> None:
+        """Where others write the row at the same time their word is as good as this one."""
+        pace = await self.paces.read_pace(name)
+        after = change(pace.row)
+        if after != pace.row:
+            with suppress(Conflict):
+                await self.paces.write_pace(pace, after)
+
+    def address(self, name: str) -> str:
+        """A digest of the address that is configured now."""
+        return self._terms(name).address
+
+    def _terms(self, name: str) -> Terms:
+        return self.terms.get(name, Terms())
+
+    async def _settle(self, name: str, line: _Line) -> None:
+        """Settle the wishes of all that wait."""
+        wishes, line.waiting = line.waiting, []
+        try:
+            await self._settle_all(name, line, wishes)
+        except StorageUnavailable as error:
+            for wish in wishes:
+                wish.failed = str(error)
+        finally:
+            # Cancelled on the way: the next one settles them.
+            line.waiting[:0] = [wish for wish in wishes if not wish.settled]
+
+    async def _settle_all(self, name: str, line: _Line, wishes: list[_Wish]) -> None:
+        terms = self._terms(name)
+        for _ in range(MAX_RACES):
+            remembered, line.row = line.row, None
+            pace = remembered or await self.paces.read_pace(name)
+            after, turns = _turns(pace.row, terms, wishes)
+            if after != pace.row:
+                try:
+                    line.row = await self.paces.write_pace(pace, after)
+                except Conflict:
+                    continue
+            elif remembered is not None:
+                continue
+            for wish, turn in zip(wishes, turns, strict=True):
+                wish.turn = turn
+            return
+        for wish in wishes:
+            wish.turn = Turn()
+
+
+def _turns(pace: Pace, terms: Terms, wishes: list[_Wish]) -> tuple[Pace, list[Turn]]:
+    turns = []
+    calm = pace.failures == 0 and pace.held_until is None
+    gone = bool(pace.gone) and pace.gone == terms.address
+    for wish in wishes:
+        at = wish.now
+        if not gone and not has_turn(pace, wish.taken, now=wish.now):
+            pace, at = take_turn(pace, terms, now=wish.now)
+        turns.append(Turn(at=at, gone=gone, calm=calm))
+    return pace, turns
