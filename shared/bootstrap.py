@@ -58,6 +58,7 @@ from shared.use_cases.run_reset import RunReset
 from shared.use_cases.stand_in import StandIn, SweepWatch
 from shared.use_cases.submit import Submission
 from shared.use_cases.sweep import Sweep
+from shared.use_cases.tell_refused import TellRefused
 from shared.use_cases.trace_links import TraceLinks
 from shared.use_cases.unheard import UnheardCount
 from shared.use_cases.unreadable import UnreadableMessages
@@ -270,10 +271,11 @@ def assemble(
         clock=clock,
         new_id=new_id,
     )
-    admission = Admission(
-        census=store,
+    admission = Admission(census=store, settings=settings, clock=clock)
+    refused = TellRefused(
         outbox=store,
         resets=store,
+        queues=queues,
         settings=settings,
         listeners=listeners,
         clock=clock,
@@ -297,7 +299,12 @@ def assemble(
     return App(
         settings=settings,
         runs=RunReset(
-            resets=store, dead_letters=store, acceptance=acceptance, engine=engine, clock=clock
+            resets=store,
+            dead_letters=store,
+            acceptance=acceptance,
+            refused=refused,
+            engine=engine,
+            clock=clock,
         ),
         sweeper=sweeper,
         substitute=stand_in if guarded else None,
@@ -317,6 +324,7 @@ def assemble(
             heartbeats=store,
             poison=queues,
             acceptance=acceptance,
+            refused=refused,
             retention=settings.retention,
             clock=clock,
         ),

@@ -6,12 +6,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from shared.config import Settings
-from shared.domain import notifications
 from shared.domain.errors import TooManyOpen
-from shared.domain.notifications import Listeners
-from shared.domain.ports import Census, Clock, Outbox, Resets
-from shared.domain.requests import Received
-from shared.domain.reset import NotificationKind, Reset, State
+from shared.domain.ports import Census, Clock
 from shared.names import REMEDIATE
 from shared.telemetry import emit
 
@@ -50,10 +46,7 @@ class Admission:
     """
 
     census: Census
-    outbox: Outbox
-    resets: Resets
     settings: Settings
-    listeners: Listeners
     clock: Clock
     tallies: dict[str, Tally] = field(default_factory=dict)
 
@@ -95,41 +88,6 @@ class Admission:
         if via.startswith("webhook:") and sender is not None:
             return list(sender.entry.targets)
         return await self.census.targets()
-
-    async def tell(self, received: Received, why: TooManyOpen) -> None:
-        """Tell the ticket of a request from the queue, whose sender hears no 429."""
-        now, request = self.clock(), received.request
-        ticket = request.ticket
-        refused = Reset(
-            id=received.id,
-            target=request.target,
-            requested_at=now,
-            state=State.REFUSED,
-            scope=request.scope,
-            requested_by=request.requested_by,
-            via="queue",
-            reason=request.reason,
-            ticket_system=ticket.system if ticket else "",
-            ticket_id=ticket.id if ticket else "",
-            ticket_url=ticket.url if ticket else "",
-            subjects=request.subjects,
-            dry_run=request.dry_run,
-            finished_at=now,
-            detail=str(why),
-        )
-        # No page is named: there is no such reset. Its number is 0, before any of a reset's own.
-        told = notifications.answers(
-            refused,
-            NotificationKind.END,
-            self.listeners,
-            self.settings.catalogue,
-            now=now,
-            sign_in=self.settings.sign_in,
-        )
-        if told:
-            # The sweep finds answers by target, and this may be the target's first request.
-            await self.resets.remember_target(request.target, at=now)
-            await self.outbox.tell(told)
 
     async def _refuse(self, via: str, tally: Tally) -> None:
         """Refuse, and keep count: a row a sender, written once a minute at most."""

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.domain.errors import InvalidRequest, RelinkError, TooManyOpen
+from shared.domain.errors import InvalidRequest, RelinkError
 from shared.domain.messages import claimed_id, read_message, unreadable_key
 from shared.domain.ports import Archive, Clock, DeadLetters, Heartbeats, PoisonQueues
+from shared.domain.requests import Received
 from shared.domain.reset import PoisonMessage
 from shared.names import RESETS_QUEUE
 from shared.telemetry import emit
 from shared.use_cases.accept import Acceptance
+from shared.use_cases.tell_refused import TellRefused
 
 MAX_FORGOTTEN: Final = 100
 MAX_INDEXED: Final = 500
@@ -28,6 +30,7 @@ class Housekeeping:
     heartbeats: Heartbeats
     poison: PoisonQueues
     acceptance: Acceptance
+    refused: TellRefused
     retention: timedelta
     clock: Clock
 
@@ -64,17 +67,18 @@ class Housekeeping:
         Only where it brings its own id. The copy on the poison queue has a new message id, so
         that an id derived from it would be a second reset of one request.
         """
+        received: Received | None = None
         try:
             body = message.text.encode("utf-8", "surrogatepass")
             received = read_message(body, message_id=message.id)
             if not received.own_id:
                 raise InvalidRequest("message: failed too often, and has no requestId; send again")
             accepted = await self.acceptance.accept(received, via="queue")
-        except TooManyOpen as error:
-            await self.acceptance.admission.tell(received, error)
-            return await self._keep(message, str(error))
         except InvalidRequest as error:
-            return await self._keep(message, str(error))
+            key = await self._keep(message, str(error))
+            if received is not None:
+                await self.refused.tell(received, error)
+            return key
         return accepted.stored.row.id
 
     async def _keep(self, message: PoisonMessage, reason: str) -> str:

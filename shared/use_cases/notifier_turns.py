@@ -35,8 +35,10 @@ class Turn:
     calm: bool = False
 
 
-@dataclass(kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True, eq=False)
 class _Wish:
+    """One answer's; two that ask for the same are still two."""
+
     taken: datetime | None
     now: datetime
     turn: Turn | None = None

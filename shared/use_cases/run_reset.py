@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from shared.domain.errors import InvalidRequest, NewerRow, StorageUnavailable, TooManyOpen
+from shared.domain.errors import InvalidRequest, NewerRow, StorageUnavailable
 from shared.domain.json_object import decode_object
 from shared.domain.keys import is_reset_key, requested_at_of
 from shared.domain.messages import claimed_id, read_message, unreadable_key
@@ -16,6 +16,7 @@ from shared.names import FOLLOW_UPS_QUEUE, RESETS_QUEUE
 from shared.telemetry import emit
 from shared.use_cases.accept import Acceptance, Accepted
 from shared.use_cases.advance import Engine
+from shared.use_cases.tell_refused import TellRefused
 
 BELIEVED: Final = timedelta(minutes=10)
 
@@ -32,6 +33,7 @@ class RunReset:
     resets: Resets
     dead_letters: DeadLetters
     acceptance: Acceptance
+    refused: TellRefused
     engine: Engine
     clock: Clock
 
@@ -46,8 +48,8 @@ class RunReset:
             )
         except InvalidRequest as error:
             await self._keep(body, message_id, RESETS_QUEUE, str(error))
-            if isinstance(error, TooManyOpen) and received is not None:
-                await self.acceptance.admission.tell(received, error)
+            if received is not None:
+                await self.refused.tell(received, error)
             return
         reset = accepted.stored.row
         if accepted.known and reset.state not in BEFORE_SENDING:

@@ -25,7 +25,8 @@ from shared.domain.ports import Notifier
 from shared.domain.reset import Notification, NotificationKind, Reset, State
 from shared.domain.ticket_facts import take_facts
 from shared.domain.ticket_words import compose
-from tests.support.ticket_systems import APIS, FLOOD, StandIn
+from tests.support.ticket_apis import APIS, RECORDS, SYS_ID
+from tests.support.ticket_systems import FLOOD, StandIn
 
 NOW = datetime(2026, 11, 26, 15, 48, tzinfo=UTC)
 SIGNING = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -227,6 +228,43 @@ async def test_while_the_look_up_fails_nothing_is_written(kind: NotifierKind, fa
         assert stand_in.comments == []
 
 
+@pytest.mark.parametrize("kind", TICKETED)
+async def test_among_many_comments_the_one_that_was_written_is_found(kind: NotifierKind) -> None:
+    """However the system orders its list, and however few it gives at once."""
+    async with desk(kind) as (stand_in, notifier):
+        stand_in.comments += [f"an older comment, number {n}" for n in range(120)]
+        stand_in.faults = deque(["silence"])
+        await end_of(notifier, answer(kind))
+
+        assert await end_of(notifier, answer(kind), again=True) == "delivered"
+        assert len(stand_in.comments) == 121
+        assert stand_in.objections == []
+
+
+@pytest.mark.parametrize(("number", "table"), RECORDS.items())
+async def test_each_kind_of_record_is_written_to_in_its_own_table(number: str, table: str) -> None:
+    async with desk(NotifierKind.SERVICENOW) as (stand_in, notifier):
+        assert await end_of(notifier, answer(stand_in.kind, number)) == "delivered"
+
+        assert [call.partition("?")[0] for call in stand_in.calls] == [
+            f"GET /api/now/table/{table}",
+            f"PATCH /api/now/table/{table}/{SYS_ID}",
+        ]
+        assert stand_in.objections == []
+
+
+@pytest.mark.parametrize("kind", sorted(set(TICKETED) - {NotifierKind.SERVICENOW}))
+async def test_a_stand_in_turns_away_whoever_does_not_show_who_it_is(kind: NotifierKind) -> None:
+    async with StandIn(kind).listening() as stand_in:
+        fields, secrets = entry_of(kind, stand_in.url)
+        notifier = notifier_of(kind, stand_in.url, fields, **dict.fromkeys(secrets, "wrong"))
+
+        assert await end_of(notifier, answer(kind)) == "put off"
+        await close(notifier)
+        assert stand_in.comments == []
+        assert "authentication" in stand_in.objections[0]
+
+
 OLDEST_FIRST = {NotifierKind.GITHUB, NotifierKind.PAGERDUTY, NotifierKind.FRESHSERVICE}
 
 
@@ -401,6 +439,7 @@ async def test_each_way_in_is_as_documented(
         await end_of(notifier, answer(kind))
         await close(notifier)
 
+        assert stand_in.objections == []
         assert stand_in.received[0][0].get(header[0]) == header[1]
         asked = [call for call in stand_in.calls if token and call == f"POST {token}"]
         # Asked for once, and kept.

@@ -24,7 +24,7 @@ from shared.domain.ticket_message import Message
 from shared.web.openapi import openapi_text
 from shared.webhooks.github import read_issue_event
 from shared.webhooks.parsed import ParsedRequest
-from tests.support.ticket_systems import BODIES
+from tests.support.ticket_bodies import BODIES
 
 FOLDER = Path(__file__).resolve().parents[2] / "integrations"
 SAMPLES = sorted((FOLDER / "samples").iterdir())

@@ -18,6 +18,8 @@ HEADERS: Final = {
     "X-GitHub-Api-Version": "2022-11-28",
 }
 CLOCKS_DIFFER: Final = timedelta(minutes=10)
+A_PAGE: Final = 30
+PAGES_AT_MOST: Final = 30
 
 
 class GitHub:
@@ -31,18 +33,26 @@ class GitHub:
         await self._caller.ask("POST", self._path(ticket), payload={"body": markdown(message)})
 
     async def holds(self, ticket: str, mark: str, answer: Notification) -> bool:
-        """Comments since the answer was made; the list is oldest first, so it must be whole."""
+        """Comments since the first try: oldest first, a page at a time, all are looked through."""
         since = (answer.tried_at or answer.at) - CLOCKS_DIFFER
-        reply = await self._caller.ask(
-            "GET",
-            self._path(ticket),
-            params={"since": f"{since:%Y-%m-%dT%H:%M:%SZ}", "per_page": "100"},
-        )
-        if reply.holds(mark):
-            return True
-        if not reply.whole:
-            raise NotDelivered(f"{self._caller.found.name}: too many comments to look through")
-        return False
+        for page in range(1, PAGES_AT_MOST + 1):
+            reply = await self._caller.ask(
+                "GET",
+                self._path(ticket),
+                params={
+                    "since": f"{since:%Y-%m-%dT%H:%M:%SZ}",
+                    "per_page": str(A_PAGE),
+                    "page": str(page),
+                },
+            )
+            if reply.holds(mark):
+                return True
+            found = reply.json()
+            if not isinstance(found, list):
+                raise NotDelivered(f"{self._caller.found.name}: no list of comments")
+            if len(found) < A_PAGE:
+                return False
+        raise NotDelivered(f"{self._caller.found.name}: too many comments to look through")
 
     def _path(self, ticket: str) -> str:
         entry = self._caller.found.entry

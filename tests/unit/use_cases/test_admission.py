@@ -144,18 +144,3 @@ async def test_from_the_queue_it_is_kept_and_the_ticket_is_told() -> None:
     (told,) = [each for each in made.desk.delivered if each.id == "r2"]
     assert (told.state, told.ticket_id) == (State.REFUSED, "INC1")
     assert "are open" in told.text
-
-
-async def test_the_answer_to_the_first_request_of_a_target_is_found_by_the_sweep() -> None:
-    """Its own nudge was lost: the sweep is the safety net."""
-    made = world(bound=0)
-    ticket = {"system": "desk", "id": "INC1"}
-    await made.send(json.dumps({"target": TARGET, "requestId": "r1", "ticket": ticket}))
-    for queue in made.storage.queues.values():
-        queue.messages.clear()
-
-    made.clock.forward(minutes=10)
-    await made.tick()
-    await made.quiesce()
-
-    assert [(each.id, each.state) for each in made.desk.delivered] == [("r1", State.REFUSED)]

@@ -1,0 +1,77 @@
+"""Tell the ticket of a request from the queue that became no reset: its sender hears no status."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from shared.config import Settings
+from shared.domain import notifications
+from shared.domain.errors import InvalidRequest
+from shared.domain.notifications import Listeners
+from shared.domain.ports import Clock, Outbox, Queues, Resets
+from shared.domain.requests import Received
+from shared.domain.reset import Notification, NotificationKind, Reset, State
+from shared.use_cases.write_transition import nudge_answer
+
+OF_NO_TARGET: Final = "unreadable"
+"""The partition of what is told of a target that is not in the catalogue: it is no alias."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TellRefused:
+    """
+    Answers by the outbox, as a reset's own answers do, under number 0.
+
+    The row waits where the sweep finds it: also where the request is the first one of its target,
+    or names none of the catalogue. Names that anybody may invent get no row in `targets`.
+    """
+
+    outbox: Outbox
+    resets: Resets
+    queues: Queues
+    settings: Settings
+    listeners: Listeners
+    clock: Clock
+
+    async def tell(self, received: Received, why: InvalidRequest) -> None:
+        """Leave the answer, and let it go at once; nothing where nobody wants to hear."""
+        told = self._answers(received, why)
+        if not told:
+            return
+        await self.resets.remember_target(told[0].target, at=self.clock())
+        await self.outbox.tell(told)
+        for answer in told:
+            await nudge_answer(self.queues, answer)
+
+    def _answers(self, received: Received, why: InvalidRequest) -> list[Notification]:
+        now, request = self.clock(), received.request
+        ticket, catalogue = request.ticket, self.settings.catalogue
+        refused = Reset(
+            id=received.id,
+            target=request.target,
+            requested_at=now,
+            state=State.REFUSED,
+            scope=request.scope,
+            requested_by=request.requested_by,
+            via="queue",
+            reason=request.reason,
+            ticket_system=ticket.system if ticket else "",
+            ticket_id=ticket.id if ticket else "",
+            ticket_url=ticket.url if ticket else "",
+            subjects=request.subjects,
+            dry_run=request.dry_run,
+            finished_at=now,
+            detail=str(why),
+        )
+        # No page is named: there is no such reset. Its number is 0, before any of a reset's own.
+        told = notifications.answers(
+            refused,
+            NotificationKind.END,
+            self.listeners,
+            catalogue,
+            now=now,
+            sign_in=self.settings.sign_in,
+        )
+        known = catalogue is None or request.target in catalogue
+        partition = request.target if known else OF_NO_TARGET
+        # As after a first try: the message may have come before, and this have been delivered.
+        return [replace(each, target=partition, attempts=1) for each in told]
