@@ -12,8 +12,8 @@ from shared.domain.requests import Received
 from shared.domain.reset import Notification, NotificationKind, Reset, State
 from shared.use_cases.write_transition import nudge_answer
 
-OF_NO_TARGET: Final = "unreadable"
-"""The partition of what is told of a target that is not in the catalogue: it is no alias."""
+OF_NO_TARGET: Final = "(refused)"
+"""The partition of what is told of targets that are not in the catalogue; no alias is like it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
