@@ -2,7 +2,8 @@
 `make bench`: the app beside the one that anyone would write, and beside the bare calls.
 
 ROUNDS (3) interleaved rounds; QUICK=1 does one of everything, smaller; ONLY=reset,storm does those
-alone. The table goes to the terminal, every figure of every round to dist/bench.json.
+alone, ONLY=starts compares the ways to deploy. The table goes to the terminal, every figure of
+every round to dist/bench.json.
 """
 
 import json
@@ -80,24 +81,26 @@ async def main(environ: dict[str, str]) -> int:
     if only and not wanted and only != ["starts"]:
         names = sorted({measure.name.split()[0] for measure in measures(quick=quick)})
         raise SystemExit(f"ONLY: knows {', '.join(names)} and starts")
-    taken: dict[str, list[Figures]] = defaultdict(list)
+    started, taken = time.perf_counter(), defaultdict[str, list[Figures]](list)
     out = Path(environ.get("OUT") or DEFAULT_OUT)
     # One round does not show what other load on the machine does.
     for number in range(1, rounds + 1):
         for measure in wanted:
             if measure.once and number > 1:
                 continue
-            _say(f"round {number} of {rounds}: {measure.name}")
             began = time.perf_counter()
             figures = await measure.run()
-            taken[measure.name].append({**figures, "took": time.perf_counter() - began})
+            took = time.perf_counter() - began
+            _say(f"round {number} of {rounds}: {measure.name}, {took:.0f} s")
+            taken[measure.name].append({**figures, "took": took})
             _keep(out, taken, [])
     found = goals.judged(taken)
     _keep(out, taken, found)
     if found:
         print(goals.table(found))
-        print(f"every figure of every round: {out}")
-    if not quick and (not only or "starts" in only):
+        minutes = (time.perf_counter() - started) / 60
+        print(f"{minutes:.0f} minutes; every figure of every round: {out}")
+    if "starts" in only:
         print("\n" + await starts.compared(rounds, _say))
     return 0
 
