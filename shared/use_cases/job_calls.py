@@ -251,12 +251,16 @@ class JobCalls:
         return evidence.of_one_job(trail, jobs=jobs)
 
     def _back_off(self, reset: Reset, error: GraphError, now: datetime) -> datetime:
-        """When Graph says so; without its word exponential, with full jitter and a cap."""
+        """
+        When Graph says so, and at most BACK_OFF_FROM later: what it refused together, it would
+        refuse together again. Without its word exponential, with full jitter and a cap.
+        """
         doublings = 1 << min(reset.tries, 10)
         # Also under a Retry-After of nothing: repeated at once, the tries would never end.
         least = min(BACK_OFF_TO, timedelta(seconds=1) * doublings)
         if error.retry_after is not None:
-            return now + max(error.retry_after, least)
+            asked = max(error.retry_after, least)
+            return now + asked + min(asked, BACK_OFF_FROM) * (1 - self.jitter())
         ceiling = min(BACK_OFF_TO, BACK_OFF_FROM * doublings)
         return now + max(least, ceiling * self.jitter())
 
