@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import textwrap
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from local.errors import Failed
-from local.screen import Screen, style_of
+from local.screen import Screen, folded, style_of
 from shared.domain.reset import ENDED
 
 EVERY: Final = 1.0
@@ -109,13 +108,6 @@ def fold_after(head: str, text: str, width: int | None) -> str:
     """Put *text* behind *head*, folded under itself where the terminal is narrower."""
     if width is None:
         return head + text
-    return "\n".join(
-        textwrap.wrap(
-            text,
-            width,
-            initial_indent=head,
-            subsequent_indent=" " * len(head),
-            break_on_hyphens=False,
-        )
-        or [head.rstrip()]
-    )
+    own = text[: len(text) - len(text.lstrip())]
+    lines = [before + line for before, line in folded(head + own, text, width)]
+    return "\n".join(line.rstrip() for line in lines) or head.rstrip()

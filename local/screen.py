@@ -1,14 +1,13 @@
 """
 Shows rows: cards in a narrow terminal, a folded table in a wide one, plain columns in a pipe.
 
-Nothing is wider than the terminal, and no id is cut: one that does not fit beside its label gets
-a line of its own.
+Nothing is wider than the terminal, and no id is cut, in a sentence either: a word that does not fit
+beside its label gets a line of its own. Only one that is longer than the terminal is folded.
 """
 
 import io
 import os
 import sys
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,6 +19,9 @@ from rich.text import Text
 CARDS_UNDER: Final = 120
 _LEAST: Final = 12
 """Columns of text narrower than this are not read; then cards are shown."""
+
+_GAP: Final = 2
+_FURTHER_LEFT: Final = "    "
 
 _STYLES: Final = {
     "completed": "green",
@@ -103,9 +105,10 @@ class Records:
         """Lay the rows out for *screen*, without a line break at the end."""
         if screen.width is None or screen.wide:
             return self.plain()
-        if screen.width < CARDS_UNDER or not self._fits(screen.width):
+        widths = None if screen.width < CARDS_UNDER else self._widths(screen.width)
+        if widths is None:
             return "\n".join(self._cards(screen, screen.width))
-        return self._table(screen)
+        return self._table(screen, widths)
 
     def card(self, screen: Screen) -> str:
         """Show one record as a card on every screen, and in a pipe as well."""
@@ -120,17 +123,29 @@ class Records:
             for line in lines
         )
 
-    def _fits(self, width: int) -> bool:
-        needed = 2 * (len(self.header) - 1)
+    def _widths(self, width: int) -> list[int] | None:
+        """Share the terminal out among the columns; None where a word would not fit."""
+        widths, wanted = [], []
         for n, name in enumerate(self.header):
-            longest = max((len(row[n]) for row in self.rows), default=0)
-            needed += max(len(name), longest if name in self.ids else min(longest, _LEAST))
-        return needed <= width
+            cells = [name, *(row[n] for row in self.rows)]
+            longest = max(map(len, cells))
+            word = max((len(word) for cell in cells for word in cell.split()), default=0)
+            widths.append(
+                longest if name in self.ids else max(len(name), word, min(longest, _LEAST))
+            )
+            wanted.append(longest)
+        spare = width - sum(widths) - _GAP * (len(widths) - 1)
+        if spare < 0:
+            return None
+        while spare and (growing := [n for n, w in enumerate(widths) if w < wanted[n]]):
+            widths[min(growing, key=lambda n: widths[n])] += 1
+            spare -= 1
+        return widths
 
-    def _table(self, screen: Screen) -> str:
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for name in self.header:
-            table.add_column(name, no_wrap=name in self.ids, overflow="fold")
+    def _table(self, screen: Screen, widths: Sequence[int]) -> str:
+        table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+        for name, width in zip(self.header, widths, strict=True):
+            table.add_column(name, width=width, no_wrap=name in self.ids, overflow="fold")
         for row in self.rows:
             cells = zip(self.header, row, strict=True)
             table.add_row(*(Text(cell, style=self._style(name, cell)) for name, cell in cells))
@@ -145,29 +160,41 @@ class Records:
             if title:
                 if number:
                     yield ""
-                for line in _folded(title, width):
+                for _, line in folded("", title, width):
                     yield screen.painted(line, "bold")
             for name, cell in zip(self.header[1:], cells, strict=True):
-                if cell:
-                    yield from self._member(screen, name, cell, width, label_width)
-
-    def _member(
-        self, screen: Screen, name: str, cell: str, width: int, label_width: int
-    ) -> Iterator[str]:
-        label, room = f"  {name.lower():<{label_width}}", width - label_width - 2
-        if name in self.ids and len(cell) > room:
-            yield label.rstrip()
-            indent = "    " if len(cell) + 4 <= width else ""
-            yield from (indent + line for line in _folded(cell, width - len(indent)))
-            return
-        style = self._style(name, cell)
-        for line in _folded(cell, room):
-            yield label + screen.painted(line, style)
-            label = " " * len(label)
+                style = self._style(name, cell)
+                for indent, line in folded(f"  {name.lower():<{label_width}}", cell, width):
+                    yield (indent + screen.painted(line, style)).rstrip()
 
     def _style(self, name: str, cell: str) -> str:
         return style_of(cell) if name in self.states else ""
 
 
-def _folded(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, max(width, 8), break_on_hyphens=False) or [""]
+def folded(head: str, text: str, width: int) -> Iterator[tuple[str, str]]:
+    """
+    Fold *text* behind *head* and under itself; yield what stands before each line, and the line.
+
+    A word for which there is no room there begins a line of its own, further to the left.
+    """
+    before, line = head, ""
+    for word in text.split():
+        longer = f"{line} {word}" if line else word
+        if len(before) + len(longer) <= width:
+            line = longer
+            continue
+        if line or before.strip():
+            yield before, line
+        before, line = " " * len(head), word
+        if len(before) + len(word) > width:
+            before = _FURTHER_LEFT if len(_FURTHER_LEFT) + len(word) <= width else ""
+            *whole, line = _cut(word, width)
+            yield from ((before, piece) for piece in whole)
+            yield before, line
+            before, line = " " * len(head), ""
+    if line:
+        yield before, line
+
+
+def _cut(word: str, width: int) -> list[str]:
+    return [word[n : n + width] for n in range(0, len(word), width)]

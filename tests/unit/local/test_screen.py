@@ -1,10 +1,13 @@
 """Rows on screens of every width: nothing too wide, no id cut."""
 
 import re
+from typing import Any
 
 import pytest
 
-from local.follow import Lines
+from local.commands import list_resets, show
+from local.follow import Lines, fold_after
+from local.plan import HEADER
 from local.screen import Records, Screen
 
 JOB = "salesforce.b7c2f0a45d1e4f639a8b2c4d6e8f0a1b.3ab45132-d533-54b9-a3e3-5e6c34b7bd5f"
@@ -39,6 +42,86 @@ def test_nothing_is_wider_than_the_terminal_and_all_of_it_is_there(
 @pytest.mark.parametrize("width", [80, 100, 200])
 def test_an_id_that_fits_the_terminal_stands_on_one_line(width: int) -> None:
     assert JOB in RECORDS.shown(Screen(width=width))
+
+
+ALIAS = "successfactors-to-active-directory-users-emea-2"
+REMEDIATED = f"remediate.{ALIAS}.2026-11-26"
+TICKET = "servicenow-production.RITM0012345678901234567890123456789012345678-1"
+ROW: dict[str, Any] = {
+    "id": TICKET,
+    "state": "waiting",
+    "target": ALIAS,
+    "requestedAt": "2026-11-26T18:00:00Z",
+    "requestedBy": "somebody.with.a.very.long.name.indeed@subsidiary.contoso.com",
+    "detail": f"waits behind {REMEDIATED}; one restart of {JOB} will do for both",
+    "behind": REMEDIATED,
+    "events": [
+        {
+            "at": "2026-11-26T18:00:00Z",
+            "state": "awaiting_approval",
+            "detail": f"asked for already, as {REMEDIATED}",
+            "by": "relink",
+        }
+    ],
+    "subjects": [
+        {
+            "subject": "somebody.with.a.very.long.name.indeed@subsidiary.contoso.com",
+            "verdict": "still_linked",
+            "before": "0055e000001aOLDAA2-0055e000001aOLDAA2-0055e000001aOLDAA2",
+            "after": "0055e000001aOLDAA2-0055e000001aOLDAA2-0055e000001aOLDAA2",
+        }
+    ],
+}
+PLAN = Records(
+    header=HEADER,
+    rows=[
+        (ALIAS, "Active", "52", "a request", "wait", f"{REMEDIATED} is under way on {JOB}"),
+        ("", "", "", "the timer", "ask for nothing", f"was asked for already, as {REMEDIATED}"),
+        ("b", "cannot be read", "", "a request", "be refused", f"no job {JOB}"),
+    ],
+    states=frozenset({"JOB", "WOULD"}),
+)
+
+
+@pytest.mark.parametrize("width", [80, 100, 119, 120, 139, 160, 200, 240])
+@pytest.mark.parametrize(
+    ("command", "ids"),
+    [
+        ("plan", [ALIAS, REMEDIATED, JOB]),
+        ("list", [TICKET, ALIAS, REMEDIATED, JOB]),
+        ("show", [TICKET, ALIAS, REMEDIATED, JOB, str(ROW["subjects"][0]["before"])]),
+        ("a note", [REMEDIATED, JOB]),
+    ],
+)
+def test_an_id_in_a_sentence_stays_whole(command: str, ids: list[str], width: int) -> None:
+    screen = Screen(width=width)
+    match command:
+        case "plan":
+            shown = PLAN.shown(screen)
+        case "list":
+            shown = list_resets._records([ROW]).shown(screen)
+        case "show":
+            shown = "\n".join(show._lines(ROW, screen))
+        case _:
+            shown = fold_after("", ROW["detail"], width)
+
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= width
+    for each in ids:
+        assert any(each in line for line in lines), each
+    assert lines == [line.rstrip() for line in lines]
+
+
+def test_a_word_that_is_longer_than_the_terminal_is_folded_and_loses_nothing() -> None:
+    shown = fold_after("18:00:00 failed ", f"as {JOB} says", 60).splitlines()
+
+    assert shown[0] == "18:00:00 failed as"
+    assert "".join(shown[1:3]) == JOB
+    assert shown[3] == f"{'':16}says"
+
+
+def test_what_is_indented_stays_indented() -> None:
+    assert fold_after("", "  one two three", 10) == "  one two\n  three"
 
 
 @pytest.mark.parametrize("screen", [Screen(width=None), Screen(width=80, wide=True)])
