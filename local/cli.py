@@ -10,6 +10,7 @@ import importlib
 import os
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,10 +19,12 @@ from pathlib import Path
 from typing import Final, Never, Protocol, cast
 
 from local.errors import Failed, Usage
+from local.folding import columns, fold_after, note
 from local.overrides import look_alikes, overrides, refuse_unknown
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PROGRAM: Final = "python -m local"
+VENV_PYTHON: Final = ROOT / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 _ON: Final = frozenset({"1", "true", "yes", "on", "y"})
 _OFF: Final = frozenset({"", "0", "false", "no", "off", "n"})
 
@@ -137,11 +140,16 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     try:
         return _run(given[1:] if by_make else given, environ, by_make=by_make)
     except Usage as error:
-        code = 2
-        print(error, file=sys.stderr)
+        note(str(error))
+        return 2
     except Failed as error:
-        code = 1
-        print(error, file=sys.stderr)
+        note(str(error))
+        return 1
+    except ModuleNotFoundError as error:
+        if _is_ours(error.name or ""):
+            raise
+        note(_not_installed(error.name or "", given))
+        return 1
     except BrokenPipeError:
         # The reader has enough, as `| head` has.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -149,7 +157,19 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return 130
-    return code
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] in {"local", "shared", "bench", "function_app"}
+
+
+def _not_installed(module: str, given: Sequence[str]) -> str:
+    """Another Python than that of `make setup` runs this, or nothing is set up yet."""
+    here = f"{module} is not installed for {sys.executable}; "
+    if not VENV_PYTHON.exists():
+        return f"{here}run `make setup`"
+    command = shlex.join(["-m", "local", *given])
+    return f"{here}run {VENV_PYTHON.relative_to(ROOT)} {command}"
 
 
 def _run(line: list[str], environ: Mapping[str, str], *, by_make: bool) -> int:
@@ -208,7 +228,11 @@ def _as_it_stands(module: str) -> int:
 def overview() -> str:
     """List the commands."""
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {command.help}" for name, command in COMMANDS.items()]
+    screen = columns(sys.stdout)
+    lines = [
+        fold_after(f"  {name:<{width}}  ", command.help, screen)
+        for name, command in COMMANDS.items()
+    ]
     return "\n".join(
         [f"usage: {PROGRAM} <command> [options]", "", *lines, "", "<command> --help tells more."]
     )

@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import textwrap
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -203,11 +204,28 @@ def _is_taken(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def _folded(text: str) -> str:
+    """Fold to the terminal what it would break within a word; a pipe gets it as it is."""
+    if not sys.stdout.isatty():
+        return text
+    width, under = shutil.get_terminal_size().columns, " " * 4
+    return "\n".join(
+        textwrap.fill(
+            line,
+            width,
+            subsequent_indent=under,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in text.splitlines()
+    )
+
+
 def main() -> int:
     print(f"What {ROOT} needs, and what is there:")
     failed = False
     for finding in examine(Machine(os.environ)):
-        print(finding, flush=True)
+        print(_folded(str(finding)), flush=True)
         failed |= not finding.is_there and not finding.needed_for
     print("Something is missing." if failed else "Ready: make demo")
     return 1 if failed else 0

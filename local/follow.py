@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from local.errors import Failed
-from local.screen import Screen, folded, style_of
+from local.folding import fold_after
+from local.screen import Screen, style_of
 from shared.domain.reset import ENDED
 
 EVERY: Final = 1.0
@@ -97,17 +98,12 @@ class Lines:
 
 
 def link_line(link: Mapping[str, Any], width: int | None) -> str:
-    """Say what became of a user's link, in one line where it fits."""
-    before, after = link.get("before") or "?", link.get("after") or "?"
+    """Say what became of a user's link, in one line where it fits; why, where no id is known."""
     verdict = link.get("verdict") or "not looked up"
-    ids = "" if verdict == "not looked up" else f": {before} -> {after}"
-    return fold_after("link     ", f"{link['subject']} {verdict}{ids}", width)
-
-
-def fold_after(head: str, text: str, width: int | None) -> str:
-    """Put *text* behind *head*, folded under itself where the terminal is narrower."""
-    if width is None:
-        return head + text
-    own = text[: len(text) - len(text.lstrip())]
-    lines = [before + line for before, line in folded(head + own, text, width)]
-    return "\n".join(line.rstrip() for line in lines) or head.rstrip()
+    before, after = link.get("before"), link.get("after")
+    if before or after:
+        more = f"{before or '?'} -> {after or '?'}"
+    else:
+        more = str(link.get("problem") or link.get("evidence") or "")
+    words = f"{link['subject']} {verdict}" + (f": {more}" if more else "")
+    return fold_after("link     ", words, width)

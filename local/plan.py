@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
+from local.folding import note
 from local.planning import Planner, Plans, TargetPlan
 from local.screen import Records, Screen
 from local.session import (
     Progress,
     job_document,
-    note,
     open_graph,
     open_store,
     size_of,

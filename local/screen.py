@@ -16,12 +16,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from local.folding import columns, folded
+
 CARDS_UNDER: Final = 120
 _LEAST: Final = 12
 """Columns of text narrower than this are not read; then cards are shown."""
 
 _GAP: Final = 2
-_FURTHER_LEFT: Final = "    "
 
 _STYLES: Final = {
     "completed": "green",
@@ -64,9 +65,9 @@ class Screen:
 
     @classmethod
     def of_stdout(cls, *, wide: bool = False) -> "Screen":
-        if not sys.stdout.isatty():
+        width = columns(sys.stdout)
+        if width is None:
             return cls(width=None, wide=wide)
-        width = os.get_terminal_size(sys.stdout.fileno()).columns or 80
         return cls(width=width, colour="NO_COLOR" not in os.environ, wide=wide)
 
     def painted(self, text: str, style: str) -> str:
@@ -169,32 +170,3 @@ class Records:
 
     def _style(self, name: str, cell: str) -> str:
         return style_of(cell) if name in self.states else ""
-
-
-def folded(head: str, text: str, width: int) -> Iterator[tuple[str, str]]:
-    """
-    Fold *text* behind *head* and under itself; yield what stands before each line, and the line.
-
-    A word for which there is no room there begins a line of its own, further to the left.
-    """
-    before, line = head, ""
-    for word in text.split():
-        longer = f"{line} {word}" if line else word
-        if len(before) + len(longer) <= width:
-            line = longer
-            continue
-        if line or before.strip():
-            yield before, line
-        before, line = " " * len(head), word
-        if len(before) + len(word) > width:
-            before = _FURTHER_LEFT if len(_FURTHER_LEFT) + len(word) <= width else ""
-            *whole, line = _cut(word, width)
-            yield from ((before, piece) for piece in whole)
-            yield before, line
-            before, line = " " * len(head), ""
-    if line:
-        yield before, line
-
-
-def _cut(word: str, width: int) -> list[str]:
-    return [word[n : n + width] for n in range(0, len(word), width)]

@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from local.errors import Failed
-from local.follow import fold_after
 from local.host.errors import StartError
 from local.host.settings import load_values
 from local.processes import ROOT
@@ -107,15 +106,6 @@ class Progress:
         if self.live:
             end = "\n" if done == of else ""
             print(f"\r\033[K{done} of {of} {self.what}", end=end, file=sys.stderr, flush=True)
-
-
-def note(text: str) -> None:
-    """What must be known about the answer, beside the answer; folded to a terminal."""
-    width = None
-    if sys.stderr.isatty():
-        width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
-    for line in text.split("\n"):
-        print(fold_after("", line, width), file=sys.stderr, flush=True)
 
 
 def state_of(job: SyncJob) -> str:

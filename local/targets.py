@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from local.folding import note
 from local.screen import Records, Screen
-from local.session import Progress, job_document, note, open_gateway, size_of, state_of
+from local.session import Progress, job_document, open_gateway, size_of, state_of
 from local.tenant import JobsFound, ServicePrincipalJobs, TenantGateway
 from shared.config import Settings
 from shared.domain.catalogue import Catalogue

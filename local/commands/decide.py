@@ -11,6 +11,8 @@ from typing import Any, Final
 from local.api_client import ApiClient, path_of
 from local.cli import add_switch
 from local.errors import Usage
+from local.folding import fold_after
+from local.screen import Screen
 from shared.domain.deciders import DECISIONS
 
 VARIABLES: Final[Mapping[str, str]] = {
@@ -45,5 +47,11 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(decided, indent=2, ensure_ascii=False))
     else:
-        print(f"{decided.get('id')}: {decided.get('state')}. {decided.get('detail', '')}".rstrip())
+        print(fold_after("", _became(decided), Screen.of_stdout().width))
     return 0
+
+
+def _became(decided: Mapping[str, Any]) -> str:
+    """The last thing that happened says more than the state: one of two may have approved."""
+    events = decided.get("events") or [decided]
+    return f"{decided.get('id')}: {decided.get('state')}. {events[-1].get('detail', '')}".rstrip()

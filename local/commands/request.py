@@ -14,10 +14,11 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError, ServiceRequ
 
 from local.cli import add_switch
 from local.errors import Failed, Usage
-from local.follow import fold_after, follow
+from local.folding import fold_after, note
+from local.follow import follow
 from local.rows import open_rows
 from local.screen import Screen
-from local.session import is_here, note, read_settings
+from local.session import is_here, read_settings
 from shared.config import Settings
 from shared.domain.errors import InvalidRequest, RelinkError, SettingsError
 from shared.domain.requests import Received, parse_request
@@ -158,8 +159,11 @@ def _say_sent(request: Mapping[str, Any], text: str) -> None:
     """The id first: it is what everything else asks for."""
     screen = Screen.of_stdout()
     rehearsal = ", a dry run" if request.get("dryRun") else ""
-    print(f"id {request['requestId']}: {request['target']}{rehearsal}")
-    print(fold_after(f"sent to {RESETS_QUEUE}: ", text, screen.width), flush=True)
+    for line in (
+        f"id {request['requestId']}: {request['target']}{rehearsal}",
+        f"sent to {RESETS_QUEUE}: {text}",
+    ):
+        print(fold_after("", line, screen.width), flush=True)
 
 
 async def _send(
@@ -174,7 +178,8 @@ async def _send(
             if machine:
                 print(text)
             else:
-                print(f"watch it with: python -m local show {request['requestId']}")
+                watch = f"watch it with: python -m local show {request['requestId']}"
+                print(fold_after("", watch, Screen.of_stdout().width))
             return 0
         reset_id = str(request["requestId"])
         return await follow(lambda: rows.read(reset_id), Screen.of_stdout(), machine=machine)

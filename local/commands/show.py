@@ -78,7 +78,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _lines(reset: Mapping[str, Any], screen: Screen) -> list[str]:
-    named = [(name, _text(reset.get(name))) for name in _SHOWN]
+    named = [(name, _text(reset.get(name))) for name in _SHOWN if _holds(name, reset)]
     given = [(name, text) for name, text in named if text]
     records = Records(
         header=("ID", *(_label(name) for name, _ in given)),
@@ -90,6 +90,11 @@ def _lines(reset: Mapping[str, Any], screen: Screen) -> list[str]:
     history = [events.text_of(event) for event in reset["events"]]
     links = [link_line(link, screen.width) for link in reset.get("subjects") or []]
     return [records.card(screen), "", *history, *links]
+
+
+def _holds(name: str, reset: Mapping[str, Any]) -> bool:
+    """How far the cycle was when it was last seen is of no use once it has ended."""
+    return name != "progress" or reset["state"] == "restarted"
 
 
 def _label(name: str) -> str:

@@ -18,7 +18,7 @@ from aiohttp import web
 from local import processes
 from local.cli import add_switch
 from local.errors import Failed
-from local.follow import fold_after
+from local.folding import fold_after
 from local.listening import listening
 from local.screen import Screen
 from local.trial import catalogue, write_seed
@@ -130,6 +130,8 @@ def _welcome(address: str, storage: str, graph: str, principal: str, screen: Scr
         "GRAPH_ENDPOINT": graph,
         "RESET_TARGETS": json.dumps(catalogue()),
         "RESETS_ENABLED": "true",
+        # The plan asks who could approve: in this trial, the person who is signed in.
+        "LOCAL_PRINCIPAL": principal,
     }
     script = FOLDER / "up.sh"
     lines = [f"export {name}={shlex.quote(value)}" for name, value in exports.items()]

@@ -1,13 +1,19 @@
 """The command line: help of each command, a failing call of each, and what make hands over."""
 
 import os
+import pty
+import re
 import subprocess
+import sys
+import termios
 from pathlib import Path
 
 import pytest
 
 from local.cli import COMMANDS, main
+from local.commands.decide import _became
 from local.overrides import overrides
+from local.processes import ROOT
 
 CLEAN = {"PATH": os.environ["PATH"]}
 TARGETS = '{"salesforce-prod": {"servicePrincipalId": "8e6c3c1d-4b7a-4c52-9f0e-2a1d5b9c7e31"}}'
@@ -40,11 +46,16 @@ def test_without_a_command_the_commands_are_listed(capsys: Capture) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("flag", ["--help", "-h"])
-def test_each_command_has_help(command: str, flag: str, capsys: Capture) -> None:
+def test_each_command_has_help(
+    command: str, flag: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
     assert main([command, flag], CLEAN) == 0
 
     shown = capsys.readouterr().out
     assert f"python -m local {command}" in shown
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -245,3 +256,94 @@ def test_make_alters_no_reason(reason: str, tmp_path: Path) -> None:
     ).stdout
 
     assert overrides(flags) == {"REASON": reason}
+
+
+def on_a_terminal(width: int, *arguments: str, environ: dict[str, str]) -> tuple[int, list[str]]:
+    """Run `python -m local` on a terminal of so many columns; return its code and its lines."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (50, width))
+    with subprocess.Popen(
+        [sys.executable, "-m", "local", *arguments],
+        cwd=ROOT,
+        env=CLEAN | {"TERM": "xterm", "PYTHONDONTWRITEBYTECODE": "1"} | environ,
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        said = b""
+        while True:
+            try:
+                piece = os.read(ours, 65536)
+            except OSError:  # Linux says so of a terminal that the other side has closed.
+                break
+            if not piece:
+                break
+            said += piece
+    os.close(ours)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said.decode())
+    return process.returncode, re.split(r"[\r\n]+", text)
+
+
+@pytest.mark.parametrize("width", [80, 200])
+@pytest.mark.parametrize(
+    ("line", "code", "words"),
+    [
+        ("", 0, "python -m local <command>"),
+        ("request --help", 0, "--not-before TIME"),
+        ("request salesforce", 2, "nothing was sent"),
+        ("request salesforce-prod --not-before tomorrow", 2, "nothing was sent"),
+        ("request nowhere-in-this-catalogue-of-ours", 2, "nothing was sent"),
+        ("decide r1 aprove", 2, "nothing was decided"),
+        ("list", 1, "does not answer"),
+        ("show a-reset-with-a-rather-long-id-that-nobody-has-ever-asked-for", 1, "is the app"),
+        ("plan", 1, "GRAPH_ENDPOINT"),
+        ("bogus", 2, "faults"),
+    ],
+)
+def test_nothing_is_wider_than_the_terminal(line: str, code: int, words: str, width: int) -> None:
+    bad = {"RELINK_URL": "http://127.0.0.1:9"} | REAL
+    if line == "plan":
+        bad["GRAPH_ENDPOINT"] = "http://relink.example/graph/that/is/not/https"
+
+    ended, lines = on_a_terminal(width, *line.split(), environ=bad)
+
+    assert ended == code
+    assert words in " ".join(each.strip() for each in lines)
+    assert max(map(len, lines)) <= width
+
+
+def test_a_python_without_the_packages_is_told_which_has_them() -> None:
+    """-S hides what is installed, as another Python would."""
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "local", "list", "a target"],
+        cwd=ROOT,
+        env=CLEAN,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    (said,) = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert f"is not installed for {sys.executable}; run " in said
+    assert said.endswith(("-m local list 'a target'", "`make setup`"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (
+            {
+                "id": "r1",
+                "state": "awaiting_approval",
+                "detail": "this target always needs an approval",
+                "events": [{"detail": "asked"}, {"detail": "approved 1 of 2 (signed in)"}],
+            },
+            "r1: awaiting_approval. approved 1 of 2 (signed in)",
+        ),
+        ({"id": "r1", "state": "cancelled", "detail": "it was"}, "r1: cancelled. it was"),
+    ],
+)
+def test_a_decision_is_answered_with_what_it_did(answer: dict[str, object], words: str) -> None:
+    assert _became(answer) == words

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from local.commands import list_resets, show
-from local.follow import Lines, fold_after
+from local.folding import fold_after
+from local.follow import Lines, link_line
 from local.plan import HEADER
 from local.screen import Records, Screen
 
@@ -118,6 +119,33 @@ def test_a_word_that_is_longer_than_the_terminal_is_folded_and_loses_nothing() -
     assert shown[0] == "18:00:00 failed as"
     assert "".join(shown[1:3]) == JOB
     assert shown[3] == f"{'':16}says"
+
+
+def test_a_colour_before_the_text_takes_no_room() -> None:
+    folded = fold_after("18:00 \x1b[31mfailed\x1b[0m ", "one two three", 21).splitlines()
+
+    assert folded == ["18:00 \x1b[31mfailed\x1b[0m one two", f"{'':13}three"]
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ({"verdict": "relinked", "before": "a1", "after": "b2"}, "ann relinked: a1 -> b2"),
+        ({"verdict": "created", "after": "b2"}, "ann created: ? -> b2"),
+        ({"verdict": "unknown", "problem": "no user is so"}, "ann unknown: no user is so"),
+        ({"verdict": "not_seen", "evidence": "no row"}, "ann not_seen: no row"),
+        ({}, "ann not looked up"),
+    ],
+)
+def test_a_link_says_its_ids_or_why_there_are_none(link: dict[str, str], words: str) -> None:
+    assert link_line({"subject": "ann", **link}, None) == f"link     {words}"
+
+
+@pytest.mark.parametrize(("state", "shown"), [("restarted", True), ("completed", False)])
+def test_how_far_a_cycle_was_is_shown_while_it_runs(state: str, shown: bool) -> None:
+    lines = show._lines({**ROW, "state": state, "progress": "38 of 52"}, Screen(width=80))
+
+    assert any("38 of 52" in line for line in lines) is shown
 
 
 def test_what_is_indented_stays_indented() -> None:
