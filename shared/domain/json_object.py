@@ -52,6 +52,8 @@ def _where(raw: bytes, error: ValueError) -> str:
         return " (this is UTF-16)"
     if not isinstance(error, json.JSONDecodeError):
         return ""
+    if why := next((why for sign, why in _NOT_JSON if sign.match(raw)), ""):
+        return f" ({why})"
     here = f" (character {error.pos + 1}"
     if error.doc[error.pos : error.pos + 1] == "'":
         return (
@@ -61,8 +63,18 @@ def _where(raw: bytes, error: ValueError) -> str:
         return f"{here}: a line break or tab in a text must be escaped)"
     if error.msg.startswith("Expecting ',' delimiter"):
         return f"{here}: a quotation mark in a text must be escaped)"
+    if error.msg.startswith("Expecting value"):
+        return f"{here}: a text stands between quotation marks)"
+    if error.msg.startswith("Extra data"):
+        return f"{here}: more follows the object)"
     return f"{here})"
 
+
+_NOT_JSON: Final = (
+    (re.compile(rb"\s*$"), "it is empty"),
+    (re.compile(rb"\s*<"), "this is XML or HTML"),
+    (re.compile(rb"[A-Za-z_][A-Za-z0-9_.-]*=[^=]"), "this is a form"),
+)
 
 _GZIP: Final = b"\x1f\x8b"
 

@@ -139,7 +139,7 @@ _MOST_LAYERS: Final = 4
 
 def _mistake(text: bytes) -> str:
     """Name what went wrong at the sender; "" where that is not known. Nothing is guessed right."""
-    if text.startswith((b"b'", b'b"')):
+    if text.startswith((b"b'", b'b"', b"bytearray(")):
         return "the text of Python bytes (b'…'); send raw.decode(), not str(raw)"
     if text.startswith(b'"'):
         return "JSON inside a JSON string, encoded twice; send the object itself"
@@ -147,6 +147,8 @@ def _mistake(text: bytes) -> str:
         return "compressed (gzip); send the JSON itself"
     if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\x00" in text[:4]:
         return "UTF-16 (PowerShell's Unicode encoding); send UTF-8"
+    if text.startswith(b"[object "):
+        return "the text of a JavaScript object; send JSON.stringify(…) of it"
     if text.startswith(b"["):
         return "a list; send one message for each request"
     if text.startswith(b"<"):

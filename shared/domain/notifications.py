@@ -145,8 +145,10 @@ def unheard(reset: Reset, listeners: Listeners) -> str:
     if not system or listeners is None:
         return ""
     if system not in listeners:
+        near = system.strip().casefold()
+        guess = f"did you mean {near}? The" if near in listeners else "the"
         return (
-            f"{OF_THE_TICKET}: there is no notifier {system}; the ticket hears nothing of this "
+            f"{OF_THE_TICKET}: there is no notifier {system}; {guess} ticket hears nothing of this "
             "reset (NOTIFIERS)"
         )
     if not may_write(reset, listeners):

@@ -178,10 +178,21 @@ def to_request(fields: Mapping[str, Any]) -> ResetRequest:
     try:
         request = msgspec.convert(given, ResetRequest)
     except msgspec.ValidationError as error:
-        raise InvalidRequest(WORDING.describe(str(error))) from error
+        raise InvalidRequest(f"{WORDING.describe(str(error))}{_alias_in(given, error)}") from error
     _check_what_types_cannot(request)
     return request
 
+
+def _alias_in(given: Mapping[str, Any], error: Exception) -> str:
+    """Ask for the alias that a target was probably meant to be: in capitals, between blanks."""
+    target = given.get("target")
+    if not isinstance(target, str) or not str(error).endswith("`$.target`"):
+        return ""
+    alias = _BLANKS.sub("-", target.strip(" \t\r\n'\"`").casefold())
+    return f"; did you mean {alias}?" if ALIAS.fullmatch(alias) else ""
+
+
+_BLANKS: Final = re.compile(r"[\s_]+")
 
 _WRAPPED: Final[Mapping[str, str]] = {
     "eventType": "this is an event in Event Grid's own schema; choose `Cloud Event Schema v1.0` "

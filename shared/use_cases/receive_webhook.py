@@ -1,5 +1,6 @@
 """Verify a webhook, parse it, check that its sender may reach the target, and submit the reset."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -105,6 +106,7 @@ class ReceiveWebhook:
         if isinstance(parsed, AsksNothing):
             return parsed
         request = parsed.request
+        _check_filled(request)
         self._check_reach(sender, request.target)
         key = delivery_key(entry.scheme, lower, raw, named=parsed.delivery, now=now)
         origin = ("once", parsed.once) if parsed.once else key
@@ -140,6 +142,20 @@ def _id_of(request: ResetRequest, sender: Sender, origin: tuple[str, ...]) -> st
     if why := reserved_form(request.request_id, ()):
         raise InvalidRequest(f"requestId: {why}; choose another id")
     return f"{sender.name}.{request.request_id}"
+
+
+def _check_filled(request: ResetRequest) -> None:
+    """A ticket system leaves a placeholder as it stands where it does not know the name."""
+    ticket = request.ticket.id if request.ticket is not None else ""
+    for name, text in (("ticket.id", ticket), *(("subjects", each) for each in request.subjects)):
+        if _PLACEHOLDER.fullmatch(text):
+            raise InvalidRequest(
+                f"{name}: a placeholder that the sender did not fill in; correct its name in the "
+                "template"
+            )
+
+
+_PLACEHOLDER: Final = re.compile(r"\s*(?:\{\{.*\}\}|\$\{.*\}|<%.*%>|\{%.*%\})\s*", re.DOTALL)
 
 
 def _check_address(query: Mapping[str, str]) -> None:

@@ -244,9 +244,9 @@ def versions(if_match: str) -> tuple[str, ...]:
 
 def with_key(reset: ResetRequest, key: str) -> ResetRequest:
     """`Idempotency-Key` names a request that brings no `requestId`; two names must be one."""
-    name = key.strip().removeprefix('"').removesuffix('"')
-    if not name:
+    if not key:
         return reset
+    name = key.strip().removeprefix('"').removesuffix('"')
     if len(name) > LONGEST_ID or not RESET_ID.fullmatch(name):
         raise InvalidRequest(
             "Idempotency-Key: use 1 to 128 of A-Z a-z 0-9 . _ -, first a letter or digit"

@@ -1,5 +1,7 @@
 """Read a body by the fields that its sender's entry declares: pointers and constants. Pure."""
 
+import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from shared.domain.errors import InvalidRequest
@@ -39,7 +41,7 @@ def read_mapped(fields: FieldMap, event: dict[str, Any]) -> ParsedRequest | Asks
             else {},
             "subjects": _subjects(event, fields.subjects),
             "notBefore": _text(event, fields.not_before, "notBefore"),
-            "dryRun": _value(event, fields.dry_run),
+            "dryRun": _switch(event, fields.dry_run),
         }
     )
     return ParsedRequest(request=request)
@@ -114,8 +116,41 @@ def _account(event: dict[str, Any], declared: str) -> str | None:
     return found
 
 
-def _subjects(event: dict[str, Any], declared: str | tuple[str, ...]) -> Any:
-    found = list(declared) if isinstance(declared, tuple) else _value(event, declared)
+def _switch(event: dict[str, Any], declared: str | bool) -> Any:
+    """In many systems a template has no true and false, but texts and choices of these words."""
+    if isinstance(declared, bool):
+        return declared
+    found = _one(_value(event, declared), declared, "dryRun")
+    if not isinstance(found, str) or not found:
+        return found
+    word = found.strip().casefold()
+    if word not in _WORDS:
+        raise InvalidRequest(f"dryRun: must be true or false, and {declared} holds another text")
+    return _WORDS[word]
+
+
+_WORDS: Final[Mapping[str, bool]] = {"true": True, "false": False}
+
+
+def _subjects(event: dict[str, Any], declared: str | tuple[str, ...]) -> list[str]:
+    """A text field has one user a line, or several between commas; nobody's name has those."""
+    if isinstance(declared, tuple):
+        return list(declared)
+    found = _value(event, declared)
+    entries = found if isinstance(found, list) else [found]
+    texts = [_entry(each, declared) for each in entries if each is not None]
+    return [each.strip() for text in texts for each in _BETWEEN.split(text) if each.strip()]
+
+
+_BETWEEN: Final = re.compile(r"[,;\r\n]+")
+
+
+def _entry(found: Any, declared: str) -> str:
+    if isinstance(found, str):
+        return found
     if isinstance(found, int | float) and not isinstance(found, bool):
-        found = str(found)
-    return [found] if isinstance(found, str) and found else found
+        return str(found)
+    raise InvalidRequest(
+        f"subjects: must be a list of strings, and {declared} holds {kind_of(found)} where a user "
+        "belongs; point to texts"
+    )

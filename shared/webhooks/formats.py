@@ -71,6 +71,8 @@ def _with_text_ids(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_text(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -86,7 +88,7 @@ def _decoded(raw: bytes) -> dict[str, Any]:
         ) from error
 
 
-_TWICE_QUOTED: Final = re.compile(rb':\s*""[^"\s,}\]]')
+_TWICE_QUOTED: Final = re.compile(rb'[:\[,]\s*""[^"\s,}\]]')
 
 
 def _read_cloud_event(payload: dict[str, Any]) -> ParsedRequest:

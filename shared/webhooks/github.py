@@ -19,7 +19,9 @@ MEMBERS: Final = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 """Opening an issue may be anybody's; these have rights on the repository."""
 
 _HEADING: Final = re.compile(r"^### (.{1,100})$", re.MULTILINE)
-_NO_RESPONSE: Final = "_No response_"
+_NO_RESPONSE: Final = frozenset({"_No response_", "None"})
+"""What GitHub writes for a field that was left empty, and for a dropdown."""
+
 _ASKED: Final = frozenset({"target", "reason", "users", "dry run"})
 
 
@@ -131,4 +133,4 @@ def _form(body: Any) -> dict[str, str]:
         if name in found and name in _ASKED:
             raise InvalidRequest(f"{heading.strip()}: the issue has this section twice; keep one")
         found[name] = text.strip()
-    return {heading: text for heading, text in found.items() if text != _NO_RESPONSE}
+    return {heading: text for heading, text in found.items() if text not in _NO_RESPONSE}

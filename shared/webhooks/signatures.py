@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -149,6 +150,8 @@ def check_secret(name: SchemeName, secret: str) -> None:
             f"a secret must have at least {SHORTEST_SECRET} printable characters, without spaces "
             "around them"
         )
+    if _PLACEHOLDER.search(secret):
+        raise SettingsError("a placeholder stands where a secret belongs; make a random one")
     scheme = SCHEMES.get(name)
     if scheme is None and not secret.isascii():
         raise SettingsError("a secret in a header must be ASCII")
@@ -163,6 +166,15 @@ def check_secret(name: SchemeName, secret: str) -> None:
         raise SettingsError(f"a secret of {name} must hold at least {shortest} bytes")
     if min(len(set(secret)), len(set(key))) < FEWEST_DIFFERENT:
         raise SettingsError("a secret must be random; it repeats a few characters")
+
+
+# What templates leave behind, and what people mean to replace later.
+_PLACEHOLDER: Final = re.compile(
+    r"^(?:<.*>|\$\{.*\}|\$\(.*\)|\{\{.*\}\}|%.*%|__.*__)$"
+    r"|change[-_ ]?me|replace[-_ ]?(?:me|with|this)"
+    r"|your[-_ ](?:\w+[-_ ])?(?:secret|key|token)|placeholder",
+    re.IGNORECASE,
+)
 
 
 def secret_bytes(secret: str) -> bytes:

@@ -529,6 +529,18 @@ async def test_what_a_request_says_is_not_taken_from_the_address(name: str) -> N
     assert (await post(app, "services", raw, query={"source": "desk"})).status == 202
 
 
+@pytest.mark.parametrize("left", ["{{ticket.id}}", "${number}", " {{ x }} ", "<%= id %>"])
+async def test_a_placeholder_that_was_not_filled_in_is_no_ticket_and_no_user(left: str) -> None:
+    app = world()
+    ticket = await ask(app, "freshservice", {**REQUEST, "ticket": {"system": "desk", "id": left}})
+    subject = await ask(app, "freshservice", {**REQUEST, "subjects": ["ann@x", left]})
+
+    for reply, name in ((ticket, "ticket.id"), (subject, "subjects")):
+        assert reply.status == 400
+        assert json.loads(reply.body)["detail"].startswith(f"{name}: a placeholder")
+    assert untouched(app)
+
+
 async def test_one_id_with_other_content_is_422() -> None:
     app = world()
     first = await ask(app, "servicenow", {"target": TARGET, "requestId": "r1"})

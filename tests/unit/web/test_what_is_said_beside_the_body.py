@@ -1,6 +1,7 @@
 """What stands in the address, or twice in a body, is never overlooked."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -81,3 +82,15 @@ async def test_null_in_a_decision_is_as_left_out() -> None:
     body: dict[str, object] = {"decision": "reject", "by": "boss", "reason": None}
 
     assert (await respond(world.app.api.decide_reset, call(body, reset_id="r1"))).status == 200
+
+
+@pytest.mark.parametrize("key", ['""', " ", '"', "a b", "k1, k1"])
+async def test_an_idempotency_key_that_names_nothing_is_refused(key: str) -> None:
+    world = World()
+    asked = call({"target": TARGET})
+    asked = replace(asked, headers={**asked.headers, "idempotency-key": key})
+
+    reply = await respond(world.app.api.submit_reset, asked)
+
+    assert (reply.status, detail(reply).partition(":")[0]) == (400, "Idempotency-Key")
+    assert not world.storage.resets.cells

@@ -119,6 +119,89 @@ def test_a_number_is_the_same_id_in_each_spelling(value: Any) -> None:
     assert (found.request.request_id, found.request.ticket.id) == ("23", "23")
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("a@x,b@x", ("a@x", "b@x")),
+        ("a@x; b@x;", ("a@x", "b@x")),
+        ("a@x\r\nb@x\n", ("a@x", "b@x")),
+        (["a@x, b@x", None, "c@x"], ("a@x", "b@x", "c@x")),
+        ([7, 8], ("7", "8")),
+        (7, ("7",)),
+        ([""], ()),
+        (None, ()),
+    ],
+)
+def test_users_stand_in_a_list_or_in_a_text(value: Any, expected: tuple[str, ...]) -> None:
+    found = read(mapped("a", subjects="/f"), {"f": value})
+
+    assert isinstance(found, ParsedRequest)
+    assert found.request.subjects == expected
+
+
+@pytest.mark.parametrize("value", [{"accountId": "a"}, [{"emailAddress": "a@x"}], True, [["a"]]])
+def test_a_user_that_is_no_text_is_refused_by_its_pointer(value: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"subjects: must be a list .*, and /f holds"):
+        read(mapped("a", subjects="/f"), {"f": value})
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("true", True),
+        ("TRUE", True),
+        ({"value": "True"}, True),
+        ([{"value": "true"}], True),
+        ([True], True),
+        (True, True),
+        ("false", False),
+        (" False ", False),
+        ("", False),
+        (None, False),
+        ([], False),
+    ],
+)
+def test_a_dry_run_is_a_word_or_a_choice_where_a_system_has_no_true(
+    value: Any, *, expected: bool
+) -> None:
+    found = read(mapped("a", dryRun="/f"), {"f": value})
+
+    assert isinstance(found, ParsedRequest)
+    assert found.request.dry_run is expected
+
+
+@pytest.mark.parametrize("value", ["maybe", "yes", "0", 1, {"value": "Dry run"}, ["true", "false"]])
+def test_what_is_neither_yes_nor_no_is_never_a_restart(value: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"^dryRun: "):
+        read(mapped("a", dryRun="/f"), {"f": value})
+
+
+@pytest.mark.parametrize("number", [35436, 35436.0, "35436"])
+def test_a_body_that_is_a_request_may_have_a_number_for_an_id(number: Any) -> None:
+    ticket = {"system": "desk", "id": number}
+    found = read("relink", {"target": "a", "requestId": number, "ticket": ticket})
+
+    assert isinstance(found, ParsedRequest)
+    assert found.request.ticket is not None
+    assert (found.request.request_id, found.request.ticket.id) == ("35436", "35436")
+
+
+@pytest.mark.parametrize("heading", ["Target", "Users", "Dry run", "Reason"])
+def test_a_dropdown_that_was_left_alone_says_nothing(heading: str) -> None:
+    form = {"Target": "salesforce-prod", "Users": "ann@x", "Dry run": "yes", "Reason": "r"}
+    form[heading] = "None"
+    body = "".join(f"### {name}\n\n{text}\n\n" for name, text in form.items())
+    found = read("github", issue("opened", body=body))
+
+    if heading == "Target":
+        assert isinstance(found, AsksNothing)
+        return
+    assert isinstance(found, ParsedRequest)
+    assert found.request.dry_run is (heading != "Dry run")
+    assert found.request.subjects == (() if heading == "Users" else ("ann@x",))
+    assert found.request.reason != "None"
+
+
 def test_a_name_stands_where_jiras_server_has_no_account_ids() -> None:
     found = read(mapped("a", requestedBy="/user/accountId"), payload("12"))
     cloud = read(mapped("a", requestedBy="/user/accountId"), payload("07"))
@@ -144,7 +227,17 @@ def test_freshdesks_wrapped_body_is_read_by_pointers() -> None:
         (payload("21"), "`Issue data`; choose `Custom data`"),
         (payload("19"), "freshdesk_webhook: the whole body stands inside"),
         (b'{"target": ""salesforce-prod""}', "leave out the outer ones"),
-        (b'{"target": "a", "reason": "a "quoted" text"}', "not valid JSON"),
+        (b'{"target": "a", "subjects": [""a@x""]}', "leave out the outer ones"),
+        (b'{"target": "a", "reason": "a "quoted" text"}', "quotation mark in a text must be esc"),
+        (b'{"target": "a", "reason": "one\ntwo"}', "a line break or tab in a text must be escaped"),
+        (b"payload=%7B%22action%22%7D", "this is a form"),
+        (b"<ticket/>", "this is XML or HTML"),
+        (b"", "it is empty"),
+        (b'{"target": salesforce-prod}', "a text stands between quotation marks"),
+        ({"target": "A"}, "did you mean a?"),
+        ({"target": " Salesforce_Prod "}, "did you mean salesforce-prod?"),
+        ({"target": "`a`"}, "did you mean a?"),
+        ({"target": "{{ticket.target}}"}, "use an alias of the catalogue"),
         (payload("20"), "type: unknown property"),
     ],
 )

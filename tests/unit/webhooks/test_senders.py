@@ -193,6 +193,28 @@ def test_a_secret_that_can_be_guessed_is_refused(secret: str, complaint: str) ->
     assert secret not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "left",
+    [
+        "<your-secret-here>",
+        "${WEBHOOK_SECRET}",
+        "$(webhook-secret)",
+        "{{ webhook.secret }}",
+        "%WEBHOOK_SECRET%",
+        "__WEBHOOK_SECRET__",
+        "changeme-changeme",
+        "CHANGE_ME_PLEASE_1234",
+        "replace-with-a-random-one",
+        "your-webhook-secret",
+    ],
+)
+def test_a_placeholder_is_no_secret(left: str) -> None:
+    with pytest.raises(SettingsError, match="a placeholder stands where a secret") as caught:
+        senders({"a": [left]})
+
+    assert left not in str(caught.value)
+
+
 @pytest.mark.parametrize("secret", ["local-secret-of-github", "It's a Secret to Everybody"])
 def test_the_secrets_of_the_examples_are_good_beside_the_emulator_only(secret: str) -> None:
     assert senders({"desk": [secret]}, local=True)
