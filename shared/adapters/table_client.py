@@ -16,6 +16,7 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.adapters.table_batch import Submit, submit
+from shared.adapters.table_read import Reads, SdkReads
 from shared.adapters.table_rows import Entity
 from shared.domain.errors import Conflict, StorageUnavailable
 
@@ -36,14 +37,19 @@ class Table:
     retries; then it is unknown whether a write took place. A lost race is a Conflict.
     """
 
-    def __init__(self, client: TableClient, *, submit: Submit = submit) -> None:
-        """*submit* sends a transaction."""
+    def __init__(
+        self, client: TableClient, *, submit: Submit = submit, reads: Reads | None = None
+    ) -> None:
+        """*submit* sends a transaction; *reads* reads rows, by the SDK where none is given."""
         self._client = client
         self._submit = submit
+        self._reads = reads or SdkReads()
 
     async def get(self, partition: str, key: str) -> Any | None:
         try:
-            return await _call(self._client.get_entity(partition, key), ResourceNotFoundError)
+            return await _call(
+                self._reads.entity(self._client, partition, key), ResourceNotFoundError
+            )
         except ResourceNotFoundError as error:
             if getattr(error, "error_code", None) == "TableNotFound":
                 name = self._client.table_name
@@ -165,22 +171,12 @@ class Table:
         select: Sequence[str] | None = None,
     ) -> list[Any]:
         """Return the first rows that the filter finds; no page after those is read."""
-        found = self._client.query_entities(
-            query,
-            parameters=dict(parameters),
-            results_per_page=most,
-            select=list(select) if select else None,
-        )
-        entities: list[Any] = []
+        found = self._reads.first(self._client, query, parameters, most=most, select=select)
         try:
             async with asyncio.timeout(CALL_TIMEOUT):
-                async for entity in found:
-                    entities.append(entity)
-                    if len(entities) == most:
-                        break
+                return await found
         except (AzureError, TimeoutError) as error:
             raise StorageUnavailable(f"table storage: {type(error).__name__}") from error
-        return entities
 
 
 def create(entity: Entity) -> Operation:

@@ -12,6 +12,7 @@ from shared.adapters.table_limits import TableLimits
 from shared.adapters.table_links import TableLinks
 from shared.adapters.table_messages import TableMessages
 from shared.adapters.table_outbox import TableOutbox
+from shared.adapters.table_read import Reads
 from shared.adapters.table_resets import TableResets
 from shared.adapters.table_schedule import TableSchedule
 
@@ -35,9 +36,10 @@ class TableStore(
         *,
         new_id: Callable[[], str],
         submit: Submit = submit,
+        reads: Reads | None = None,
     ) -> None:
-        """*new_id* gives the mark of each write; *submit* sends a transaction."""
-        resets_table, ids_table = Table(resets, submit=submit), Table(ids)
+        """*new_id* gives the mark of each write; *submit* and *reads* as for `Table`."""
+        resets_table, ids_table = Table(resets, submit=submit, reads=reads), Table(ids, reads=reads)
         TableResets.__init__(self, resets_table, ids_table, new_id=new_id)
         TableSchedule.__init__(self, resets_table, new_write_id=new_id)
         TableOutbox.__init__(self, resets_table)

@@ -14,6 +14,7 @@ from azure.core.exceptions import ServiceResponseError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 
+from shared.adapters.table_read import PlainReads
 from shared.adapters.table_rows import notification_entity, reset_entity
 from shared.adapters.table_schedule import FIRST_PAGE
 from shared.adapters.table_store import TableStore
@@ -62,7 +63,13 @@ class Tables:
         await self.ids.create_table()
 
     def store(self) -> TableStore:
-        return TableStore(self.resets, self.ids, new_id=lambda: f"w{next(self.numbers)}")
+        """As the app builds it."""
+        return TableStore(
+            self.resets,
+            self.ids,
+            new_id=lambda: f"w{next(self.numbers)}",
+            reads=PlainReads(),
+        )
 
 
 @pytest.fixture
