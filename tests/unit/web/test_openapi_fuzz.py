@@ -2,7 +2,8 @@
 Schemathesis against the OpenAPI document and the functions, in this process.
 
 tests/functional/test_fuzz_api.py does it over HTTP, through the genuine worker, with far fewer
-cases. Here each case is answered in a millisecond, and two variants of it are tried as well.
+cases. Here each case is answered in a millisecond, and variants of it are tried as well: to draw
+one takes Schemathesis ten times as long.
 """
 
 import asyncio
@@ -23,16 +24,17 @@ from tests.support.calls import principal
 from tests.support.described import DOCUMENT, check
 from tests.support.fuzz import CASES
 from tests.support.host import resets
-from tests.support.mutants import mutant, text_mutant
+from tests.support.mutants import EACH, mutant, text_mutant
 from tests.support.soak import at_length, progress
 from tests.support.world import ENVIRON, SP, World
 from tests.support.wsgi import KEY, wsgi_app
 
 OPERATIONS = sum(len(item.keys() - {"parameters"}) for item in DOCUMENT["paths"].values())
-EXAMPLES = at_length(3, -(-CASES // OPERATIONS // 2))
+EXAMPLES = at_length(4, -(-CASES // OPERATIONS // EACH // 2))
 """Of each operation, for somebody signed in and for a key alike."""
 
-VARIANTS = 2
+VARIANTS = at_length(2, EACH - 1)
+LONG = bool(at_length(0, 1))
 
 # One that the document's examples name, and two that a generator easily comes upon.
 TARGETS = {
@@ -56,7 +58,8 @@ def configuration() -> SchemathesisConfig:
             "headers": {"x-functions-key": KEY},
             "continue-on-failure": True,
             "generation": {"max-examples": EXAMPLES, "database": "none"},
-            "phases": {"stateful": {"enabled": False}},
+            # Coverage alone has some 500 cases.
+            "phases": {"stateful": {"enabled": False}, "coverage": {"enabled": LONG}},
             "checks": {
                 # The schema cannot say which targets are listed.
                 "positive_data_acceptance": {"enabled": False},
@@ -77,10 +80,10 @@ class Functions:
     def __call__(self, name: str, request: func.HttpRequest) -> func.HttpResponse:
         for _ in range(VARIANTS):
             self._one(name, self._varied(request))
-        progress.case("requests made of the OpenAPI document")
         return self._one(name, request)
 
     def _one(self, name: str, request: func.HttpRequest) -> func.HttpResponse:
+        progress.case("requests made of the OpenAPI document")
         reply: func.HttpResponse = self.runner.run(getattr(function_app, name)(request))
         told = {**reply.headers, "content-type": reply.mimetype}
         check(request.method, request.url, reply.status_code, told, reply.get_body())
