@@ -14,13 +14,23 @@ _PLACEHOLDER = re.compile(r"%([^%]+)%")
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in *path*, or a StartError that names the file."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
+        found = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique)
     except OSError as error:
         raise StartError(f"{path}: cannot be read ({error.strerror}); is APP_DIR right?") from error
     except ValueError as error:
         raise StartError(f"{path}: is not JSON ({error}); correct it") from error
     if not isinstance(found, dict):
         raise StartError(f"{path}: must hold a JSON object")
+    return found
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of two settings of one name the last one would count, without a word."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice} is given twice")
     return found
 
 

@@ -109,13 +109,14 @@ def _refuse_twins(found: Catalogue) -> None:
     jobs: dict[str, dict[str, str]] = {}
     for alias, target in found.items():
         same = jobs.setdefault(target.service_principal_id.lower(), {})
-        if same and ("" in same or target.job_id == "" or target.job_id in same):
+        job = target.job_id.casefold()
+        if same and ("" in same or not job or job in same):
             other = next(iter(same.values()))
             raise SettingsError(
                 f"RESET_TARGETS: {alias} and {other} name one service principal; "
                 "give each a jobId of its own"
             )
-        same[target.job_id] = alias
+        same[job] = alias
 
 
 def unknown_target(alias: str, catalogue: Catalogue) -> str:

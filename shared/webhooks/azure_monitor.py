@@ -111,9 +111,9 @@ def _fitting(values: Mapping[str, str], reach: Reach) -> list[str]:
     """Return the targets that an alert may mean by its names."""
     if alias := values.get("target"):
         return [alias] if alias in reach else []
-    principal, job = values.get("serviceprincipalid", "").lower(), values.get("jobid", "")
+    principal, job = values.get("serviceprincipalid", "").lower(), values.get("jobid", "").lower()
     return [
         alias
         for alias, (its_principal, its_job) in reach.items()
-        if principal and its_principal == principal and (not job or not its_job or its_job == job)
+        if principal and its_principal == principal and (not job or its_job.lower() in {job, ""})
     ]

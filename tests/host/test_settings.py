@@ -39,6 +39,7 @@ def test_the_environment_wins_over_local_settings(tmp_path: Path) -> None:
     ("content", "words"),
     [
         ("{", "is not JSON"),
+        ('{"Values": {"A": "1", "\\u0041": "2"}}', "A is given twice"),
         ('{"IsEncrypted": true}', "func settings decrypt"),
         ('{"Values": {"A": 1}}', "the value of A must be a string"),
     ],

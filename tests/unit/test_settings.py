@@ -89,6 +89,17 @@ def test_good_settings_have_no_problem() -> None:
             "RESET_TARGETS: b and a name one service principal",
         ),
         (
+            {
+                "RESET_TARGETS": json.dumps(
+                    {
+                        "a": {"servicePrincipalId": SP, "jobId": "Salesforce.1"},
+                        "b": {"servicePrincipalId": SP, "jobId": "salesforce.1"},
+                    }
+                )
+            },
+            "RESET_TARGETS: b and a name one service principal",
+        ),
+        (
             {"RESET_TARGETS": json.dumps({"a": {"servicePrincipalId": SP, "cooldown": "P9999D"}})},
             "RESET_TARGETS: a.cooldown is over 400 days",
         ),

@@ -304,6 +304,21 @@ def test_a_classic_log_alert_counts_where_it_names_a_target_of_the_sender() -> N
         read("azure-monitor", body)
 
 
+@pytest.mark.parametrize(("job", "fits"), [("JOB.1", True), ("job.1", True), ("job.2", False)])
+def test_a_jobs_id_in_an_alert_may_be_in_another_case(job: str, *, fits: bool) -> None:
+    catalogue = parse_catalogue(json.dumps({"a": {"servicePrincipalId": SP, "jobId": "Job.1"}}))
+    body = classic(("ServicePrincipalId", SP.upper()), ("JobId", job))
+    raw, desk = json.dumps(body).encode(), sender("azure-monitor")
+
+    if fits:
+        found = read_payload(desk, raw, catalogue)
+        assert isinstance(found, ParsedRequest)
+        assert found.request.target == "a"
+    else:
+        with pytest.raises(InvalidRequest, match="no target that this sender reaches"):
+            read_payload(desk, raw, catalogue)
+
+
 def test_the_sample_of_an_action_groups_test_asks_for_nothing() -> None:
     sample = payload("16")
     sample["data"]["essentials"]["monitorCondition"] = "Fired"
