@@ -1,12 +1,13 @@
 """
 Many requests, several processes, interleaved at every await, by a seed.
 
-Each I/O of the app waits until the seed lets it go on. Between two I/Os anything may happen: a
-message is brought, doubled or lost, the sweep ticks, time jumps, a process dies, an I/O breaks, a
-person decides, or restarts the job in the portal. The audit log and the job's status may come up
-to two hours late, the log not at all; a restart may take effect 40 seconds after the intent. The
-processes' clocks differ by up to half a minute. In the end everything runs on without faults until
-it is quiet, and the invariants must hold.
+Each I/O of the app waits until the seed lets it go on, some of them for long. Between two I/Os
+anything may happen: a message is brought, doubled or lost, two requests come at once, the sweep
+ticks, time jumps, a process dies, an I/O breaks, a person decides, or restarts the job in the
+portal. The audit log and the job's status may come up to two hours late, the log not at all; a
+restart may take effect 40 seconds after the intent. The processes' clocks differ by up to half a
+minute. In the end everything runs on without faults until it is quiet, and the invariants must
+hold.
 """
 
 import asyncio
@@ -87,6 +88,9 @@ class Simulation:
         self.host = Host(self.world)
         self.gates: list[tuple[asyncio.Future[None], Process]] = []
         self.processes = [self._process() for _ in range(PROCESSES)]
+        self.held: dict[asyncio.Future[None], int] = {}
+        """Which I/O does not go on before so many have been released."""
+        self.released = 0
         self.asked: list[str] = []
         self.defects: list[Exception] = []
         self.broken = 0
@@ -135,6 +139,7 @@ class Simulation:
     async def _step(self) -> None:
         actions = {
             self._release: 60 if self.gates else 0,
+            self._hold_up: 2 if self.gates else 0,
             self._bring: 14,
             self._tick: 4,
             self._remediate: 3,
@@ -143,6 +148,7 @@ class Simulation:
             self._open_or_close_the_log: 0.3,
             self._time: 8,
             self._request: 3,
+            self._ask_together: 1,
             self._kill: 1,
             self._double_or_lose: 2,
             self._break: 3,
@@ -158,9 +164,19 @@ class Simulation:
             await asyncio.sleep(0)
 
     def _release(self) -> None:
-        gate, _ = self.gates.pop(self.dice.randrange(len(self.gates)))
+        self.released += 1
+        going = [n for n, (gate, _) in enumerate(self.gates) if self._goes_on(gate)]
+        gate, _ = self.gates.pop(self.dice.choice(going or range(len(self.gates))))
         if not gate.done():
             gate.set_result(None)
+
+    def _goes_on(self, gate: asyncio.Future[None]) -> bool:
+        return self.held.get(gate, 0) <= self.released
+
+    def _hold_up(self) -> None:
+        """One I/O takes so long that others do theirs meanwhile, as far as a POST and its end."""
+        gate, _ = self.dice.choice(self.gates)
+        self.held[gate] = self.released + self.dice.randint(5, 60)
 
     def _start(self, process: Process, work: Coroutine[Any, Any, None]) -> None:
         context = contextvars.copy_context()
@@ -255,6 +271,20 @@ class Simulation:
             request_id = f"r{len(set(self.asked))}"
         else:
             return
+        self._put(request_id)
+
+    def _ask_together(self) -> None:
+        """Two new requests come at once, each to a process of its own; one may take the Head."""
+        if len(set(self.asked)) > REQUESTS - 2:
+            return
+        queue = self.world.storage.queues[RESETS_QUEUE]
+        for process in self.dice.sample(self.processes, 2):
+            message = self._put(f"r{len(set(self.asked))}")
+            message.visible_at = self.world.clock() + LEASE
+            message.dequeue_count, message.pop_receipt = 1, f"{message.id}-at-once"
+            self._start(process, self._handle(process, queue, message, message.pop_receipt))
+
+    def _put(self, request_id: str) -> Message:
         self.asked.append(request_id)
         body = {
             "requestId": request_id,
@@ -264,6 +294,7 @@ class Simulation:
         queue = self.world.storage.queues[RESETS_QUEUE]
         key = f"{request_id}-{len(self.asked)}"
         queue.messages[key] = Message(key, json.dumps(body), self.world.clock())
+        return queue.messages[key]
 
     def _kill(self) -> None:
         self.broken += 1

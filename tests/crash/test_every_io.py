@@ -97,7 +97,7 @@ def test_a_fault_in_any_io_of_any_life_breaks_no_promise(
         ios = ", ".join(f"{name} {count}" for name, count in _counts.items())
         print(f"\n{lives:,} lives, each with one I/O broken ({ios} I/Os; {kinds} kinds at each)")
 
-    assert lives > 10_000
+    assert lives > 9_000
     assert not wrong, f"{len(wrong)} of {lives}:\n" + "\n".join(wrong[:20])
 
 
