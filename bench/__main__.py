@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from bench import cold, cost, goals, packages, starts, stoppable, upkeep
 from bench.cost import Figures
+from local.errors import whole_number
 from local.package.build import ROOT
 
 DEFAULT_OUT: Final = ROOT / "dist" / "bench.json"
@@ -75,12 +76,13 @@ def measures(*, quick: bool) -> list[Measure]:
 
 async def main(environ: dict[str, str]) -> int:
     quick = environ.get("QUICK") == "1"
-    rounds = int(environ.get("ROUNDS") or (1 if quick else 3))
+    rounds = whole_number(environ, "ROUNDS", 1 if quick else 3)
     only = [name.strip() for name in environ.get("ONLY", "").split(",") if name.strip()]
     wanted = [m for m in measures(quick=quick) if not only or m.name.startswith(tuple(only))]
     if only and not wanted and only != ["starts"]:
         names = sorted({measure.name.split()[0] for measure in measures(quick=quick)})
-        raise SystemExit(f"ONLY: knows {', '.join(names)} and starts")
+        known = ", ".join([*names, "starts"])
+        raise SystemExit(f"ONLY: {','.join(only)!r} is not known; known are {known}")
     started, taken = time.perf_counter(), defaultdict[str, list[Figures]](list)
     out = Path(environ.get("OUT") or DEFAULT_OUT)
     # One round does not show what other load on the machine does.

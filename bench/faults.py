@@ -18,6 +18,7 @@ from typing import Final
 
 from bench import stoppable
 from bench.lab import Host, Lab, lab, target
+from local.errors import whole_number
 from shared.names import RESETS_TABLE
 
 DONE: Final = frozenset({"restarted", "completed"})
@@ -208,15 +209,18 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 
 async def main() -> int:
-    requests = int(os.environ.get("REQUESTS") or 20)
+    requests = whole_number(os.environ, "REQUESTS", 20)
     only = tuple(filter(None, os.environ.get("ONLY", "").split(",")))
+    cases = [case for case in CASES if not only or case.name.startswith(only)]
+    if not cases:
+        known = ", ".join(case.name for case in CASES)
+        raise SystemExit(f"ONLY: {','.join(only)!r} is not known; known are {known}")
     outcomes = []
-    for case in CASES:
-        if not only or case.name.startswith(only):
-            print(f"  {case.name}: {(case.trouble.__doc__ or '').strip()}", file=sys.stderr)
-            outcomes.append(await live(case, requests))
+    for case in cases:
+        print(f"  {case.name}: {(case.trouble.__doc__ or '').strip()}", file=sys.stderr)
+        outcomes.append(await live(case, requests))
     print(table(outcomes))
-    return 0 if outcomes and all(each.good for each in outcomes) else 1
+    return 0 if all(each.good for each in outcomes) else 1
 
 
 if __name__ == "__main__":

@@ -221,7 +221,9 @@ def _as_it_stands(module: str) -> int:
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        if isinstance(ended.code, str):
+            raise Failed(ended.code) from ended
+        return ended.code or 0
     return 0
 
 

@@ -137,9 +137,12 @@ def as_json(found: Inspection) -> str:
 async def link_and_print(
     settings: Settings, *, user: str, alias: str, screen: Screen, machine: bool
 ) -> None:
-    target = (settings.catalogue or {}).get(alias)
+    if settings.catalogue is None:
+        bad = (why for why in settings.problems if why.startswith("RESET_TARGETS"))
+        raise Failed(next(bad, "RESET_TARGETS: cannot be read"))
+    target = settings.catalogue.get(alias)
     if target is None:
-        known = ", ".join(sorted(settings.catalogue or {})) or "none"
+        known = ", ".join(sorted(settings.catalogue)) or "none"
         raise Failed(f"target: {alias!r} is not in RESET_TARGETS; known are {known}")
     async with open_gateway(settings, GraphGateway) as gateway:
         found = await inspect(gateway, gateway.links(), alias, target, user)

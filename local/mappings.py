@@ -4,15 +4,16 @@ import sys
 from pathlib import Path
 
 from local.errors import Failed
-from local.session import open_store
+from local.session import need_storage, open_store
 from shared.config import Settings
 
 
 async def write_mappings(settings: Settings, *, reset_id: str, to: str) -> None:
     """Write the schema to the file *to*, or to standard output where that is empty."""
+    need_storage(settings)
     async with open_store(settings) as store:
         if store is None:
-            raise Failed("ResetStorage: missing; set it to where the app keeps its rows")
+            raise AssertionError("there is storage")
         stored = await store.find_reset(reset_id)
         if stored is None:
             raise Failed(f"there is no reset {reset_id}")

@@ -3,14 +3,13 @@
 import json
 
 from local.screen import Records, Screen
+from local.session import need_storage
 from shared.adapters.queues import StorageQueues
 from shared.adapters.table_store import TableStore
 from shared.bootstrap import new_id, storage_clients, utc_now
 from shared.config import Settings
-from shared.domain.errors import SettingsError
 from shared.domain.reset import Notification
 from shared.names import (
-    CONNECTION,
     FOLLOW_UPS_QUEUE,
     IDS_TABLE,
     NOTIFICATIONS_QUEUE,
@@ -24,9 +23,7 @@ HEADER = ("RESET", "TARGET", "NOTIFIER", "TICKET", "SAYS")
 
 async def resend(settings: Settings) -> list[Notification]:
     """Put everything that was given up back into the outbox."""
-    if settings.storage is None:
-        raise SettingsError(f"{CONNECTION}: missing; give the storage that the app uses")
-    tables, queues = storage_clients(settings, settings.storage)
+    tables, queues = storage_clients(settings, need_storage(settings))
     async with tables, queues:
         store = TableStore(
             tables.get_table_client(RESETS_TABLE), tables.get_table_client(IDS_TABLE), new_id=new_id

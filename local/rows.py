@@ -11,7 +11,8 @@ from azure.storage.queue.aio import QueueClient
 from shared.adapters.table_store import TableStore
 from shared.bootstrap import identity_credential, new_id, storage_clients
 from shared.config import Settings, Storage, development_storage
-from shared.names import IDS_TABLE, RESETS_QUEUE, RESETS_TABLE
+from shared.domain.errors import SettingsError
+from shared.names import CONNECTION, IDS_TABLE, RESETS_QUEUE, RESETS_TABLE
 from shared.web.views import reset_body
 
 
@@ -36,11 +37,24 @@ class Rows:
         return found
 
 
+def storage_of(settings: Settings) -> Storage:
+    """
+    The storage of the settings, or Azurite on its usual ports where they have none.
+
+    Raise SettingsError where they have one that cannot be used: it is meant, and not passed over.
+    """
+    if settings.storage is not None:
+        return settings.storage
+    missing = f"{CONNECTION}: missing"
+    for why in settings.problems:
+        if why.startswith(CONNECTION) and not why.startswith(missing):
+            raise SettingsError(why)
+    return Storage(connection_string=development_storage("UseDevelopmentStorage=true"))
+
+
 @asynccontextmanager
 async def open_rows(settings: Settings) -> AsyncIterator[Rows]:
-    """Without storage in the settings it is Azurite on its usual ports."""
-    usual = Storage(connection_string=development_storage("UseDevelopmentStorage=true"))
-    storage = settings.storage or usual
+    storage = storage_of(settings)
     tables, queues = storage_clients(settings, storage)
     async with tables, queues, _queue(settings, storage) as queue:
         store = TableStore(

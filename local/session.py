@@ -1,6 +1,7 @@
 """Reads the settings of here, and opens Graph and the rows for a command."""
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -16,7 +17,7 @@ from local.processes import ROOT
 from shared.adapters.graph.gateway import GraphGateway
 from shared.adapters.table_store import TableStore
 from shared.bootstrap import identity_credential, new_id, storage_clients
-from shared.config import LOOPBACK, SIGN_IN, Settings
+from shared.config import LOOPBACK, SIGN_IN, Settings, Storage
 from shared.domain.errors import GraphError, NotSent, RelinkError, SettingsError
 from shared.domain.ports import Graph, Store
 from shared.domain.sync_job import SyncJob
@@ -95,6 +96,14 @@ async def open_store(settings: Settings) -> AsyncIterator[Store | None]:
         )
 
 
+def need_storage(settings: Settings) -> Storage:
+    """Raise SettingsError where no storage is set, or none that can be used; with the words why."""
+    if settings.storage is None:
+        bad = (why for why in settings.problems if why.startswith(CONNECTION))
+        raise SettingsError(next(bad, f"{CONNECTION}: missing; give the storage that the app uses"))
+    return settings.storage
+
+
 @dataclass
 class Progress:
     """One moving line on stderr in a terminal; nothing at all elsewhere."""
@@ -145,6 +154,8 @@ def run(command: Callable[[Settings], Coroutine[None, None, None]]) -> int:
         settings = read_settings()
     except SettingsError as error:
         raise Failed(str(error)) from error
+    # What these say of a missing sign-in is said once, with its remedy, by `_remedy`.
+    logging.getLogger("azure").addHandler(logging.NullHandler())
     try:
         asyncio.run(command(settings))
     except SettingsError as error:

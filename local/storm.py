@@ -30,6 +30,7 @@ from azure.data.tables.aio import TableServiceClient
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
 from local import processes
+from local.errors import whole_number
 from local.http_client import HttpClient, http_client
 from local.listening import listening
 from shared.names import CONNECTION, RESETS_QUEUE, RESETS_TABLE
@@ -313,8 +314,8 @@ def report(storm: Storm, result: Result) -> str:
 
 async def main() -> int:
     storm = Storm(
-        tickets=int(os.environ.get("TICKETS") or 2000),
-        hosts=int(os.environ.get("HOSTS") or 1),
+        tickets=whole_number(os.environ, "TICKETS", 2000),
+        hosts=whole_number(os.environ, "HOSTS", 1),
         cooldown=os.environ.get("COOLDOWN", ""),
     )
     print(f"{storm.tickets} tickets for one job; progress every two seconds", flush=True)

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from local.errors import Failed
+from local.errors import Failed, Usage
 from local.processes import AZURITE
 
 VARIABLES: Final[Mapping[str, str]] = {
@@ -28,6 +28,8 @@ def main(args: argparse.Namespace) -> int:
     command = [str(AZURITE), "--location", ".local/azurite"]
     for service, usual in _PORTS.items():
         port = getattr(args, f"{service}_port") or usual
+        if not (port.isascii() and port.isdecimal() and int(port) <= 65535):
+            raise Usage(f"{service.upper()}_PORT: {port!r} is not a port; give 0 for a free one")
         command += [f"--{service}Host", "127.0.0.1", f"--{service}Port", port]
     command += ["--disableTelemetry", "--skipApiVersionCheck"]
     os.execv(command[0], command)  # noqa: S606 -- our own node module

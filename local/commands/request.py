@@ -16,7 +16,7 @@ from local.cli import add_switch
 from local.errors import Failed, Usage
 from local.folding import fold_after, note
 from local.follow import follow
-from local.rows import open_rows
+from local.rows import open_rows, storage_of
 from local.screen import Screen
 from local.session import is_here, read_settings
 from shared.config import Settings
@@ -59,6 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     try:
         settings = read_settings()
+        storage_of(settings)
         request = _request(args)
         received = _checked(request)
     except InvalidRequest as error:

@@ -11,6 +11,7 @@ from local.emulator.clock import Clock
 from local.emulator.seed import PACKAGED, BadSeed, read_seed
 from local.emulator.server import serve
 from local.emulator.values import State
+from local.folding import note
 
 
 class BadSetting(ValueError):
@@ -59,12 +60,12 @@ def main() -> int:
     try:
         seed, port, speed = settings(os.environ)
     except BadSetting as error:
-        print(error, file=sys.stderr)
+        note(str(error))
         return 2
     try:
         asyncio.run(run(seed, port, speed))
     except OSError as error:
-        print(f"GRAPH_EMULATOR_PORT: {port}: {error.strerror}", file=sys.stderr)
+        note(f"GRAPH_EMULATOR_PORT: {port}: {error.strerror}")
         return 1
     return 0
 

@@ -13,6 +13,7 @@ from types import FrameType
 
 from aiohttp import web
 
+from local.folding import note
 from local.host.arguments import PROJECT, Arguments, find_app_dir
 from local.host.connections import find_connection
 from local.host.errors import StartError
@@ -43,7 +44,7 @@ def main() -> int:
         _become_the_app(arguments)
         asyncio.run(serve(arguments, started))
     except StartError as error:
-        print(error, file=sys.stderr)
+        note(str(error))
         return error.exit_code
     except KeyboardInterrupt:  # before the handlers were in place
         return 128 + signal.SIGINT

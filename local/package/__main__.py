@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from local.folding import note
 from local.package import sbom
 from local.package.archive import Measure, unpack, write
 from local.package.build import ROOT, build
@@ -31,7 +32,7 @@ def main(target: Path, *, unpacked: bool) -> int:
         telemetry = wants_telemetry(os.environ)
         package = build(say=lambda words: print(f"  {words}", flush=True), telemetry=telemetry)
     except PackageError as error:
-        print(f"no package: {error}", file=sys.stderr)
+        note(f"no package: {error}")
         return 1
     target.parent.mkdir(parents=True, exist_ok=True)
     write(package.files, target)

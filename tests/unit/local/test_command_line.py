@@ -12,6 +12,7 @@ import pytest
 
 from local.cli import COMMANDS, main
 from local.commands.decide import _became
+from local.errors import whole_number
 from local.overrides import overrides
 from local.processes import ROOT
 
@@ -285,23 +286,19 @@ def on_a_terminal(width: int, *arguments: str, environ: dict[str, str]) -> tuple
     return process.returncode, re.split(r"[\r\n]+", text)
 
 
-@pytest.mark.parametrize("width", [80, 200])
 @pytest.mark.parametrize(
-    ("line", "code", "words"),
+    ("width", "line", "code", "words"),
     [
-        ("", 0, "python -m local <command>"),
-        ("request --help", 0, "--not-before TIME"),
-        ("request salesforce", 2, "nothing was sent"),
-        ("request salesforce-prod --not-before tomorrow", 2, "nothing was sent"),
-        ("request nowhere-in-this-catalogue-of-ours", 2, "nothing was sent"),
-        ("decide r1 aprove", 2, "nothing was decided"),
-        ("list", 1, "does not answer"),
-        ("show a-reset-with-a-rather-long-id-that-nobody-has-ever-asked-for", 1, "is the app"),
-        ("plan", 1, "GRAPH_ENDPOINT"),
-        ("bogus", 2, "faults"),
+        (80, "", 0, "python -m local <command>"),
+        (80, "request --help", 0, "--not-before TIME"),
+        (80, "request salesforce-prod --not-before tomorrow", 2, "nothing was sent"),
+        (80, "list", 1, "does not answer"),
+        (80, "plan", 1, "GRAPH_ENDPOINT"),
+        (80, "bogus", 2, "faults"),
+        (200, "bogus", 2, "faults"),
     ],
 )
-def test_nothing_is_wider_than_the_terminal(line: str, code: int, words: str, width: int) -> None:
+def test_nothing_is_wider_than_the_terminal(width: int, line: str, code: int, words: str) -> None:
     bad = {"RELINK_URL": "http://127.0.0.1:9"} | REAL
     if line == "plan":
         bad["GRAPH_ENDPOINT"] = "http://relink.example/graph/that/is/not/https"
@@ -347,3 +344,78 @@ def test_a_python_without_the_packages_is_told_which_has_them() -> None:
 )
 def test_a_decision_is_answered_with_what_it_did(answer: dict[str, object], words: str) -> None:
     assert _became(answer) == words
+
+
+STORAGE = "ResetStorage: is not a connection string"
+
+
+@pytest.mark.parametrize(
+    ("line", "environ", "code", "words"),
+    [
+        ("resend", {}, 1, "ResetStorage: missing; give a connection string"),
+        ("resend", {"ResetStorage": "bogus"}, 1, STORAGE),
+        ("mappings r1", {}, 1, "ResetStorage: missing; give a connection string"),
+        ("mappings r1", {"ResetStorage": "bogus"}, 1, STORAGE),
+        # Not to Azurite, which is where a request goes without any storage in the settings.
+        ("request x --dry-run", {"ResetStorage": "bogus"}, 1, f"{STORAGE}; "),
+        ("link a@contoso.com x", {}, 1, "RESET_TARGETS: missing"),
+        ("link a@contoso.com x", {"RESET_TARGETS": "{"}, 1, "RESET_TARGETS: "),
+        ("azurite --blob-port abc", {}, 2, "BLOB_PORT: 'abc' is not a port"),
+        ("azurite", {"QUEUE_PORT": "99999"}, 2, "QUEUE_PORT: '99999' is not a port"),
+        ("package", {"TELEMETRY": "bogus"}, 1, "TELEMETRY: 'bogus' is not known"),
+    ],
+)
+def test_a_setting_that_is_wrong_is_one_line(
+    line: str,
+    environ: dict[str, str],
+    code: int,
+    words: str,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+
+    assert main(line.split(), CLEAN | environ) == code
+
+    out, err = capsys.readouterr()
+    (said,) = err.splitlines()
+    assert out == ""
+    assert words in said
+
+
+@pytest.mark.parametrize(
+    ("line", "environ", "code", "words"),
+    [
+        ("bench", {"ONLY": "nothing"}, 1, "ONLY: 'nothing' is not known; known are busy, "),
+        ("faults", {"ONLY": "nothing"}, 1, "ONLY: 'nothing' is not known; known are killed, "),
+        ("host", {"PORT": "abc"}, 2, "PORT: 'abc' is not a number"),
+        ("emulator", {"GRAPH_EMULATOR_PORT": "abc"}, 2, "GRAPH_EMULATOR_PORT: 'abc' is not"),
+    ],
+)
+def test_what_is_run_as_it_stands_says_what_is_wrong_too(
+    line: str, environ: dict[str, str], code: int, words: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "local", line],
+        cwd=ROOT,
+        env=CLEAN | {"PYTHONDONTWRITEBYTECODE": "1"} | environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    (said,) = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (code, "")
+    assert words in said
+
+
+@pytest.mark.parametrize("given", ["x", "0", "-1", "1.5", "²"])
+def test_a_number_that_is_none_ends_the_program_in_one_line(given: str) -> None:
+    with pytest.raises(SystemExit, match=r"^ROUNDS: .* is not a whole number above 0; correct it$"):
+        whole_number({"ROUNDS": given}, "ROUNDS", 3)
+    assert [whole_number(e, "ROUNDS", 3) for e in ({}, {"ROUNDS": ""}, {"ROUNDS": "7"})] == [
+        3,
+        3,
+        7,
+    ]
