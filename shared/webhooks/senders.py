@@ -19,7 +19,10 @@ PLATFORM_HEADERS: Final = "x-ms-client-principal"
 """Set by the platform's authentication, which also strips what a caller sends under the name."""
 
 _OTHERWISE_USED: Final = frozenset(
-    {"content-type", "content-length", "host", "webhook-id", "x-forwarded-for", "x-functions-key"}
+    {
+        *("content-type", "content-length", "host", "x-forwarded-for", "x-functions-key"),
+        *("webhook-id", "idempotency-key", "ce-id", "ce-source"),
+    }
 )
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 

@@ -270,12 +270,14 @@ def delivery_key(
     after five minutes. Under other schemes it lies outside the signature, so the body hash counts.
     Zendesk signs the time but not the id: within those minutes an attacker who has seen a delivery
     can make it another one, but nothing else tells its retries. A secret in a header signs
-    nothing: the sender's own id counts (`webhook-id`, or *named* by the body), else the hash and a
-    slot of ten minutes.
+    nothing: the sender's own id counts (`webhook-id`, `Idempotency-Key`, the attributes of a
+    CloudEvent in binary mode, or *named* by the body), else the hash and a slot of ten minutes.
     """
     scheme, digest = SCHEMES.get(name), hashlib.sha256(raw).hexdigest()
     if scheme is None:
-        if given := headers.get(DELIVERY, "") or named:
+        event = [headers.get(each, "") for each in ("ce-source", "ce-id")]
+        own = headers.get(DELIVERY, "") or headers.get("idempotency-key", "") or named
+        if given := own or ("\n".join(event) if all(event) else ""):
             return ("delivery", given)
         return ("body", digest, str(int(now.timestamp() // WITHOUT_ID.total_seconds())))
     if not scheme.time:

@@ -385,3 +385,15 @@ def test_under_a_header_secret_the_delivery_id_or_a_ten_minute_slot_identifies_a
     assert delivery_key(header, {"webhook-id": "d"}, raw, now=early) == ("delivery", "d")
     assert delivery_key(header, {}, raw, named="alert 7", now=early) == ("delivery", "alert 7")
     assert delivery_key(header, {}, b"other", now=early) != by_slot[0]
+
+
+def test_under_a_header_secret_a_service_may_name_its_delivery_as_services_do() -> None:
+    def key(**headers: str) -> tuple[str, ...]:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        return delivery_key(SchemeName.HEADER, given, b"{}", now=NOW)
+
+    assert key(idempotency_key="k") == ("delivery", "k")
+    assert key(ce_id="1", ce_source="/desk") == ("delivery", "/desk\n1")
+    assert key(ce_id="1", ce_source="/desk") != key(ce_id="1", ce_source="/other")
+    assert key(ce_id="1") == key() != key(ce_id="2", ce_source="/desk")
+    assert key(webhook_id="w", idempotency_key="k", ce_id="1", ce_source="/d") == ("delivery", "w")
