@@ -11,6 +11,8 @@ READY := $(VENV)/.ready
 TOOLS := .local/tools
 AZURITE_READY := local/node_modules/.ready
 LINT_READY := local/lint/node_modules/.ready
+# A module is one worker's; tests/conftest.py says in which order.
+SIDE_BY_SIDE := --dist loadgroup --no-loadscope-reorder
 
 export PYTHONDONTWRITEBYTECODE := 1
 
@@ -47,15 +49,15 @@ $(LINT_READY): local/lint/package.json local/lint/package-lock.json
 check: $(READY) $(LINT_READY) ## Check lint, format, types, import rules and the API documents
 	@$(RUN) -m local check
 
-test: setup check ## Run everything that CI runs
-	@$(RUN) -m pytest
+test: setup check ## Run everything that CI runs (JOBS, default 3: tests that run side by side)
+	@$(RUN) -m pytest -n $(or $(JOBS),3) $(SIDE_BY_SIDE)
 
 unit: $(READY) ## Run the fast tests alone
 	@$(RUN) -m pytest -q tests/unit
 
 soak: setup ## Run simulation, fuzzers, storms at length (SEEDS, default 5000; FROM; CASES, default 50000; ONLY)
 	@SOAK=1 SOAK_FROM=$(or $(FROM),1000) SOAK_TO=$$(( $(or $(FROM),1000) + $(or $(SEEDS),5000) )) \
-	  $(RUN) -m pytest -q -m soak -k "$(or $(ONLY),test)" -o faulthandler_timeout=0
+	  $(RUN) -m pytest -q -m soak -n $(or $(JOBS),2) $(SIDE_BY_SIDE) -k "$(or $(ONLY),test)" -o faulthandler_timeout=0
 
 month: $(READY) ## Simulate a month of fifty targets (TARGETS, DAYS, SEED)
 	@MONTH_TARGETS=$(or $(TARGETS),50) MONTH_DAYS=$(or $(DAYS),30) MONTH_SEED=$(or $(SEED),1) \

@@ -15,8 +15,9 @@ from shared.use_cases.advance import Engine
 from tests.crash.invariants import check
 from tests.crash.simulation import Simulation
 from tests.support.host import resets
+from tests.support.soak import progress
 
-SEEDS = range(int(os.environ.get("SOAK_FROM", "0")), int(os.environ.get("SOAK_TO", "160")))
+SEEDS = range(int(os.environ.get("SOAK_FROM", "0")), int(os.environ.get("SOAK_TO", "100")))
 
 
 async def simulate(
@@ -48,7 +49,7 @@ def run(seed: int) -> tuple[int, str, Counter[str]]:
 
 
 @pytest.mark.soak
-def test_whatever_is_interleaved_no_promise_is_broken(capsys: pytest.CaptureFixture[str]) -> None:
+def test_whatever_is_interleaved_no_promise_is_broken() -> None:
     total: Counter[str] = Counter()
     wrong = []
     with ProcessPoolExecutor(
@@ -59,11 +60,9 @@ def test_whatever_is_interleaved_no_promise_is_broken(capsys: pytest.CaptureFixt
             if problem:
                 wrong.append(f"seed {seed} (simulate({seed}) lives it again): {problem}")
             if len(SEEDS) > 500 and done % 100 == 0:
-                with capsys.disabled():
-                    print(f"{done:,} of {len(SEEDS):,} seeds, {len(wrong)} wrong", flush=True)
-    with capsys.disabled():
-        counted = ", ".join(f"{name} {count:,}" for name, count in sorted(total.items()))
-        print(f"\n{len(SEEDS):,} seeds: {counted}")
+                progress.say(f"{done:,} of {len(SEEDS):,} seeds, {len(wrong)} wrong")
+    counted = ", ".join(f"{name} {count:,}" for name, count in sorted(total.items()))
+    progress.say(f"\n{len(SEEDS):,} seeds: {counted}")
 
     assert not wrong, f"{len(wrong)} of {len(SEEDS)}:\n" + "\n".join(wrong[:20])
 

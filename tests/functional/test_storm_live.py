@@ -6,6 +6,7 @@ import pytest
 
 from local.storm import Storm, report, run
 from tests.support.patience import PATIENCE
+from tests.support.soak import progress
 
 
 @pytest.mark.parametrize(
@@ -19,13 +20,10 @@ from tests.support.patience import PATIENCE
         ),
     ],
 )
-async def test_a_storm_is_one_restart_and_every_ticket_hears_once(
-    storms: list[Storm], capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_storm_is_one_restart_and_every_ticket_hears_once(storms: list[Storm]) -> None:
     async with asyncio.timeout(2 * PATIENCE):
         results = await asyncio.gather(*(run(storm, progress=False) for storm in storms))
 
     for storm, result in zip(storms, results, strict=True):
-        with capsys.disabled():
-            print(f"\n{report(storm, result)}")
+        progress.say(f"\n{report(storm, result)}")
         assert result.problems(storm) == []

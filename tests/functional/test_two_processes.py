@@ -25,7 +25,7 @@ from shared.domain.reset import ENDED, Reset, State
 from shared.names import QUEUES, RESETS_TABLE, TABLES
 from tests.functional.stack import Stack, eventually, storage_and_graph
 from tests.support.patience import PATIENCE
-from tests.support.soak import at_length
+from tests.support.soak import at_length, progress
 
 TARGETS = at_length(10, 20)
 REQUESTS = at_length(150, 300)
@@ -113,7 +113,7 @@ def app_dir(tmp_path: Path) -> Path:
 
 @pytest.mark.soak
 async def test_nothing_is_sent_twice_or_lost_although_a_process_is_killed_repeatedly(
-    app_dir: Path, capsys: pytest.CaptureFixture[str]
+    app_dir: Path,
 ) -> None:
     (app_dir / "seed.json").write_text(json.dumps(seed()), encoding="utf-8")
     async with storage_and_graph(SPEED, seed=app_dir / "seed.json") as stack:
@@ -148,10 +148,11 @@ async def test_nothing_is_sent_twice_or_lost_although_a_process_is_killed_repeat
 
             await eventually(quiet, every=1)
         await check(stack, resets, ids)
-        with capsys.disabled():
-            states = Counter(str(x.state) for x in resets)
-            sent = len(await stack.restarts())
-            print(f"\n{len(ids)} requests, {TARGETS} jobs, {KILLS} kills: {sent} POSTs, {states}")
+        states = Counter(str(x.state) for x in resets)
+        sent = len(await stack.restarts())
+        progress.say(
+            f"\n{len(ids)} requests, {TARGETS} jobs, {KILLS} kills: {sent} POSTs, {states}"
+        )
 
 
 async def check(stack: Stack, resets: list[Reset], ids: set[str]) -> None:

@@ -271,4 +271,4 @@ def test_a_signal_ends_the_host_also_when_storage_is_gone(tmp_path: Path) -> Non
 
         asked = time.monotonic()
         assert host.stop() == 0
-        assert time.monotonic() - asked < 10  # those pauses alone would be 25 seconds
+        assert time.monotonic() - asked < 20  # those pauses alone would be 25 seconds

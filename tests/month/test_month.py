@@ -23,6 +23,7 @@ from tests.month.month import (
     report,
 )
 from tests.support.host import resets
+from tests.support.soak import progress
 
 TARGETS = int(os.environ.get("MONTH_TARGETS", "12"))
 DAYS = int(os.environ.get("MONTH_DAYS", "5"))
@@ -38,9 +39,8 @@ def month() -> Month:
     return lived
 
 
-def test_the_month_ends_and_reports(month: Month, capsys: pytest.CaptureFixture[str]) -> None:
-    with capsys.disabled():
-        print(f"\n{report(month)}")
+def test_the_month_ends_and_reports(month: Month) -> None:
+    progress.say(f"\n{report(month)}")
 
     assert effective(month)
     assert {x.via for x in resets(month.world)} == {"queue", REMEDIATE}

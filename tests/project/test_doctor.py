@@ -81,6 +81,7 @@ def test_the_waived_connection_is_no_connection_of_the_app(tmp_path: Path) -> No
 
 def test_a_real_defect_would_be_found(tmp_path: Path) -> None:
     project = clone(tmp_path)
+    shutil.rmtree(project / "tests")
     (project / "host.json").unlink()
     requirements = project / "requirements.txt"
     text = requirements.read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 """Says how much a test does: briefly in `make test`, at length and aloud in `make soak`."""
 
 import os
+import sys
 from collections import Counter
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final, Protocol
@@ -21,7 +22,7 @@ class Capture(Protocol):
 
 
 class Progress:
-    """Counts the cases of each fuzzer, and says how far it is."""
+    """Says how far a long test is, and counts the cases of each fuzzer."""
 
     def __init__(self) -> None:
         self.done: Counter[str] = Counter()
@@ -33,8 +34,12 @@ class Progress:
             self.tell(fuzzer, self.done[fuzzer])
 
     def tell(self, fuzzer: str, cases: int) -> None:
+        self.say(f"{fuzzer}: {cases:,} cases")
+
+    def say(self, text: str) -> None:
+        """Print at once, past pytest's capture; to stderr, as a worker's stdout is not shown."""
         with self.capture.global_and_fixture_disabled() if self.capture else nullcontext():
-            print(f"{fuzzer}: {cases:,} cases", flush=True)
+            print(text, file=sys.stderr, flush=True)
 
 
 progress: Final = Progress()

@@ -46,7 +46,7 @@ def test_anything_but_one_plain_object_is_refused(raw: bytes, complaint: str) ->
         (b"{\"a\": 'x'}", "character 7: names and texts stand in double quotation marks"),
         (b'{"a": True}', "character 7"),
         (b'{"a": 1,}', "character"),
-        (gzip.compress(b"{}"), "this is compressed: gzip"),
+        (gzip.compress(b"{}", mtime=0), "this is compressed: gzip"),
         ('{"a": 1}'.encode("utf-16"), "this is UTF-16"),
         ('{"a": 1}'.encode("utf-16-le"), "this is UTF-16"),
         ('{"a": 1}'.encode("utf-16-be"), "this is UTF-16"),
