@@ -9,6 +9,7 @@ one takes Schemathesis ten times as long.
 import asyncio
 import json
 import logging
+import os
 from collections.abc import Iterator
 from random import Random
 from typing import Any
@@ -36,6 +37,8 @@ EXAMPLES = at_length(4, -(-CASES // OPERATIONS // EACH // 2))
 VARIANTS = at_length(2, EACH - 1)
 LONG = bool(at_length(0, 1))
 
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
+
 # One that the document's examples name, and two that a generator easily comes upon.
 TARGETS = {
     alias: {"servicePrincipalId": f"{SP[:-1]}{n}"}
@@ -54,7 +57,7 @@ def quiet() -> Iterator[None]:
 def configuration() -> SchemathesisConfig:
     return SchemathesisConfig.from_dict(
         {
-            "seed": 1,
+            "seed": SEED,
             "headers": {"x-functions-key": KEY},
             "continue-on-failure": True,
             "generation": {"max-examples": EXAMPLES, "database": "none"},
@@ -75,7 +78,7 @@ class Functions:
 
     def __init__(self, runner: asyncio.Runner) -> None:
         self.runner = runner
-        self.random = Random(1)
+        self.random = Random(SEED)
 
     def __call__(self, name: str, request: func.HttpRequest) -> func.HttpResponse:
         for _ in range(VARIANTS):
