@@ -181,7 +181,7 @@ def _messages() -> Part:
             "A reset request in a CloudEvents envelope",
             contentType="application/cloudevents+json",
         ),
-        "followUp": message("FollowUp", "The id of a reset"),
+        "followUp": message("FollowUp", "The id of a reset, and where its row is"),
         "toTell": message("ToTell", "The place of a row of the outbox"),
         "accepted": message("AcceptedView", "What a sender is answered"),
         "resetEvent": message(
@@ -213,7 +213,8 @@ def _schemas() -> Part:
     return {
         **parts,
         "CloudEvent": CLOUD_EVENT,
-        "FollowUp": _object(id=_TEXT),
+        # Where its row is; the id alone will do.
+        "FollowUp": {**_object(id=_TEXT, target=_TEXT, key=_TEXT), "required": ["id"]},
         "ToTell": _object(target=_TEXT, id=_TEXT, n={"type": "integer", "minimum": 1}),
         "ResetEvent": _object(
             type={"enum": list(EVENT_TYPES)},
