@@ -209,10 +209,12 @@ GOALS: Final = (
         digits=0,
     ),
     Goal(
+        # Flat is meant. Azurite looks through all rows on the same cores, and displaces what the
+        # reader has in the processor's caches.
         name="own CPU of reading, many against few",
         needs=("reading",),
         of=plain("flat", "reading"),
-        goal=1.25,
+        goal=1.5,
     ),
     Goal(
         name="memory, late against early",

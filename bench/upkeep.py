@@ -3,10 +3,12 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+
+from azure.core.exceptions import ServiceRequestError
 
 from bench.cost import FAR, Figures
 from bench.lab import Lab, lab, target
@@ -22,7 +24,8 @@ POLLS_A_DAY: Final = 3 * 24 * 360
 """The host looks at an empty queue every ten seconds (host.json), at three of them."""
 
 WRITERS: Final = 8
-LOOKS: Final = 20
+LOOKS: Final = 10
+TRIES: Final = 4
 WITH_EVENTS: Final = 1_000
 
 
@@ -112,14 +115,24 @@ async def _looked(it: Lab, app: App, name: str, *, counted: bool) -> Figures:
     found: Figures = {}
     for kind, look in (("one", one), ("open", opened)):
         await look()
-        before, cpu = it.start_counting(), time.process_time()
+        if not counted:
+            # The least of several: what else the machine does only adds to it.
+            taken = [await _processor(look) for _ in range(TRIES)]
+            found[f"cpu {kind} {name}"] = min(taken) / LOOKS * 1000
+            continue
+        before = it.start_counting()
         for _ in range(LOOKS):
             await look()
-        if counted:
-            found[f"{kind} {name}"] = it.calls(before) / LOOKS
-        else:
-            found[f"cpu {kind} {name}"] = (time.process_time() - cpu) / LOOKS * 1000
+        found[f"{kind} {name}"] = it.calls(before) / LOOKS
     return found
+
+
+async def _processor(look: Callable[[], Awaitable[object]]) -> float:
+    """Processor seconds of some looks."""
+    began = time.process_time()
+    for _ in range(LOOKS):
+        await look()
+    return time.process_time() - began
 
 
 def _reset(name: str, of: int, *, ended: bool = False) -> Reset:
@@ -186,7 +199,12 @@ async def _write(it: Lab, name: str, entities: list[dict[str, Any]]) -> None:
 
     async def writer() -> None:
         for batch in batches:
-            await table_batch.submit(table, [table_client.put(row) for row in batch])
+            puts = [table_client.put(row) for row in batch]
+            try:
+                await table_batch.submit(table, puts)
+            except ServiceRequestError:
+                # A kept connection that the service has closed. Put twice is put once.
+                await table_batch.submit(table, puts)
 
     async with asyncio.TaskGroup() as writers:
         for _ in range(WRITERS):
