@@ -680,7 +680,9 @@ async def test_a_good_event_with_one_value_replaced_is_never_a_failure(
         at = at[key]
     at[inside[-1]] = data.draw(JSON)
     app = world()
-    for body in mutants(webhooks.body(event), random):
+    # An unknown property is refused by its name, and a variant may make one of the canary.
+    plain = webhooks.body(event).replace(b"canary of a body", b"why")
+    for body in mutants(plain, random):
         progress.case("one value replaced")
         if not untouched(app):
             app = world()
