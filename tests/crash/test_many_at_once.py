@@ -17,7 +17,7 @@ from tests.crash.simulation import Simulation
 from tests.support.host import resets
 from tests.support.soak import progress
 
-SEEDS = range(int(os.environ.get("SOAK_FROM", "0")), int(os.environ.get("SOAK_TO", "100")))
+SEEDS = range(int(os.environ.get("SOAK_FROM", "0")), int(os.environ.get("SOAK_TO", "160")))
 
 
 async def simulate(
