@@ -23,7 +23,7 @@ from shared.adapters.table_store import TableStore
 from shared.app import App
 from shared.domain.deciders import LIFTED_BY_A_PERSON
 from shared.domain.quarantine import QUARANTINE_RULES
-from shared.domain.reset import State
+from shared.domain.reset import OPEN, State
 from shared.domain.sync_job import AuditTrail
 from shared.names import FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, REMEDIATE, RESETS_QUEUE
 from shared.use_cases.advance import Engine
@@ -79,6 +79,8 @@ class Simulation:
         self.world = World(
             environ=environ, faults=Faults(), engine_type=engine_type, store_type=store_type
         )
+        self.one_after_another = self.dice.random() < 0.4
+        """Requests come when none is open: these wait for the cooldown and the budget."""
         graph = self.world.graph
         graph.cycle_takes = CYCLE
         graph.trail = AuditTrail(readable=self.dice.random() < 0.7)
@@ -148,7 +150,7 @@ class Simulation:
             self._open_or_close_the_log: 0.3,
             self._time: 8,
             self._request: 3,
-            self._ask_together: 1,
+            self._ask_together: 0 if self.one_after_another else 1,
             self._kill: 1,
             self._double_or_lose: 2,
             self._break: 3,
@@ -265,6 +267,8 @@ class Simulation:
         self.world.clock.forward(seconds=self.dice.choice([1, 5, 20, 60, 200, 700, 2000, 8000]))
 
     def _request(self) -> None:
+        if self.one_after_another and any(x.state in OPEN for x in resets(self.world)):
+            return
         if self.asked and self.dice.random() < 0.3:
             request_id = self.dice.choice(self.asked)
         elif len(set(self.asked)) < REQUESTS:
@@ -330,7 +334,9 @@ class Simulation:
         there = resets(self.world)
         if not there:
             return
-        x = self.dice.choice(there)
+        # By chance alone, a person would hardly ever come upon a wait that can be ended.
+        theirs = [x for x in there if waits_for_person(x) or x.waiting_for in LIFTED_BY_A_PERSON]
+        x = self.dice.choice(theirs if theirs and self.dice.random() < 0.5 else there)
         if x.state is State.UNKNOWN and x.operator_asked:
             decision = self._truth(x.client_request_id)
         elif x.state is State.AWAITING_APPROVAL:
