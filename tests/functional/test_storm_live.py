@@ -15,7 +15,7 @@ from tests.support.soak import progress
         pytest.param([Storm(tickets=300)], id="default settings"),
         # Side by side, because both mostly wait for a cycle to end.
         pytest.param(
-            [Storm(tickets=60, hosts=2), Storm(tickets=60, cooldown="PT0S")],
+            [Storm(tickets=40, hosts=2), Storm(tickets=40, cooldown="PT0S")],
             id="two hosts on one storage, and no cooldown",
         ),
     ],
