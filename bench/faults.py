@@ -40,7 +40,7 @@ class Case:
     name: str
     trouble: Callable[["Scene"], Awaitable[None]]
     rests: frozenset[str] = DONE
-    within: float = 240
+    within: float = 90
     hosts: int = 1
 
 
