@@ -44,11 +44,28 @@ def decode_object(raw: bytes, *, name: str) -> dict[str, Any]:
     return found
 
 
+def is_gzip(raw: bytes) -> bool:
+    return raw.startswith(b"\x1f\x8b")
+
+
+def is_utf16(raw: bytes) -> bool:
+    """Whether it has a mark of UTF-16, or zeros where a text in UTF-8 has none."""
+    return raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\x00" in raw[:4]
+
+
+_FORM: Final = re.compile(rb"[A-Za-z_][A-Za-z0-9_.-]*=[^=]")
+
+
+def is_form(raw: bytes) -> bool:
+    """Whether it begins as `name=value` does; base64 ends in `=`, or `==`."""
+    return _FORM.match(raw) is not None
+
+
 def _where(raw: bytes, error: ValueError) -> str:
     """Where it ends to be JSON and what is often the cause; never anything of the text itself."""
-    if raw.startswith(_GZIP):
+    if is_gzip(raw):
         return " (this is compressed: gzip)"
-    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\x00" in raw[:4]:
+    if is_utf16(raw):
         return " (this is UTF-16)"
     if not isinstance(error, json.JSONDecodeError):
         return ""
@@ -73,10 +90,8 @@ def _where(raw: bytes, error: ValueError) -> str:
 _NOT_JSON: Final = (
     (re.compile(rb"\s*$"), "it is empty"),
     (re.compile(rb"\s*<"), "this is XML or HTML"),
-    (re.compile(rb"[A-Za-z_][A-Za-z0-9_.-]*=[^=]"), "this is a form"),
+    (_FORM, "this is a form"),
 )
-
-_GZIP: Final = b"\x1f\x8b"
 
 
 def kind_of(value: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from shared.domain.errors import InvalidRequest
-from shared.domain.json_object import decode_object
+from shared.domain.json_object import decode_object, is_form, is_gzip, is_utf16
 from shared.domain.requests import (
     LONGEST_ID,
     LONGEST_REQUEST,
@@ -143,9 +143,9 @@ def _mistake(text: bytes) -> str:
         return "the text of Python bytes (b'…'); send raw.decode(), not str(raw)"
     if text.startswith(b'"'):
         return "JSON inside a JSON string, encoded twice; send the object itself"
-    if text.startswith(_GZIP):
+    if is_gzip(text):
         return "compressed (gzip); send the JSON itself"
-    if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\x00" in text[:4]:
+    if is_utf16(text):
         return "UTF-16 (PowerShell's Unicode encoding); send UTF-8"
     if text.startswith(b"[object "):
         return "the text of a JavaScript object; send JSON.stringify(…) of it"
@@ -157,7 +157,7 @@ def _mistake(text: bytes) -> str:
         return "percent-encoded, as in an address; send the JSON itself"
     if text.startswith(b"data:"):
         return "a data: address; send the JSON itself"
-    if _FORM.match(text):
+    if is_form(text):
         return "a form (name=value); send JSON"
     padded = text + b"=" * (-len(text) % 4)
     if padded != text and _holds_object(padded):
@@ -171,9 +171,7 @@ def _holds_object(text: bytes) -> bool:
     return (_from_base64(text) or b"").startswith(b"{")
 
 
-_GZIP: Final = b"\x1f\x8b"
 _URL_SAFE: Final = re.compile(rb"[-_]")
-_FORM: Final = re.compile(rb"[A-Za-z_][A-Za-z0-9_.-]*=[^=]")
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 
 
