@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from shared.domain.characters import hidden_in, in_plain_letters
 from shared.domain.errors import InvalidRequest
 from shared.domain.json_object import decode_object
-from shared.domain.reset import Scope
+from shared.domain.reset import Reset, Scope
 from shared.domain.wording import Wording
 
 LONGEST_REQUEST: Final = 48 * 1024
@@ -267,6 +267,26 @@ WORDING: Final = Wording(
     },
     choices={"scope": "must be `full`, or be left out"},
 )
+
+
+def as_reset(request: ResetRequest, *, reset_id: str, at: datetime, via: str) -> Reset:
+    """Return a reset with what was asked for, and with nothing that was found or done."""
+    ticket = request.ticket
+    return Reset(
+        id=reset_id,
+        target=request.target,
+        requested_at=at,
+        scope=request.scope,
+        requested_by=request.requested_by,
+        via=via,
+        reason=request.reason,
+        ticket_system=ticket.system if ticket else "",
+        ticket_id=ticket.id if ticket else "",
+        ticket_url=ticket.url if ticket else "",
+        subjects=request.subjects,
+        dry_run=request.dry_run,
+        not_before=request.not_before,
+    )
 
 
 def derived_id(*parts: str) -> str:

@@ -25,6 +25,7 @@ from shared.domain.requests import (
     HORIZON,
     Received,
     ResetRequest,
+    as_reset,
     content_hash,
     is_automatic,
     reserved_form,
@@ -221,25 +222,14 @@ class Acceptance:
     ) -> Reset:
         target = (self.settings.catalogue or {}).get(request.target)
         shut = request.not_before is not None and request.not_before > now
-        ticket = request.ticket
-        reset = Reset(
-            id=claim.id,
+        # A reset that the timer began stays the timer's, also where a message completes it.
+        via = REMEDIATE if is_automatic(claim.id) else taken.via
+        reset = replace(
+            as_reset(request, reset_id=claim.id, at=claim.requested_at, via=via),
             target=claim.target,
-            requested_at=claim.requested_at,
             service_principal_id=target.service_principal_id if target else "",
             job_id=target.job_id if target else "",
-            scope=request.scope,
-            requested_by=request.requested_by,
             asker_id=taken.asker_id,
-            # A reset that the timer began stays the timer's, also where a message completes it.
-            via=REMEDIATE if is_automatic(claim.id) else taken.via,
-            reason=request.reason,
-            ticket_system=ticket.system if ticket else "",
-            ticket_id=ticket.id if ticket else "",
-            ticket_url=ticket.url if ticket else "",
-            subjects=request.subjects,
-            dry_run=request.dry_run,
-            not_before=request.not_before,
             seen_number=None if shut else job.number,
             due_at=now,
             detail=f"received ({taken.via}{taken.how})",

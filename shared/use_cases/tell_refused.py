@@ -8,8 +8,8 @@ from shared.domain import notifications
 from shared.domain.errors import InvalidRequest
 from shared.domain.notifications import Listeners
 from shared.domain.ports import Clock, Outbox, Queues, Resets
-from shared.domain.requests import Received
-from shared.domain.reset import Notification, NotificationKind, Reset, State
+from shared.domain.requests import Received, as_reset
+from shared.domain.reset import Notification, NotificationKind, State
 from shared.use_cases.write_transition import nudge_answer
 
 OF_NO_TARGET: Final = "(refused)"
@@ -43,25 +43,9 @@ class TellRefused:
             await nudge_answer(self.queues, answer)
 
     def _answers(self, received: Received, why: InvalidRequest) -> list[Notification]:
-        now, request = self.clock(), received.request
-        ticket, catalogue = request.ticket, self.settings.catalogue
-        refused = Reset(
-            id=received.id,
-            target=request.target,
-            requested_at=now,
-            state=State.REFUSED,
-            scope=request.scope,
-            requested_by=request.requested_by,
-            via="queue",
-            reason=request.reason,
-            ticket_system=ticket.system if ticket else "",
-            ticket_id=ticket.id if ticket else "",
-            ticket_url=ticket.url if ticket else "",
-            subjects=request.subjects,
-            dry_run=request.dry_run,
-            finished_at=now,
-            detail=str(why),
-        )
+        now, request, catalogue = self.clock(), received.request, self.settings.catalogue
+        asked = as_reset(request, reset_id=received.id, at=now, via="queue")
+        refused = replace(asked, state=State.REFUSED, finished_at=now, detail=str(why))
         # No page is named: there is no such reset. Its number is 0, before any of a reset's own.
         told = notifications.answers(
             refused,
