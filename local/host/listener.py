@@ -112,8 +112,10 @@ class QueueListener:
 
     async def _wait_for_room(self) -> None:
         while len(self._running) > self._options.new_batch_threshold:
+            # As they are now: one that ends before the wait has begun must end it.
+            running = tuple(self._running)
             if not await self._until_stopped_or(
-                asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+                asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             ):
                 return
 

@@ -10,7 +10,7 @@ import base64
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -46,9 +46,15 @@ def load(name: str) -> dict[str, Any]:
 
 @dataclass
 class Standin:
-    """A function that does what its message's body says."""
+    """
+    A function that does what its message's body says.
+
+    With *begun_before_end* its nth run ends only after so many have begun: on a slow machine, too,
+    as many run when the listener fetches as ran in the recording.
+    """
 
     scale: float
+    begun_before_end: Sequence[int] = ()
     begins: Counter[tuple[str, int]] = field(default_factory=Counter)
     ends: Counter[tuple[str, bool]] = field(default_factory=Counter)
     untouched: list[Message] = field(default_factory=list)
@@ -66,8 +72,18 @@ class Standin:
         self.untouched.append(message)
         self.most_running = max(self.most_running, self.running)
         ok = await self._behave(_behaviour(text), message.dequeue_count)
+        async with asyncio.timeout(PATIENCE):
+            while not self._may_end():
+                await asyncio.sleep(0.005)
         self.ends[text, ok] += 1
         return ok
+
+    def _may_end(self) -> bool:
+        number = self.ends.total()
+        return (
+            number >= len(self.begun_before_end)
+            or self.begins.total() >= self.begun_before_end[number]
+        )
 
     async def _behave(self, behaviour: str, dequeue_count: int) -> bool:
         verb, _, number = behaviour.partition(":")
@@ -99,6 +115,7 @@ async def replay(
     scale: float,
     fault: Fault = lambda _method, _path: None,
     binary: bool = False,
+    ends_as_recorded: bool = False,
     until: Callable[[list[Call], Standin], bool] | None = None,
 ) -> Replay:
     recording = load(name)
@@ -111,7 +128,7 @@ async def replay(
     )
     base = "{0.scheme}://{0.netloc}".format(urlsplit(endpoint))
     proxy = WireProxy(base, fault)
-    standin = Standin(scale)
+    standin = Standin(scale, begun_before_each_end(recording) if ends_as_recorded else ())
     waits: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -228,6 +245,18 @@ async def dequeue(queue: QueueClient, times: int) -> None:
         ).by_page()
         for found in [message async for message in await anext(pages)]:
             await queue.update_message(found.id, found.pop_receipt, visibility_timeout=0)
+
+
+def begun_before_each_end(recording: dict[str, Any]) -> list[int]:
+    """How many runs had begun when the first, the second, ... of them ended."""
+    events = sorted(recording["invocations"], key=lambda event: float(event["t"]))
+    begun, found = 0, []
+    for event in events:
+        if event["ev"] == "begin":
+            begun += 1
+        elif event["ev"] == "end":
+            found.append(begun)
+    return found
 
 
 def queue_options(recording: dict[str, Any]) -> QueueOptions:

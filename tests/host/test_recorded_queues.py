@@ -49,11 +49,6 @@ SCALES = {
     "d2-renewal-real": 0.02,
     "d3-renewal-5xx": 0.02,
     "d4-renewal-message-gone": 0.02,
-    # Staggered ends must stay apart by more than a call takes.
-    "e1-batch-40": 0.3,
-    "e2-batch-default-threshold": 0.3,
-    "e4-batch-4-threshold-2-staggered": 0.3,
-    "e5-batch-16-threshold-8-staggered": 0.4,
     "f1-backoff-default": 0.002,
     "f2-backoff-2s": 0.01,
     "f3-backoff-development": 0.01,
@@ -102,6 +97,7 @@ async def play_all(connection_string: str) -> dict[str, Replay | BaseException]:
                 scale=SCALES.get(name, USUAL_SCALE),
                 fault=faults(name),
                 binary=name.startswith("a7-"),
+                ends_as_recorded=name.startswith("e"),
                 until=polled_twice if name.startswith("k6-") else None,
             )
 
