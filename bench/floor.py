@@ -22,7 +22,8 @@ from azure.data.tables.aio import TableClient, TableServiceClient
 from azure.storage.queue.aio import QueueClient
 
 from bench import stub
-from shared.adapters.table_client import Operation, Table
+from shared.adapters.table_client import Table
+from shared.adapters.table_requests import Operation
 from shared.adapters.table_resets import TableResets
 from shared.domain import events, evidence, states
 from shared.domain.reset import HistoryEntry, JobRow, Reset, Scope, State, Stored

@@ -13,7 +13,8 @@ from azure.core.exceptions import ServiceRequestError
 from bench.cost import FAR, Figures
 from bench.lab import Lab, lab, target
 from local.processes import ROOT
-from shared.adapters import table_batch, table_client, table_rows
+from shared.adapters import table_client, table_rows
+from shared.adapters.table_calls import PlainCalls
 from shared.app import App
 from shared.bootstrap import build
 from shared.domain.reset import Claim, HistoryEntry, Reset, State
@@ -196,15 +197,16 @@ async def _write(it: Lab, name: str, entities: list[dict[str, Any]]) -> None:
         ]
     )
     table = it.table_client.get_table_client(name)
+    calls = PlainCalls(it.table_client)
 
     async def writer() -> None:
         for batch in batches:
             puts = [table_client.put(row) for row in batch]
             try:
-                await table_batch.submit(table, puts)
+                await calls.transact(table, puts)
             except ServiceRequestError:
                 # A kept connection that the service has closed. Put twice is put once.
-                await table_batch.submit(table, puts)
+                await calls.transact(table, puts)
 
     async with asyncio.TaskGroup() as writers:
         for _ in range(WRITERS):

@@ -19,7 +19,7 @@ from shared.adapters.graph.credential import RenewableCredential
 from shared.adapters.graph.observed import GraphObserver, OnCall
 from shared.adapters.lazy_queues import LazyQueues
 from shared.adapters.notifiers.registry import make_notifier
-from shared.adapters.table_read import PlainReads
+from shared.adapters.table_calls import PlainCalls
 from shared.adapters.table_store import TableStore
 from shared.app import App, NotConfigured
 from shared.config import Settings, Storage
@@ -181,7 +181,7 @@ def storage_adapters(settings: Settings, storage: Storage) -> tuple[TableStore, 
         tables.get_table_client(RESETS_TABLE),
         tables.get_table_client(IDS_TABLE),
         new_id=new_id,
-        reads=PlainReads(),
+        calls=PlainCalls(tables),
     )
 
     async def queues() -> AllQueues:

@@ -15,8 +15,8 @@ from azure.core.exceptions import (
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.adapters.table_batch import Submit, submit
-from shared.adapters.table_read import Reads, SdkReads
+from shared.adapters.table_calls import Calls, SdkCalls
+from shared.adapters.table_requests import Operation
 from shared.adapters.table_rows import Entity
 from shared.domain.errors import Conflict, StorageUnavailable
 
@@ -24,9 +24,6 @@ CALL_TIMEOUT: Final = 60.0
 """Seconds of one call, the client's retries and their Retry-After included."""
 
 _LOST_RACE: Final = frozenset({404, 409, 412})
-
-type Operation = tuple[str, Entity] | tuple[str, Entity, Mapping[str, Any]]
-"""One step of a transaction, as the client takes it."""
 
 
 class Table:
@@ -37,18 +34,15 @@ class Table:
     retries; then it is unknown whether a write took place. A lost race is a Conflict.
     """
 
-    def __init__(
-        self, client: TableClient, *, submit: Submit = submit, reads: Reads | None = None
-    ) -> None:
-        """*submit* sends a transaction; *reads* reads rows, by the SDK where none is given."""
+    def __init__(self, client: TableClient, *, calls: Calls | None = None) -> None:
+        """*calls* reads and writes the rows; the SDK does where none is given."""
         self._client = client
-        self._submit = submit
-        self._reads = reads or SdkReads()
+        self._calls = calls or SdkCalls()
 
     async def get(self, partition: str, key: str) -> Any | None:
         try:
             return await _call(
-                self._reads.entity(self._client, partition, key), ResourceNotFoundError
+                self._calls.entity(self._client, partition, key), ResourceNotFoundError
             )
         except ResourceNotFoundError as error:
             if getattr(error, "error_code", None) == "TableNotFound":
@@ -59,10 +53,9 @@ class Table:
     async def create(self, entity: Entity) -> str:
         """Return the new row's ETag; raise Conflict where the row exists."""
         try:
-            created = await _call(self._client.create_entity(entity), ResourceExistsError)
+            return await self._write(create(entity), ResourceExistsError)
         except ResourceExistsError as error:
             raise Conflict(f"{entity['RowKey']} exists") from error
-        return str(created["etag"])
 
     async def replace(self, entity: Entity, etag: str) -> str:
         """Return the row's new ETag; raise Conflict where the row has changed or is gone."""
@@ -90,41 +83,26 @@ class Table:
 
     async def _update(self, entity: Entity, etag: str, mode: UpdateMode) -> str:
         try:
-            updated = await _call(
-                self._client.update_entity(
-                    entity, mode=mode, etag=etag, match_condition=MatchConditions.IfNotModified
-                ),
-                ResourceModifiedError,
-                ResourceNotFoundError,
+            return await self._write(
+                _update(entity, etag, mode), ResourceModifiedError, ResourceNotFoundError
             )
         except (ResourceModifiedError, ResourceNotFoundError) as error:
             raise Conflict(f"{entity['RowKey']} has changed") from error
-        return str(updated["etag"])
 
     async def put(self, entity: Entity) -> None:
         """Insert or replace, whatever the row held."""
-        await _call(self._client.upsert_entity(entity, mode=UpdateMode.REPLACE))
+        await self._write(put(entity))
 
     async def merge_in(self, entity: Entity) -> None:
         """Insert, or write the given columns alone, whatever they held."""
-        await _call(self._client.upsert_entity(entity, mode=UpdateMode.MERGE))
+        await self._write(("upsert", entity, {"mode": UpdateMode.MERGE}))
 
     async def delete(self, partition: str, key: str) -> None:
         """Delete the row; one that is gone is left alone."""
-        await _call(self._client.delete_entity(partition, key))
+        await self._write(delete({"PartitionKey": partition, "RowKey": key}))
 
-    async def delete_unchanged(self, partition: str, key: str, etag: str) -> None:
-        """Delete the row under its ETag; raise Conflict where it has changed or is gone."""
-        try:
-            await _call(
-                self._client.delete_entity(
-                    partition, key, etag=etag, match_condition=MatchConditions.IfNotModified
-                ),
-                ResourceNotFoundError,
-                ResourceModifiedError,
-            )
-        except (ResourceNotFoundError, ResourceModifiedError) as error:
-            raise Conflict(f"{key} has changed") from error
+    async def _write(self, operation: Operation, *expected: type[AzureError]) -> str:
+        return await _call(self._calls.write(self._client, operation), *expected)
 
     async def transact(self, operations: Sequence[Operation]) -> list[str] | None:
         """
@@ -135,7 +113,7 @@ class Table:
         try:
             async with asyncio.timeout(CALL_TIMEOUT):
                 # Of a row that was deleted it is empty.
-                return await self._submit(self._client, operations)
+                return await self._calls.transact(self._client, operations)
         except HttpResponseError as error:
             if error.status_code not in _LOST_RACE and not _ambiguous(error):
                 raise StorageUnavailable(f"transaction: {error.status_code}") from error
@@ -151,15 +129,7 @@ class Table:
         select: Sequence[str] | None = None,
     ) -> AsyncIterator[Any]:
         """Yield every row that the filter finds; they are read before the first is given."""
-        found = self._client.query_entities(
-            query, parameters=dict(parameters or {}), select=list(select) if select else None
-        )
-        try:
-            async with asyncio.timeout(CALL_TIMEOUT):
-                entities = [entity async for entity in found]
-        except (AzureError, TimeoutError) as error:
-            raise StorageUnavailable(f"table storage: {type(error).__name__}") from error
-        for entity in entities:
+        for entity in await self._find(query, parameters or {}, most=None, select=select):
             yield entity
 
     async def first(
@@ -171,7 +141,17 @@ class Table:
         select: Sequence[str] | None = None,
     ) -> list[Any]:
         """Return the first rows that the filter finds; no page after those is read."""
-        found = self._reads.first(self._client, query, parameters, most=most, select=select)
+        return await self._find(query, parameters, most=most, select=select)
+
+    async def _find(
+        self,
+        query: str,
+        parameters: Mapping[str, Any],
+        *,
+        most: int | None,
+        select: Sequence[str] | None,
+    ) -> list[Any]:
+        found = self._calls.find(self._client, query, parameters, most=most, select=select)
         try:
             async with asyncio.timeout(CALL_TIMEOUT):
                 return await found
@@ -198,11 +178,11 @@ def replace(entity: Entity, etag: str) -> Operation:
     """Replace the row under its ETag; create it where it has none yet."""
     if not etag:
         return create(entity)
-    condition = {
-        "mode": UpdateMode.REPLACE,
-        "etag": etag,
-        "match_condition": MatchConditions.IfNotModified,
-    }
+    return _update(entity, etag, UpdateMode.REPLACE)
+
+
+def _update(entity: Entity, etag: str, mode: UpdateMode) -> Operation:
+    condition = {"mode": mode, "etag": etag, "match_condition": MatchConditions.IfNotModified}
     return ("update", entity, condition)
 
 

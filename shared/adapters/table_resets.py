@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from shared.adapters import table_client, table_rows
 from shared.adapters.shared_reads import SharedReads
-from shared.adapters.table_client import Operation, Table, etag_of
+from shared.adapters.table_client import Table, etag_of
+from shared.adapters.table_requests import Operation
 from shared.domain import keys
 from shared.domain.errors import Conflict, StorageUnavailable
 from shared.domain.keys import SearchKind

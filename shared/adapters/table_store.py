@@ -5,14 +5,13 @@ from collections.abc import Callable
 from azure.data.tables.aio import TableClient
 
 from shared.adapters.table_archive import TableArchive
-from shared.adapters.table_batch import Submit, submit
+from shared.adapters.table_calls import Calls
 from shared.adapters.table_client import Table
 from shared.adapters.table_keys import TableKeys
 from shared.adapters.table_limits import TableLimits
 from shared.adapters.table_links import TableLinks
 from shared.adapters.table_messages import TableMessages
 from shared.adapters.table_outbox import TableOutbox
-from shared.adapters.table_read import Reads
 from shared.adapters.table_resets import TableResets
 from shared.adapters.table_schedule import TableSchedule
 
@@ -35,11 +34,10 @@ class TableStore(
         ids: TableClient,
         *,
         new_id: Callable[[], str],
-        submit: Submit = submit,
-        reads: Reads | None = None,
+        calls: Calls | None = None,
     ) -> None:
-        """*new_id* gives the mark of each write; *submit* and *reads* as for `Table`."""
-        resets_table, ids_table = Table(resets, submit=submit, reads=reads), Table(ids, reads=reads)
+        """*new_id* gives the mark of each write; *calls* as for `Table`."""
+        resets_table, ids_table = Table(resets, calls=calls), Table(ids, calls=calls)
         TableResets.__init__(self, resets_table, ids_table, new_id=new_id)
         TableSchedule.__init__(self, resets_table, new_write_id=new_id)
         TableOutbox.__init__(self, resets_table)

@@ -14,7 +14,7 @@ from azure.core.exceptions import ServiceResponseError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 
-from shared.adapters.table_read import PlainReads
+from shared.adapters.table_calls import PlainCalls
 from shared.adapters.table_rows import notification_entity, reset_entity
 from shared.adapters.table_schedule import FIRST_PAGE
 from shared.adapters.table_store import TableStore
@@ -68,7 +68,7 @@ class Tables:
             self.resets,
             self.ids,
             new_id=lambda: f"w{next(self.numbers)}",
-            reads=PlainReads(),
+            calls=PlainCalls(self.service),
         )
 
 
@@ -387,7 +387,7 @@ async def test_a_page_is_one_request_however_many_resets_there_are(
     transport = CountingTransport()
     async with TableServiceClient.from_connection_string(azurite, transport=transport) as service:
         resets = service.get_table_client(tables.resets.table_name)
-        store = TableStore(resets, resets, new_id=lambda: "w")
+        store = TableStore(resets, resets, new_id=lambda: "w", calls=PlainCalls(service))
 
         page = await store.resets("sales", after="", most=10)
         ids = await store.open_resets("sales", after="", most=10)
@@ -911,6 +911,7 @@ async def test_a_transaction_that_succeeded_unheard_is_recognised_by_its_write_i
             service.get_table_client(tables.resets.table_name),
             service.get_table_client(tables.ids.table_name),
             new_id=lambda: f"w{next(tables.numbers)}",
+            calls=PlainCalls(service),
         )
         stored = await store.insert(reset(), event(), ())
         transport.lose = True
@@ -932,6 +933,7 @@ async def test_observations_and_the_outbox_recognise_their_own_success_as_well(
             service.get_table_client(tables.resets.table_name),
             service.get_table_client(tables.ids.table_name),
             new_id=lambda: f"w{next(tables.numbers)}",
+            calls=PlainCalls(service),
         )
         await store.insert(reset(), event(), [answer(1)])
         first = await store.read_notification("sales", "r1", 1)
@@ -956,7 +958,7 @@ async def test_observations_and_the_outbox_recognise_their_own_success_as_well(
 async def test_a_missing_table_is_storage_that_is_not_there(azurite: str) -> None:
     async with TableServiceClient.from_connection_string(azurite) as service:
         nowhere = service.get_table_client("Nowhere")
-        store = TableStore(nowhere, nowhere, new_id=lambda: "w")
+        store = TableStore(nowhere, nowhere, new_id=lambda: "w", calls=PlainCalls(service))
 
         with pytest.raises(StorageUnavailable):
             await store.read_job("sales")
@@ -971,7 +973,10 @@ async def test_storage_that_does_not_answer_is_said_so() -> None:
     )
     async with TableServiceClient.from_connection_string(connection, retry_total=0) as service:
         store = TableStore(
-            service.get_table_client("T"), service.get_table_client("I"), new_id=lambda: "w"
+            service.get_table_client("T"),
+            service.get_table_client("I"),
+            new_id=lambda: "w",
+            calls=PlainCalls(service),
         )
 
         with pytest.raises(StorageUnavailable):

@@ -9,7 +9,7 @@ import bisect
 import itertools
 import operator
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -76,12 +76,6 @@ def broken(kind: str) -> BaseException:
     return http_error(HttpResponseError, int(kind[:3]))
 
 
-async def submit(client: TableClient, operations: Sequence[Any]) -> list[str]:
-    """What `table_batch.submit` does, over a table in memory."""
-    results = await client.submit_transaction(operations)
-    return [str(each.get("etag", "")) for each in results]
-
-
 type Cell = tuple[dict[str, Any], str]
 
 
@@ -132,13 +126,11 @@ class MemoryTable:
         step = ("update", dict(entity), options)
         return await self._io("update", lambda: self._apply([step])[0])
 
-    async def delete_entity(self, partition: str, key: str, **options: Any) -> None:
-        entity = {"PartitionKey": partition, "RowKey": key}
-
+    async def delete_entity(self, entity: Mapping[str, Any], **options: Any) -> None:
         def perform() -> None:
-            # Without an ETag the client takes a 404 for done.
-            if "etag" in options or (partition, key) in self.cells:
-                self._apply([("delete", entity, options)])
+            # The client takes a 404 for done.
+            if _key(entity) in self.cells:
+                self._apply([("delete", dict(entity), options)])
 
         await self._io("delete", perform)
 
@@ -406,7 +398,7 @@ class Storage:
 
     def store(self, kind: type[TableStore] = TableStore) -> TableStore:
         resets, ids = (cast("TableClient", table) for table in (self.resets, self.ids))
-        return kind(resets, ids, new_id=lambda: f"w{next(_numbers)}", submit=submit)
+        return kind(resets, ids, new_id=lambda: f"w{next(_numbers)}")
 
     def adapter(self) -> StorageQueues:
         def queue(name: str) -> QueueClient:

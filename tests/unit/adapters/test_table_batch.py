@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 
 from local.azurite import connection_string
 from shared.adapters.table_batch import etags, written
+from shared.adapters.table_requests import write_of
 
 MARK = "3d9c3b1e"
+ENDPOINT = "http://127.0.0.1:3/devstoreaccount1"
 TEXTS = st.text(max_size=40)
 VALUES = (
     TEXTS
@@ -39,13 +41,20 @@ def requests_of(operations: Sequence[Any]) -> list[HttpRequest]:
     client = TableClient.from_connection_string(connection_string("1", "2", "3"), "Rows")
     batch = TableBatchOperations(
         config=client._client._config,
-        endpoint="http://127.0.0.1:3/devstoreaccount1",
+        endpoint=ENDPOINT,
         table_name="Rows",
         is_cosmos_endpoint=False,
     )
-    for operation in operations:
-        batch.add_operation(operation)
+    for kind, entity, *options in operations:
+        # The row would come back.
+        more = {"response_preference": "return-no-content"} if kind == "create" else {}
+        batch.add_operation((kind, entity, {**more, **(options[0] if options else {})}))
     return batch.requests
+
+
+def by_us(operations: Sequence[Any]) -> bytes:
+    rows = [write_of(each, table="Rows", version="2019-02-02") for each in operations]
+    return written(rows, MARK, endpoint=ENDPOINT)
 
 
 def by_the_sdk(requests: Sequence[HttpRequest]) -> bytes:
@@ -60,23 +69,22 @@ def by_the_sdk(requests: Sequence[HttpRequest]) -> bytes:
     return body
 
 
+def unchanged(etag: str) -> dict[str, Any]:
+    return {"etag": f'W/"{etag}"', "match_condition": MatchConditions.IfNotModified}
+
+
 OPERATIONS = st.lists(
     st.builds(
         lambda kind, key, values, etag: (
             ("create", entity("t", key, values)),
             ("upsert", entity("t", key, values), {"mode": UpdateMode.REPLACE}),
-            (
-                "update",
-                entity("t", key, values),
-                {
-                    "mode": UpdateMode.REPLACE,
-                    "etag": f'W/"{etag}"',
-                    "match_condition": MatchConditions.IfNotModified,
-                },
-            ),
+            ("upsert", entity("t", key, values), {"mode": UpdateMode.MERGE}),
+            ("update", entity("t", key, values), {"mode": UpdateMode.REPLACE, **unchanged(etag)}),
+            ("update", entity("t", key, values), {"mode": UpdateMode.MERGE, **unchanged(etag)}),
             ("delete", entity("t", key, {})),
+            ("delete", entity("t", key, {}), unchanged(etag)),
         )[kind],
-        st.integers(0, 3),
+        st.integers(0, 6),
         KEYS,
         st.dictionaries(NAMES, VALUES, max_size=4),
         st.from_regex("[A-Za-z0-9%']{1,20}", fullmatch=True),
@@ -89,16 +97,13 @@ OPERATIONS = st.lists(
 @settings(deadline=None, max_examples=50)
 @given(OPERATIONS)
 def test_what_is_sent_is_what_the_sdk_sends(operations: list[Any]) -> None:
-    requests = requests_of(operations)
-
-    assert written(requests, MARK) == by_the_sdk(requests)
+    assert by_us(operations) == by_the_sdk(requests_of(operations))
 
 
 def test_the_types_of_the_sdk_are_kept() -> None:
     number = EntityProperty(value=2**40, edm_type="Edm.Int64")
-    requests = requests_of([("create", entity("t", "a", {"N": number, "S": "\r\n--batch_"}))])
 
-    text = written(requests, MARK)
+    text = by_us([("create", entity("t", "a", {"N": number, "S": "\r\n--batch_"}))])
 
     assert b'"N@odata.type": "Edm.Int64"' in text
     assert b'"S": "\\r\\n--batch_"' in text

@@ -1,0 +1,112 @@
+"""
+Send requests of our own to Table Storage, through the policies that the SDK's client has.
+
+Policies that do nothing for these requests are left out, because each costs time in every call:
+no proxy is set, storage redirects nowhere, the libraries' log lines are off, a secondary is never
+read, and answers are read here. What signs, retries, names and traces a request stays the SDK's.
+The request is azure-core's plain one: the newer kind costs more than signing it does.
+"""
+
+import copy
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+from uuid import uuid4
+
+from azure.core.pipeline import AsyncPipeline, PipelineRequest, PipelineResponse
+from azure.core.pipeline.policies import (
+    AsyncHTTPPolicy,
+    AsyncRedirectPolicy,
+    ContentDecodePolicy,
+    CustomHookPolicy,
+    HttpLoggingPolicy,
+    NetworkTraceLoggingPolicy,
+    ProxyPolicy,
+    SansIOHTTPPolicy,
+)
+from azure.core.pipeline.transport import AsyncHttpResponse, HttpRequest
+from azure.data.tables._policies import StorageHosts
+from azure.data.tables.aio import TableServiceClient
+from multidict import CIMultiDict
+
+_IDLE: Final = (
+    AsyncRedirectPolicy,
+    ContentDecodePolicy,
+    CustomHookPolicy,
+    HttpLoggingPolicy,
+    NetworkTraceLoggingPolicy,
+    ProxyPolicy,
+    StorageHosts,
+)
+
+
+class Requests:
+    """Requests to one account."""
+
+    def __init__(self, service: TableServiceClient) -> None:
+        """Connections, credential and retries are those of *service*, which closes them."""
+        self._pipeline: AsyncPipeline[HttpRequest, AsyncHttpResponse] = AsyncPipeline(
+            service._client._client._pipeline._transport,  # noqa: SLF001 -- as its own tables have it
+            needed(service._policies),  # noqa: SLF001 -- with its options and its credential
+        )
+        # A secondary may be late, and is never written to.
+        self.endpoint: Final = f"{service.scheme}://{service._primary_hostname}"  # noqa: SLF001
+        self.version: Final = service.api_version
+
+    async def send(
+        self, method: str, place: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> AsyncHttpResponse:
+        """Return the answer, whatever its status; its body is read."""
+        request = HttpRequest(method, f"{self.endpoint}/{place}", data=body)
+        # As aiohttp has it; azure-core's own is slow to read, and every policy reads it.
+        request.headers = CIMultiDict(headers)
+        # Drawn here: the SDK asks the operating system for one by the clock.
+        request.headers["x-ms-client-request-id"] = str(uuid4())
+        return (await self._pipeline.run(request)).http_response
+
+
+class Steps(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
+    """
+    Policies that only look at a request and its answer, in one step.
+
+    azure-core wraps each of them into one of its own, which costs more than most of them do.
+    """
+
+    def __init__(self, policies: Sequence[Any]) -> None:
+        super().__init__()
+        self._before = [each.on_request for each in policies]
+        backwards = policies[::-1]
+        self._after = [p.on_response for p in backwards if _has(p, "on_response")]
+        self._failed = [p.on_exception for p in backwards if _has(p, "on_exception")]
+
+    async def send(
+        self, request: PipelineRequest[HttpRequest]
+    ) -> PipelineResponse[HttpRequest, AsyncHttpResponse]:
+        try:
+            for before in self._before:
+                if (wait := before(request)) is not None:
+                    await wait
+            response = await self.next.send(request)
+        except Exception:
+            for failed in self._failed:
+                failed(request)
+            raise
+        for after in self._after:
+            if (wait := after(request, response)) is not None:
+                await wait
+        return response
+
+
+def needed(policies: Iterable[Any]) -> list[Any]:
+    """Return what a request of our own needs of a client's policies, in their order."""
+    # As copies: a policy knows the next one, so that one object serves one pipeline.
+    kept = [copy.copy(each) for each in policies if not isinstance(each, _IDLE)]
+    found: list[Any] = []
+    for plain, group in itertools.groupby(kept, lambda each: isinstance(each, SansIOHTTPPolicy)):
+        policies = list(group)
+        found += [Steps(policies)] if plain else policies
+    return found
+
+
+def _has(policy: Any, hook: str) -> bool:
+    return getattr(type(policy), hook) is not getattr(SansIOHTTPPolicy, hook)
