@@ -121,7 +121,7 @@ class PlainCalls:
         select: Sequence[str] | None,
     ) -> list[Any]:
         asked = quote(_parameter_filter_substitution(dict(parameters), query), safe="")
-        place = f"{client.table_name}()?$filter={asked}{_limits(most, tuple(select or ()))}"
+        place = f"{client.table_name}()?{_limits(most, tuple(select or ()))}$filter={asked}"
         found: list[Any] = []
         after = ""
         while most is None or len(found) < most:
@@ -179,8 +179,8 @@ def _content(answer: AsyncHttpResponse) -> dict[str, Any]:
 
 @lru_cache(maxsize=64)
 def _limits(most: int | None, select: tuple[str, ...]) -> str:
-    top = f"&$top={most}" if most is not None else ""
-    return f"{top}&$select={quote(','.join(select), safe='')}" if select else top
+    top = f"$top={most}&" if most is not None else ""
+    return f"{top}$select={quote(','.join(select), safe='')}&" if select else top
 
 
 def _next_page(headers: Mapping[str, str]) -> str:

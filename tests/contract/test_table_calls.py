@@ -199,7 +199,11 @@ def lasting(sent: dict[str, Any]) -> dict[str, Any]:
     """What does not differ from one request to the next, and is not our choice."""
     mine = {"x-ms-client-request-id", "x-ms-date", "date", "authorization", "prefer"}
     assert set(sent["headers"]) >= mine - {"prefer"}
-    return {**sent, "headers": {k: v for k, v in sent["headers"].items() if k not in mine}}
+    headers = {k: v for k, v in sent["headers"].items() if k not in mine}
+    if "content-type" in headers:
+        # Of an insert alone the SDK adds what an entity's text says anyway.
+        headers["content-type"] = headers["content-type"].removesuffix(";odata=nometadata")
+    return {**sent, "headers": headers}
 
 
 async def test_what_is_sent_is_what_the_sdk_sends(azurite: str, account: Account) -> None:
@@ -224,8 +228,9 @@ async def test_what_is_sent_is_what_the_sdk_sends(azurite: str, account: Account
                 asked.append([lasting(each) for each in sent])
 
             mine, theirs = asked
-            assert len(mine) == len(KINDS) + 3
-            assert mine == theirs
+            assert len(mine) == len(theirs) == len(KINDS) + 3
+            for my, their in zip(mine, theirs, strict=True):
+                assert my == their
 
 
 @pytest.mark.parametrize("kind", KINDS)
