@@ -157,6 +157,17 @@ class Lab:
         )
         return len([None async for row in found if row["State"] in states])
 
+    async def is_open(self, alias: str) -> bool:
+        """Whether a reset of the target has not ended yet; cheaper for Azurite than `states`."""
+        table = self.table_client.get_table_client(RESETS_TABLE)
+        found = table.query_entities(
+            "PartitionKey eq @target and RowKey ge 'due:reset:' and RowKey lt 'due:reset;'",
+            parameters={"target": alias},
+            select=["RowKey"],
+            results_per_page=1,
+        )
+        return await anext(aiter(found), None) is not None
+
     def start_counting(self) -> int:
         """Forget what was counted; return how many calls Graph has had so far."""
         for relay in (self.tables, self.queues):

@@ -2,14 +2,15 @@
 Pass HTTP on to a service of the lab, count each call, and break calls where a run asks for it.
 
 One connection to the service for each of the client's. So what a client does to a connection, and
-how long it waits on one, reaches the service as it is.
+how long it waits on one, reaches the service as it is; and a connection that the service closes,
+as Azurite does after five idle seconds, is closed to the client.
 """
 
 import asyncio
 import contextlib
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -44,6 +45,9 @@ class Relay:
     seconds: float = 0
     """What each call takes on top."""
 
+    _idle: set[asyncio.StreamWriter] = field(default_factory=set)
+    """Clients' connections on which no call is under way."""
+
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[int]:
         """Yield the port to talk to."""
@@ -65,12 +69,15 @@ class Relay:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         broken = (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError)
         with contextlib.suppress(*broken):
-            there = await asyncio.open_connection("127.0.0.1", self.port, limit=2**20)
+            answers, service = await _connected(self.port, on_end=lambda: self._left(writer))
             try:
-                while await self._call(reader, writer, *there):
-                    pass
+                while await self._call(reader, writer, answers, service):
+                    self._idle.add(writer)
+                    if answers.at_eof():
+                        break
             finally:
-                there[1].close()
+                self._idle.discard(writer)
+                service.close()
         writer.close()
 
     async def _call(
@@ -81,6 +88,7 @@ class Relay:
         service: asyncio.StreamWriter,
     ) -> bool:
         head = await reader.readuntil(b"\r\n\r\n")
+        self._idle.discard(writer)
         body = await _body(reader, head)
         name = self._name(head)
         self.calls[name] += 1
@@ -99,6 +107,11 @@ class Relay:
         await writer.drain()
         return b"\r\nconnection: close" not in answer.lower()
 
+    def _left(self, client: asyncio.StreamWriter) -> None:
+        """The service has closed its end: a client would send its next call into nothing."""
+        if client in self._idle:
+            client.close()
+
     def _fault(self, name: str) -> Fault | None:
         for fault in self.faults:
             if fault.times > 0 and fault.what in name:
@@ -112,6 +125,29 @@ class Relay:
         # The account comes first; of a table's row the kind says more than its key.
         what = row[1] if row else path.partition("?")[0].split("/", 2)[-1].partition("(")[0]
         return f"{method} {self.service} {what.partition('/messages')[0]}"
+
+
+class _Answers(asyncio.StreamReader):
+    """What the service says; *on_end* is called when it has closed the connection."""
+
+    def __init__(self, on_end: Callable[[], None]) -> None:
+        super().__init__(limit=2**20)
+        self._on_end = on_end
+
+    def feed_eof(self) -> None:
+        super().feed_eof()
+        self._on_end()
+
+
+async def _connected(
+    port: int, *, on_end: Callable[[], None]
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """As `asyncio.open_connection`, which does not tell when the other end closes."""
+    answers = _Answers(on_end)
+    protocol = asyncio.StreamReaderProtocol(answers)
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_connection(lambda: protocol, "127.0.0.1", port)
+    return answers, asyncio.StreamWriter(transport, protocol, answers, loop)
 
 
 async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:

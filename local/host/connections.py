@@ -57,10 +57,12 @@ def queue_client(connection: Connection, queue: str, **options: Any) -> QueueCli
 
     Close it after use.
     """
+    # Or each call looks for a proxy and, in a thread, for a .netrc.
+    options = {"retry_total": 0, "use_env_settings": False, **options}
     if connection.connection_string:
         try:
             return QueueClient.from_connection_string(
-                connection.connection_string, queue, retry_total=0, **options
+                connection.connection_string, queue, **options
             )
         except ValueError as error:
             raise StartError(
@@ -78,7 +80,7 @@ def queue_client(connection: Connection, queue: str, **options: Any) -> QueueCli
         if connection.managed
         else DefaultAzureCredential(managed_identity_client_id=client_id)
     )
-    return QueueClient(connection.queue_uri, queue, credential=credential, retry_total=0, **options)
+    return QueueClient(connection.queue_uri, queue, credential=credential, **options)
 
 
 def _in_full(text: str) -> str:

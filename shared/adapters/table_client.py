@@ -186,6 +186,16 @@ def _update(entity: Entity, etag: str, mode: UpdateMode) -> Operation:
     return ("update", entity, condition)
 
 
+def merge(entity: Entity, etag: str) -> Operation:
+    """Write the given columns alone, under the row's ETag."""
+    condition = {
+        "mode": UpdateMode.MERGE,
+        "etag": etag,
+        "match_condition": MatchConditions.IfNotModified,
+    }
+    return ("update", entity, condition)
+
+
 def move(before: Mapping[str, Entity], after: Mapping[str, Entity]) -> list[Operation]:
     """Replace rows of an index: those of *before* go, those of *after* are as if never sent."""
     gone = [delete(row) for key, row in before.items() if key not in after]

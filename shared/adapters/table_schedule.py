@@ -105,7 +105,7 @@ class TableSchedule:
     async def _behind_another(self, target: str, waits: list[Any] | None) -> AsyncGenerator[DueRow]:
         """
         Yield what waits behind a Head that has gone: of *waits*, or where those are not all, what
-        the last full restart stands for, and some of the others.
+        the last full restart stands for, and where no other is Head some of the rest.
         """
         job = await self._job(target)
         if waits is not None:
@@ -115,17 +115,17 @@ class TableSchedule:
                     yield table_rows.due_from(entity, etag_of(entity))
             return
         ended = job.last_full.number if job.last_full is not None else 0
-        others = 0
+        # One of them may take an empty Head. The others would only note whom they wait behind now,
+        # which can wait until they are due: in a storm, most writes.
+        others = 0 if job.head else FIRST_PAGE
         before = (keys.BEHIND, f"{keys.BEHIND}{job.head}:")
         after = (f"{keys.BEHIND}{job.head};", keys.after(keys.BEHIND))
         for first, last in (before, after):
             async for entity in self._between(target, first, last):
                 if entity.get("Seen", -1) >= ended:
-                    # One of them may take an empty Head. The others would only note whom they
-                    # wait behind now, which can wait until they are due: in a storm, most writes.
-                    others += 1
-                    if others > FIRST_PAGE:
+                    if others == 0:
                         continue
+                    others -= 1
                 yield table_rows.due_from(entity, etag_of(entity))
 
     async def _job(self, target: str) -> JobRow:
@@ -178,12 +178,18 @@ class TableSchedule:
             await self._resets.merge_in(row)
             self._older.discard(target)
 
-    async def mark_sent(self, row: DueRow, *, at: datetime) -> None:
-        # Ended or moved on meanwhile: that write made the row new, without Sent.
-        with contextlib.suppress(Conflict):
-            await self._resets.merge(
-                {"PartitionKey": row.target, "RowKey": row.key, "Sent": at}, row.etag
-            )
+    async def mark_sent(self, rows: Sequence[DueRow], *, at: datetime) -> None:
+        marks = [
+            ({"PartitionKey": row.target, "RowKey": row.key, "Sent": at}, row.etag) for row in rows
+        ]
+        if len(marks) > 1 and await self._resets.transact(
+            [table_client.merge(*mark) for mark in marks]
+        ):
+            return
+        for mark in marks:
+            # Ended or moved on meanwhile: that write made the row new, without Sent.
+            with contextlib.suppress(Conflict):
+                await self._resets.merge(*mark)
 
     async def read_notification(
         self, target: str, reset_id: str, n: int

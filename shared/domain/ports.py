@@ -220,12 +220,17 @@ class Schedule(Protocol):
         Yield what is due by *now*, oldest first, then what waits behind a Head that has gone.
 
         Where many wait behind such a Head, these are the ones that the last full restart stands
-        for, and some of the others: they would only write down whom they wait behind now.
+        for, and while there is no other Head some of the rest: the rest would only write down whom
+        they wait behind now.
         However much is open, nothing else is read, but for a first page of what waits.
         """
 
-    async def mark_sent(self, row: DueRow, *, at: datetime) -> None:
-        """Merge `Sent` alone under the row's ETag; gone or changed rows are left alone."""
+    async def mark_sent(self, rows: Sequence[DueRow], *, at: datetime) -> None:
+        """
+        Merge `Sent` alone under each row's ETag; gone or changed rows are left alone.
+
+        *rows* are those of one target, a hundred at most.
+        """
 
 
 class Outbox(Protocol):

@@ -621,14 +621,14 @@ async def test_sent_is_merged_under_the_due_rows_etag_alone(store: Store) -> Non
     stored = await store.insert(reset(), event(), ())
     (due,) = await all_due(store)
 
-    await store.mark_sent(due, at=NOW)
+    await store.mark_sent([due], at=NOW)
     (marked,) = await all_due(store)
     moved = await store.commit(stored, replace(stored.row, behind="x"))
-    await store.mark_sent(marked, at=NOW)
+    await store.mark_sent([marked], at=NOW)
     by_time, behind = await all_due(store)
     await store.commit(moved, replace(moved.row, due_at=None, state=State.FAILED))
-    await store.mark_sent(by_time, at=NOW)
-    await store.mark_sent(behind, at=NOW)
+    await store.mark_sent([by_time], at=NOW)
+    await store.mark_sent([behind], at=NOW)
 
     assert marked.sent == NOW
     assert (by_time.sent, behind.sent) == (None, None), "the transaction wrote the row new"
@@ -752,7 +752,7 @@ async def test_rows_of_version_1_are_due_until_they_are_written_again(
     await store.targets()
 
     (told, waits) = await all_due(store)
-    await store.mark_sent(waits, at=NOW)
+    await store.mark_sent([waits], at=NOW)
     (_, marked) = await all_due(store)
     (there,) = await store.open_resets("sales", after="", most=9)
     before = await store.read_open(there) or await store.read_reset(claim())

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -107,19 +108,23 @@ async def test_what_waits_behind_a_head_that_has_gone_is_sent_at_once() -> None:
     assert sorted(desk.sent()) == sorted(["due", *(f"behind-{n}" for n in range(100))])
 
 
-async def test_a_storm_that_no_ended_restart_stands_for_is_not_woken_whole() -> None:
+@pytest.mark.parametrize(("head", "late"), [("", 32), ("another", 0)], ids=["empty", "taken"])
+async def test_a_storm_that_no_ended_restart_stands_for_is_not_woken_whole(
+    head: str, late: int
+) -> None:
     desk = Desk()
     for n in range(200):
         await desk.put(f"early-{n}", due_at=LATER, behind="head", seen_number=6)
         await desk.put(f"late-{n}", due_at=LATER, behind="head", seen_number=7)
     last = LastFull(number=7, id="head", outcome="completed", service_principal_id="", job_id="")
-    await desk.put("another", due_at=LATER)
-    await desk.take_head("another", last_full=last)
+    await desk.put(head or "head", due_at=LATER)
+    await desk.take_head(head, last_full=last)
 
     await desk.sweep()
 
+    # The others would only note whom they wait behind now; at an empty Head one of them takes it.
     sent = Counter(name.partition("-")[0] for name in desk.sent())
-    assert sent == {"early": 200, "late": 32}
+    assert sent == Counter(early=200, late=late)
     desk.clock.forward(hours=1)
     await desk.sweep()
     assert len(set(desk.sent())) == 401, "each is due in the end"
@@ -135,6 +140,55 @@ async def test_of_a_storm_whose_head_went_without_a_restart_some_are_woken_each_
     await desk.sweep()
 
     assert len(desk.sent()) == 32
+
+
+async def test_what_is_sent_is_marked_by_one_call_for_many() -> None:
+    desk = Desk()
+    for n in range(40):
+        await desk.put(f"r{n:02d}")
+
+    first, again = await desk.sweep(), await desk.sweep()
+
+    assert (first["queue send"], first["table transaction"], first["table update"]) == (40, 3, 0)
+    assert again["queue send"] == 0
+
+
+async def test_where_one_is_worked_on_before_the_mark_the_others_are_marked() -> None:
+    desk = Desk()
+    for n in range(3):
+        await desk.put(f"r{n}")
+    marked = False
+
+    async def work_on_it(call: str) -> None:
+        nonlocal marked
+        if call == "table transaction" and not marked:
+            marked = True
+            stored = await desk.store.find_reset("r1")
+            assert stored is not None
+            await desk.store.commit(stored, replace(stored.row, detail="moved on"))
+
+    desk.storage.interleave(work_on_it)
+    await desk.sweep()
+    desk.storage.interleave(None)
+
+    await desk.sweep()
+
+    assert desk.sent()[3:] == ["r1"], "its row was written new, and is due again"
+
+
+async def test_what_was_sent_is_marked_although_another_message_was_not() -> None:
+    desk = Desk()
+    for n in range(5):
+        await desk.put(f"r{n}")
+    faults = desk.storage.faults
+    # The targets and what is due are read first.
+    faults.at, faults.kind = faults.count + 5, "503"
+
+    with pytest.raises(ExceptionGroup):
+        await desk.sweep()
+    await desk.sweep()
+
+    assert sorted(desk.sent()) == [f"r{n}" for n in range(5)]
 
 
 async def test_a_message_says_where_the_row_lies() -> None:
