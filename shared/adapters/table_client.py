@@ -188,12 +188,7 @@ def _update(entity: Entity, etag: str, mode: UpdateMode) -> Operation:
 
 def merge(entity: Entity, etag: str) -> Operation:
     """Write the given columns alone, under the row's ETag."""
-    condition = {
-        "mode": UpdateMode.MERGE,
-        "etag": etag,
-        "match_condition": MatchConditions.IfNotModified,
-    }
-    return ("update", entity, condition)
+    return _update(entity, etag, UpdateMode.MERGE)
 
 
 def move(before: Mapping[str, Entity], after: Mapping[str, Entity]) -> list[Operation]:

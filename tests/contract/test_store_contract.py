@@ -635,6 +635,20 @@ async def test_sent_is_merged_under_the_due_rows_etag_alone(store: Store) -> Non
     assert await all_due(store) == []
 
 
+@pytest.mark.parametrize("moved", [False, True], ids=["as they were", "one has moved on"])
+async def test_many_rows_are_marked_as_sent_each_under_its_etag(store: Store, moved: bool) -> None:
+    for name in ("r1", "r2", "r3"):
+        stored = await store.insert(reset(name), event(), ())
+    rows = await all_due(store)
+    if moved:
+        await store.commit(stored, replace(stored.row, detail="moved on"))
+
+    await store.mark_sent(rows, at=NOW)
+
+    marked = {row.id: row.sent for row in await all_due(store)}
+    assert marked == {"r1": NOW, "r2": NOW, "r3": None if moved else NOW}
+
+
 async def test_a_row_is_due_from_its_very_moment_on(store: Store) -> None:
     moment = NOW + timedelta(microseconds=1)
     await store.insert(reset(due_at=moment), event(), ())
