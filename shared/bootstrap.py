@@ -187,12 +187,14 @@ def storage_adapters(settings: Settings, storage: Storage) -> tuple[TableStore, 
     async def queues() -> AllQueues:
         # In a thread, as the Graph gateway: its modules would hold up every other invocation.
         module = await asyncio.to_thread(import_module, "shared.adapters.queues")
+        sending = await asyncio.to_thread(import_module, "shared.adapters.queue_send")
         service = queue_service(settings, storage)
         found: AllQueues = module.StorageQueues(
             service.get_queue_client(RESETS_QUEUE),
             service.get_queue_client(FOLLOW_UPS_QUEUE),
             service.get_queue_client(NOTIFICATIONS_QUEUE),
             {name: service.get_queue_client(f"{name}-poison") for name in QUEUES},
+            send=sending.PlainSend(service),
         )
         return found
 

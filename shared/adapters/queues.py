@@ -10,6 +10,7 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
 
+from shared.adapters.queue_send import Send, send_by_sdk
 from shared.domain.errors import StorageUnavailable
 from shared.domain.messages import to_message
 from shared.domain.requests import Received
@@ -21,9 +22,6 @@ PAGE: Final = 32
 MOST_PAGES: Final = 10
 HIDDEN_SECONDS: Final = 300
 
-FOREVER = -1
-"""Time to live: the service's default of seven days would lose what waits longer."""
-
 
 class StorageQueues:
     """The `Queues` over its clients; messages are plain JSON (host.json: messageEncoding none)."""
@@ -34,23 +32,36 @@ class StorageQueues:
         follow_ups: QueueClient,
         notifications: QueueClient,
         poison: Mapping[str, QueueClient],
+        *,
+        send: Send = send_by_sdk,
     ) -> None:
-        """*poison* holds each queue's poison queue under the name of the queue itself."""
+        """
+        *poison* holds each queue's poison queue under the name of the queue itself; *send* sends a
+        message.
+        """
         self._requests = requests
         self._follow_ups = follow_ups
         self._notifications = notifications
         self._poison = poison
+        self._send_by = send
 
     async def request(self, received: Received) -> None:
-        await _send(self._requests, to_message(received))
+        await self._send(self._requests, to_message(received))
 
     async def follow_up(self, reset_id: str, *, target: str = "", key: str = "") -> None:
         place = {"target": target, "key": key} if target and key else {}
-        await _send(self._follow_ups, json.dumps({"id": reset_id, **place}))
+        await self._send(self._follow_ups, json.dumps({"id": reset_id, **place}))
 
     async def notification(self, target: str, reset_id: str, n: int) -> None:
         message = {"target": target, "id": reset_id, "n": n}
-        await _send(self._notifications, json.dumps(message))
+        await self._send(self._notifications, json.dumps(message))
+
+    async def _send(self, queue: QueueClient, message: str) -> None:
+        try:
+            async with asyncio.timeout(TAKES_AT_MOST):
+                await self._send_by(queue, message)
+        except (AzureError, TimeoutError) as error:
+            raise StorageUnavailable(f"queue {queue.queue_name}: {type(error).__name__}") from error
 
     async def oldest(self) -> Mapping[str, datetime | None]:
         queues = (self._requests, self._follow_ups, self._notifications)
@@ -103,11 +114,3 @@ async def _oldest(queue: QueueClient) -> datetime | None:
     except (AzureError, TimeoutError) as error:
         raise StorageUnavailable(f"queue {queue.queue_name}: {type(error).__name__}") from error
     return min((m.inserted_on for m in front if m.inserted_on is not None), default=None)
-
-
-async def _send(queue: QueueClient, message: str) -> None:
-    try:
-        async with asyncio.timeout(TAKES_AT_MOST):
-            await queue.send_message(message, time_to_live=FOREVER)
-    except (AzureError, TimeoutError) as error:
-        raise StorageUnavailable(f"queue {queue.queue_name}: {type(error).__name__}") from error

@@ -18,15 +18,19 @@ from azure.core.exceptions import DecodeError, HttpResponseError, ResourceExists
 from azure.core.pipeline.transport import AsyncHttpResponse
 from azure.data.tables._deserialize import _convert_to_entity  # the types of its columns
 from azure.data.tables._error import _process_table_error
+from azure.data.tables._policies import StorageHosts
 from azure.data.tables._serialize import _parameter_filter_substitution  # quotes what is asked for
 from azure.data.tables.aio import TableClient, TableServiceClient
 
 from shared.adapters import table_batch
-from shared.adapters.table_pipeline import Requests
+from shared.adapters.storage_pipeline import Requests, new_request_id
 from shared.adapters.table_requests import Operation, place_of, read_headers, write_of
 
 _row: Final[Callable[[Mapping[str, Any]], Any]] = _convert_to_entity
 _raise: Final[Callable[[HttpResponseError, str], NoReturn]] = _process_table_error
+IDLE: Final = (StorageHosts,)
+"""Of the client's own policies, what does nothing here."""
+
 _NEXT: Final = {
     "NextPartitionKey": "x-ms-continuation-NextPartitionKey",
     "NextRowKey": "x-ms-continuation-NextRowKey",
@@ -105,7 +109,11 @@ class PlainCalls:
 
     def __init__(self, service: TableServiceClient) -> None:
         """*service* is the client of the account; what it has open is used."""
-        self._requests = Requests(service)
+        transport = service._client._client._pipeline._transport  # noqa: SLF001 -- as its own tables
+        self._requests = Requests(transport, service._policies, idle=IDLE)  # noqa: SLF001
+        # A secondary may be late, and is never written to.
+        self._endpoint = f"{service.scheme}://{service._primary_hostname}"  # noqa: SLF001
+        self._version = service.api_version
 
     async def entity(self, client: TableClient, partition: str, key: str) -> Any:
         place = place_of(client.table_name, partition, key)
@@ -133,12 +141,18 @@ class PlainCalls:
         return found[:most]
 
     async def _read(self, client: TableClient, place: str) -> AsyncHttpResponse:
-        answer = await self._requests.send("GET", place, read_headers(self._requests.version))
+        answer = await self._send("GET", place, read_headers(self._version))
         return _checked(answer, client, 200)
 
+    async def _send(
+        self, method: str, place: str, headers: dict[str, str], body: bytes | None = None
+    ) -> AsyncHttpResponse:
+        headers["x-ms-client-request-id"] = new_request_id()
+        return await self._requests.send(method, f"{self._endpoint}/{place}", headers, body)
+
     async def write(self, client: TableClient, operation: Operation) -> str:
-        request = write_of(operation, table=client.table_name, version=self._requests.version)
-        answer = await self._requests.send(
+        request = write_of(operation, table=client.table_name, version=self._version)
+        answer = await self._send(
             request.method, request.place, request.headers, request.text.encode() or None
         )
         if answer.status_code == 404 and operation[0] == "delete":
@@ -148,15 +162,13 @@ class PlainCalls:
         return str(_checked(answer, client, 201, 204).headers.get("ETag", ""))
 
     async def transact(self, client: TableClient, operations: Sequence[Operation]) -> list[str]:
-        sender, mark = self._requests, str(uuid4())
-        rows = [
-            write_of(each, table=client.table_name, version=sender.version) for each in operations
-        ]
-        answer = await sender.send(
+        table, version, mark = client.table_name, self._version, str(uuid4())
+        rows = [write_of(each, table=table, version=version) for each in operations]
+        answer = await self._send(
             "POST",
             "$batch",
-            table_batch.headers_of(mark, version=sender.version),
-            table_batch.written(rows, mark, endpoint=sender.endpoint),
+            table_batch.headers_of(mark, version=version),
+            table_batch.written(rows, mark, endpoint=self._endpoint),
         )
         if answer.status_code != 202:
             raise HttpResponseError(response=answer)

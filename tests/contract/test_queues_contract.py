@@ -2,16 +2,19 @@
 
 import asyncio
 import json
+import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.queue.aio import QueueServiceClient
 from msgspec import structs
 
 from shared.adapters.lazy_queues import LazyQueues
+from shared.adapters.queue_send import PlainSend, send_by_sdk
 from shared.adapters.queues import StorageQueues
 from shared.domain.errors import StorageUnavailable
 from shared.domain.messages import read_message
@@ -59,7 +62,11 @@ async def account(request: pytest.FixtureRequest, azurite: str) -> AsyncIterator
             await client.clear_messages()
         poison = {name: clients[f"{name}-poison"] for name in QUEUES}
         queues = StorageQueues(
-            clients[RESETS_QUEUE], clients[FOLLOW_UPS_QUEUE], clients[NOTIFICATIONS_QUEUE], poison
+            clients[RESETS_QUEUE],
+            clients[FOLLOW_UPS_QUEUE],
+            clients[NOTIFICATIONS_QUEUE],
+            poison,
+            send=PlainSend(service),
         )
         # As deployed: opened with the first message.
         yield Account(queues=lazily(queues), clients=clients)
@@ -194,3 +201,41 @@ async def test_queues_that_could_not_be_opened_are_tried_again() -> None:
     await queues.follow_up("r1")
 
     assert len(storage.queues[FOLLOW_UPS_QUEUE].messages) == 1
+
+
+class Recorder(AioHttpTransport):  # type: ignore[misc]
+    """Keeps what is sent."""
+
+    def __init__(self, sent: list[dict[str, Any]]) -> None:
+        super().__init__()
+        self.sent = sent
+
+    async def send(self, request: Any, **kwargs: Any) -> Any:
+        drawn = {"x-ms-client-request-id", "x-ms-date", "authorization"}
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        assert set(headers) > drawn
+        lasting = {name: value for name, value in headers.items() if name not in drawn}
+        body = request.body.encode() if isinstance(request.body, str) else request.body
+        asked = {"url": request.url, "headers": lasting, "body": body, "method": request.method}
+        self.sent.append(asked)
+        return await super().send(request, **kwargs)
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", '{"id": "<&>\'\\"", "name": "Zoë 日本 🙂"}', "]]> &amp; \t\n ", "x" * 40_000]
+)
+async def test_a_message_is_sent_as_the_sdk_sends_it(azurite: str, text: str) -> None:
+    sent: list[dict[str, Any]] = []
+    async with QueueServiceClient.from_connection_string(
+        azurite, transport=Recorder(sent)
+    ) as service:
+        queue = await service.create_queue(f"sent-{uuid.uuid4().hex[:12]}")
+        sent.clear()
+
+        await PlainSend(service)(queue, text)
+        await send_by_sdk(queue, text)
+
+        mine, theirs = sent
+        assert mine == theirs
+        found = [message.content async for message in queue.receive_messages(max_messages=2)]
+        assert found == [text, text]

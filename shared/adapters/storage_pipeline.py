@@ -1,5 +1,5 @@
 """
-Send requests of our own to Table Storage, through the policies that the SDK's client has.
+Send requests of our own to Azure Storage, through the policies that a client of the SDK has.
 
 Policies that do nothing for these requests are left out, because each costs time in every call:
 no proxy is set, storage redirects nowhere, the libraries' log lines are off, a secondary is never
@@ -25,8 +25,6 @@ from azure.core.pipeline.policies import (
     SansIOHTTPPolicy,
 )
 from azure.core.pipeline.transport import AsyncHttpResponse, HttpRequest
-from azure.data.tables._policies import StorageHosts
-from azure.data.tables.aio import TableServiceClient
 from multidict import CIMultiDict
 
 _IDLE: Final = (
@@ -36,33 +34,36 @@ _IDLE: Final = (
     HttpLoggingPolicy,
     NetworkTraceLoggingPolicy,
     ProxyPolicy,
-    StorageHosts,
 )
 
 
 class Requests:
-    """Requests to one account."""
+    """Requests by the connections and the policies of a client, which closes them."""
 
-    def __init__(self, service: TableServiceClient) -> None:
-        """Connections, credential and retries are those of *service*, which closes them."""
+    def __init__(self, transport: Any, policies: Iterable[Any], *, idle: Sequence[type]) -> None:
+        """*idle*: policies of the client's own kind that do nothing here."""
         self._pipeline: AsyncPipeline[HttpRequest, AsyncHttpResponse] = AsyncPipeline(
-            service._client._client._pipeline._transport,  # noqa: SLF001 -- as its own tables have it
-            needed(service._policies),  # noqa: SLF001 -- with its options and its credential
+            transport, needed(policies, idle=idle)
         )
-        # A secondary may be late, and is never written to.
-        self.endpoint: Final = f"{service.scheme}://{service._primary_hostname}"  # noqa: SLF001
-        self.version: Final = service.api_version
 
     async def send(
-        self, method: str, place: str, headers: Mapping[str, str], body: bytes | None = None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        **options: Any,
     ) -> AsyncHttpResponse:
-        """Return the answer, whatever its status; its body is read."""
-        request = HttpRequest(method, f"{self.endpoint}/{place}", data=body)
+        """Return the answer, whatever its status; its body is read. *options* are the policies'."""
+        request = HttpRequest(method, url, data=body)
         # As aiohttp has it; azure-core's own is slow to read, and every policy reads it.
         request.headers = CIMultiDict(headers)
-        # Drawn here: the SDK asks the operating system for one by the clock.
-        request.headers["x-ms-client-request-id"] = str(uuid4())
-        return (await self._pipeline.run(request)).http_response
+        return (await self._pipeline.run(request, **options)).http_response
+
+
+def new_request_id() -> str:
+    """Return what names a request; the SDK would ask the operating system for one by the clock."""
+    return str(uuid4())
 
 
 class Steps(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
@@ -97,14 +98,14 @@ class Steps(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
         return response
 
 
-def needed(policies: Iterable[Any]) -> list[Any]:
+def needed(policies: Iterable[Any], *, idle: Sequence[type]) -> list[Any]:
     """Return what a request of our own needs of a client's policies, in their order."""
     # As copies: a policy knows the next one, so that one object serves one pipeline.
-    kept = [copy.copy(each) for each in policies if not isinstance(each, _IDLE)]
+    kept = [copy.copy(each) for each in policies if not isinstance(each, (*_IDLE, *idle))]
     found: list[Any] = []
     for plain, group in itertools.groupby(kept, lambda each: isinstance(each, SansIOHTTPPolicy)):
-        policies = list(group)
-        found += [Steps(policies)] if plain else policies
+        steps = list(group)
+        found += [Steps(steps)] if plain else steps
     return found
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from aiohttp import web
@@ -12,18 +12,26 @@ from azure.core.exceptions import AzureError, HttpResponseError
 from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.pipeline.transport import AsyncHttpResponse, AsyncHttpTransport, HttpRequest
 from azure.data.tables.aio import TableServiceClient
+from azure.storage.queue.aio import QueueServiceClient
 
+from shared.adapters import queue_send, table_calls
+from shared.adapters.queue_send import PlainSend, Send, send_by_sdk
+from shared.adapters.storage_pipeline import Steps, needed
 from shared.adapters.table_calls import Calls, PlainCalls, SdkCalls
-from shared.adapters.table_pipeline import Requests, Steps, needed
 
 KEY = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=YQ==;"
+MESSAGE = (
+    b"<QueueMessagesList><QueueMessage><MessageId>m</MessageId><PopReceipt>p</PopReceipt>"
+    b"</QueueMessage></QueueMessagesList>"
+)
 ROW = b'{"PartitionKey": "sales", "RowKey": "r1"}'
 
 
 class Answers(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
     """Keeps what is sent, and answers each request with a row."""
 
-    def __init__(self) -> None:
+    def __init__(self, status: int = 200) -> None:
+        self.status = status
         self.sent: list[HttpRequest] = []
 
     async def open(self) -> None: ...
@@ -32,13 +40,13 @@ class Answers(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
 
     async def send(self, request: HttpRequest, **_: Any) -> Any:
         self.sent.append(request)
-        return Answer(request, None)
+        return Answer(request, self.status)
 
 
 class Answer(AsyncHttpResponse):
-    def __init__(self, request: HttpRequest, internal: None) -> None:
-        super().__init__(request, internal)
-        self.status_code, self.content_type = 200, "application/json"
+    def __init__(self, request: HttpRequest, status: int) -> None:
+        super().__init__(request, None)
+        self.status_code, self.content_type = status, "application/json"
 
     def body(self) -> bytes:
         return ROW
@@ -72,17 +80,30 @@ def names(policies: list[Any]) -> list[Any]:
 
 
 def test_what_signs_names_retries_and_traces_a_request_is_kept() -> None:
-    service = TableServiceClient.from_connection_string(f"{KEY}TableEndpoint=http://127.0.0.1:9/a;")
+    tables = TableServiceClient.from_connection_string(f"{KEY}TableEndpoint=http://127.0.0.1:9/a;")
+    queues = QueueServiceClient.from_connection_string(f"{KEY}QueueEndpoint=http://127.0.0.1:9/a;")
+    of_queues = [getattr(each, "_policy", each) for each in queues._pipeline._impl_policies]
 
-    kept = needed(service._policies)
+    table_policies = needed(tables._policies, idle=table_calls.IDLE)
+    queue_policies = needed(of_queues, idle=queue_send.IDLE)
 
-    named = ["RequestIdPolicy", "StorageHeadersPolicy", "UserAgentPolicy"]
-    assert names(kept) == [
-        [*named, "SharedKeyCredentialPolicy"],
+    assert names(table_policies) == [
+        [
+            "RequestIdPolicy",
+            "StorageHeadersPolicy",
+            "UserAgentPolicy",
+            "SharedKeyCredentialPolicy",
+        ],
         "AsyncTablesRetryPolicy",
         ["DistributedTracingPolicy"],
     ]
-    assert not any(each is theirs for each in kept for theirs in service._policies)
+    assert names(queue_policies) == [
+        ["UserAgentPolicy"],
+        "ExponentialRetry",
+        ["StorageHeadersPolicy", "SharedKeyCredentialPolicy", "DistributedTracingPolicy"],
+    ]
+    theirs = [*tables._policies, *of_queues]
+    assert not any(mine is each for mine in table_policies + queue_policies for each in theirs)
 
 
 async def test_a_managed_identitys_token_is_sent_and_kept_until_it_ends() -> None:
@@ -101,22 +122,44 @@ async def test_a_managed_identitys_token_is_sent_and_kept_until_it_ends() -> Non
         assert sent == [f"Bearer token-{min(n, tokens)}" for n in (1, 2, 3)]
 
 
+async def test_a_managed_identitys_token_goes_with_messages_too() -> None:
+    transport, credential = Answers(status=201), Credential(3_600)
+    service = QueueServiceClient(
+        "https://a.queue.core.windows.net", credential=credential, transport=transport
+    )
+    send = PlainSend(service)
+
+    for _ in range(2):
+        await send(service.get_queue_client("rows"), "text")
+
+    assert credential.given == 1
+    sent = [request.headers["Authorization"] for request in transport.sent]
+    assert sent == ["Bearer token-1"] * 2
+
+
 async def test_a_token_is_never_sent_in_the_clear() -> None:
     transport = Answers()
     service = TableServiceClient(
         "https://a.table.core.windows.net", credential=Credential(60), transport=transport
     )
-    service._hosts["primary"] = "a.table.core.windows.net"
+    table = service.get_table_client("Rows")
     service.scheme = "http"
 
     with pytest.raises(AzureError):
-        await Requests(service).send("GET", "Rows()", {})
+        await PlainCalls(service).entity(table, "sales", "r1")
 
     assert not transport.sent
 
 
+class Failing(NamedTuple):
+    """What a call comes to, and how often it was asked, where the answers are bad at first."""
+
+    read: Callable[..., Any]
+    send: Callable[..., Any]
+
+
 @pytest.fixture
-async def failing() -> AsyncIterator[Callable[..., Any]]:
+async def failing() -> AsyncIterator[Failing]:
     """A service that answers with the given statuses, 0 with none at all, and then with a row."""
     statuses: list[int] = []
     asked: list[str] = []
@@ -129,10 +172,9 @@ async def failing() -> AsyncIterator[Callable[..., Any]]:
             request.transport.abort()
             await asyncio.sleep(0)
         moved = {"Location": "http://127.0.0.1:9/elsewhere"} if status == 302 else {}
-        body = ROW if status == 200 else b""
-        return web.Response(
-            status=status or 500, body=body, content_type="application/json", headers=moved
-        )
+        body = {200: ROW, 201: MESSAGE}.get(status, b"")
+        kind = "application/xml" if status == 201 else "application/json"
+        return web.Response(status=status or 500, body=body, content_type=kind, headers=moved)
 
     app = web.Application()
     app.router.add_route("*", "/{rest:.*}", answer)
@@ -141,6 +183,19 @@ async def failing() -> AsyncIterator[Callable[..., Any]]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = runner.addresses[0][1]
+
+    async def sent(first: list[int], make: Callable[[QueueServiceClient], Send]) -> Any:
+        statuses[:], asked[:] = first, []
+        connection = f"{KEY}QueueEndpoint=http://127.0.0.1:{port}/a;"
+        options: dict[str, Any] = {"initial_backoff": 0, "increment_base": 0}
+        options |= {"random_jitter_range": 0, "retry_total": 2}
+        async with QueueServiceClient.from_connection_string(connection, **options) as service:
+            try:
+                await make(service)(service.get_queue_client("rows"), "text")
+            except AzureError as error:
+                status = error.status_code if isinstance(error, HttpResponseError) else None
+                return type(error), status, len(asked)
+            return None, 201, len(asked)
 
     async def outcome(first: list[int], make: Callable[[TableServiceClient], Calls]) -> Any:
         statuses[:], asked[:] = first, []
@@ -154,7 +209,7 @@ async def failing() -> AsyncIterator[Callable[..., Any]]:
                 return type(error), status, len(asked)
             return dict(row), 200, len(asked)
 
-    yield outcome
+    yield Failing(read=outcome, send=sent)
     await runner.cleanup()
 
 
@@ -175,19 +230,46 @@ async def failing() -> AsyncIterator[Callable[..., Any]]:
     ],
 )
 async def test_a_call_is_repeated_as_the_sdk_repeats_it(
-    failing: Any, statuses: list[int], calls: int | None
+    failing: Failing, statuses: list[int], calls: int | None
 ) -> None:
     async with asyncio.timeout(60):
-        mine = await failing(statuses, PlainCalls)
-        theirs = await failing(statuses, lambda _: SdkCalls())
+        mine = await failing.read(statuses, PlainCalls)
+        theirs = await failing.read(statuses, lambda _: SdkCalls())
 
     assert mine == theirs
     assert calls in {None, mine[2]}
 
 
-async def test_a_request_is_not_sent_on_to_where_an_answer_points(failing: Any) -> None:
+@pytest.mark.parametrize(
+    ("statuses", "calls"),
+    [
+        ([201], 1),
+        ([503, 201], 2),
+        ([500, 408, 201], 3),
+        ([503, 503, 503], 3),
+        ([429], 1),
+        ([0, 201], 2),
+        ([0, 0, 0], 3),
+        ([403], 1),
+        ([404], 1),
+    ],
+)
+async def test_a_message_is_sent_again_as_the_sdk_sends_it_again(
+    failing: Failing, statuses: list[int], calls: int
+) -> None:
     async with asyncio.timeout(60):
-        error, status, calls = await failing([302], PlainCalls)
+        mine = await failing.send(statuses, PlainSend)
+        theirs = await failing.send(statuses, lambda _: send_by_sdk)
+
+    # Of what was refused for good, the SDK raises more particular errors.
+    assert mine[1:] == theirs[1:]
+    assert (mine[0] is None) == (theirs[0] is None)
+    assert mine[2] == calls
+
+
+async def test_a_request_is_not_sent_on_to_where_an_answer_points(failing: Failing) -> None:
+    async with asyncio.timeout(60):
+        error, status, calls = await failing.read([302], PlainCalls)
 
     assert (issubclass(error, HttpResponseError), status, calls) == (True, 302, 1)
 
