@@ -4,7 +4,7 @@ Write docs/use/answers.md: what a ticket reads in every state, in the words of t
 Each example is the facts of a reset, put through the templates that the app uses.
 """
 
-from dataclasses import replace
+from copy import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 

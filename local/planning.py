@@ -7,7 +7,8 @@ nothing.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 

@@ -6,7 +6,7 @@ wait is what the ticket hears, and the decisions that it takes are what a person
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from copy import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from shared.adapters.graph.observed import GraphObserver
 from shared.config import Settings
@@ -20,8 +21,7 @@ from shared.web.api import Api
 from shared.web.not_configured import NotConfiguredApi
 
 
-@dataclass(frozen=True, kw_only=True)
-class App:
+class App(Struct, frozen=True, kw_only=True):
     """The complete app."""
 
     settings: Settings
@@ -81,8 +81,7 @@ class App:
         await shielded(self.observer.write())
 
 
-@dataclass(frozen=True, kw_only=True)
-class NotConfigured:
+class NotConfigured(Struct, frozen=True, kw_only=True):
     """The app without storage: HTTP answers 503, a message comes again until storage is set."""
 
     settings: Settings

@@ -6,7 +6,7 @@ import random
 import secrets
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from copy import replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module

@@ -8,13 +8,13 @@ gives webhooks a 404; so a bad one only stops restarts, and says so (docs/use/se
 import base64
 import binascii
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
+from msgspec import Struct, field
 
 from shared.domain.catalogue import Catalogue, parse_catalogue
 from shared.domain.errors import SettingsError
@@ -57,8 +57,7 @@ _LONGEST_NUMBER: Final = 12
 SIGN_IN: Final = "WEBSITE_AUTH_ENABLED"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Storage:
+class Storage(Struct, frozen=True, kw_only=True):
     """Either a connection string, or service URIs with an identity (client_id may be empty)."""
 
     connection_string: str = ""
@@ -67,8 +66,7 @@ class Storage:
     client_id: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """What the app was told. `problems` are one line each: setting, what is wrong, remedy."""
 
     storage: Storage | None = None

@@ -2,21 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from shared.domain.errors import RelinkError
 
 
-@dataclass(kw_only=True, slots=True)
-class _Next[T]:
+class _Next[T](Struct, kw_only=True):
     """The read that has not begun yet: it serves all that came before it begins."""
 
     found: T | None = None
     failed: RelinkError | None = None
 
 
-@dataclass(kw_only=True, slots=True)
-class _Row[T]:
+class _Row[T](Struct, kw_only=True):
     next: _Next[T]
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     asking: int = 0

@@ -8,8 +8,9 @@ write and a lost race for each restart.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from shared.adapters.table_client import Table, etag_of
 from shared.domain.errors import Conflict, StorageUnavailable
@@ -23,14 +24,12 @@ Change = Callable[[Places], Places | None]
 """From the places taken to those taken afterwards; None where the day's budget is spent."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Row:
+class _Row(Struct, frozen=True, kw_only=True):
     taken: Places = ()
     etag: str = ""
 
 
-@dataclass(kw_only=True, slots=True)
-class _Wish:
+class _Wish(Struct, kw_only=True):
     change: Change
     granted: bool | None = None
     failed: str = ""
@@ -40,8 +39,7 @@ class _Wish:
         return self.granted is not None or bool(self.failed)
 
 
-@dataclass(kw_only=True, slots=True)
-class _Day:
+class _Day(Struct, kw_only=True):
     row: _Row | None = None
     """As this process last read or wrote it; None where it must be read."""
 

@@ -2,9 +2,10 @@
 
 import contextlib
 import gzip
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+from msgspec import Struct
 
 from shared.adapters import table_rows
 from shared.adapters.table_client import Table, etag_of
@@ -106,8 +107,7 @@ def _turns_key(name: str) -> str:
 _LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Turns:
+class _Turns(Struct, frozen=True, kw_only=True):
     """When turns were taken, and before when none may be."""
 
     taken: tuple[datetime, ...] = ()

@@ -1,6 +1,6 @@
 """Keep the pace of each notifier, and notifications that were given up until they are resent."""
 
-from dataclasses import replace
+from copy import replace
 from datetime import datetime
 from typing import Final
 

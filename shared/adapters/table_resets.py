@@ -1,7 +1,7 @@
 """Keep resets, their history and their job rows: one transaction for each step of a reset."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import replace
+from copy import replace
 from typing import Any, Final
 
 from shared.adapters import table_client, table_rows

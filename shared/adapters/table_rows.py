@@ -2,12 +2,13 @@
 
 import typing
 from collections.abc import Mapping
-from dataclasses import fields
 from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from functools import cache
 from types import UnionType
-from typing import Any, Final, cast
+from typing import Any, Final
+
+from msgspec import Struct
 
 from shared.domain.errors import NewerRow
 from shared.domain.keys import (
@@ -240,7 +241,9 @@ def job_entity(row: JobRow) -> Entity:
     entity = _columns(row, leave_out={"target", "last_full"})
     last = row.last_full
     if last is not None:
-        entity |= {f"LastFull{_column(f.name)}": getattr(last, f.name) for f in fields(last)}
+        entity |= {
+            f"LastFull{column}": getattr(last, name) for name, column, _ in _fields(LastFull)
+        }
     return {"PartitionKey": row.target, "RowKey": "job", **entity}
 
 
@@ -249,7 +252,7 @@ def job_from(entity: Mapping[str, Any]) -> JobRow:
     last = None
     if "LastFullNumber" in entity:
         last = LastFull(
-            **{f.name: entity.get(f"LastFull{_column(f.name)}", "") for f in fields(LastFull)}
+            **{name: entity.get(f"LastFull{column}", "") for name, column, _ in _fields(LastFull)}
         )
     return JobRow(
         target=entity["PartitionKey"],
@@ -319,16 +322,16 @@ def _column(name: str) -> str:
 
 
 @cache
-def _fields(kind: Any) -> tuple[tuple[str, str, Any], ...]:
+def _fields(kind: type[Struct]) -> tuple[tuple[str, str, Any], ...]:
     """Of each field its name, its column and its type: worked out once, asked for every row."""
     hints = typing.get_type_hints(kind)
-    return tuple((each.name, _column(each.name), hints[each.name]) for each in fields(kind))
+    return tuple((name, _column(name), hints[name]) for name in kind.__struct_fields__)
 
 
-def _columns(value: Any, *, leave_out: set[str]) -> Entity:
-    """Columns of a dataclass; None gives no column."""
+def _columns(value: Struct, *, leave_out: set[str]) -> Entity:
+    """Columns of a value, one for each field; None gives no column."""
     entity: Entity = {}
-    for name, column, _ in _fields(cast("Any", type(value))):
+    for name, column, _ in _fields(type(value)):
         found = getattr(value, name)
         if name in leave_out or found is None:
             continue
@@ -340,7 +343,9 @@ def _columns(value: Any, *, leave_out: set[str]) -> Entity:
     return entity
 
 
-def _values(kind: Any, entity: Mapping[str, Any], *, leave_out: set[str]) -> dict[str, Any]:
+def _values(
+    kind: type[Struct], entity: Mapping[str, Any], *, leave_out: set[str]
+) -> dict[str, Any]:
     return {
         name: _value(hint, entity[column])
         for name, column, hint in _fields(kind)

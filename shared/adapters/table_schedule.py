@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import replace
+from copy import replace
 from datetime import datetime
 from typing import Any, Final
 

@@ -1,6 +1,6 @@
 """Say what an event makes of a reset whose restart was, or may have been, sent."""
 
-from dataclasses import replace
+from copy import replace
 from datetime import datetime, timedelta
 from typing import Final
 

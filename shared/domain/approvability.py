@@ -1,16 +1,16 @@
 """Find where a person would be asked and no approval could be given. Pure: settings alone."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shared.domain.catalogue import Approval, Catalogue, Target
 
 SIGN_IN_FIRST: Final = "set up sign-in (docs/operate/deploy.md, Options)"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Gap:
+class Gap(Struct, frozen=True, kw_only=True):
     """
     What stands against an approval, of one target or, with an empty alias, of all.
 

@@ -7,7 +7,6 @@ alone is not new, nor is what was unknown and still is: otherwise nothing could 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -40,8 +39,7 @@ PROGRAM: Final = "program:"
 """Begins AskerId where a program asked."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
+class Question(Struct, frozen=True, kw_only=True):
     """
     One reason for which a person must approve.
 
@@ -89,8 +87,7 @@ class Approval(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
         return f"{self.tenant_id}/{self.object_id}" if self.object_id else ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Standard:
+class Standard(Struct, frozen=True, kw_only=True):
     """How many must agree, and for how long they have agreed: of the target and the settings."""
 
     approvers: int = 1

@@ -1,15 +1,15 @@
 """Hold what waits for a person: questions, undelivered answers, unreadable messages. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from shared.domain.reset import GivenUp, Reset, Unreadable
 from shared.domain.waits import Asks, asks
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Backlog:
+class Backlog(Struct, frozen=True, kw_only=True):
     """
     What waits for a person; of the lists but the questions only the beginning.
 

@@ -1,8 +1,9 @@
 """Say how the app is, in three levels, and what a person should look at. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Level(StrEnum):
@@ -13,8 +14,7 @@ class Level(StrEnum):
     UNHEALTHY = "unhealthy"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Concern:
+class Concern(Struct, frozen=True, kw_only=True):
     """
     One thing that is not as it should be.
 

@@ -4,24 +4,22 @@ Name what can be found out about a reset: by reading Graph, by asking the policy
 The rows named are those of the protocol (docs/design/states.md).
 """
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from shared.domain.reset import WaitingFor
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WindowShut:
+class WindowShut(Struct, frozen=True, kw_only=True):
     """Row 1: the change window is still to come."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WindowOpened:
+class WindowOpened(Struct, frozen=True, kw_only=True):
     """Row 1: the change window has just opened; the request counts as come now."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Previewed:
+class Previewed(Struct, frozen=True, kw_only=True):
     """Row 2: a dry run's answer."""
 
     detail: str
@@ -30,39 +28,33 @@ class Previewed:
     expected_minutes: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LeaderEnded:
+class LeaderEnded(Struct, frozen=True, kw_only=True):
     """Row 3: a full restart that began after this request came has ended."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LinksAwaited:
+class LinksAwaited(Struct, frozen=True, kw_only=True):
     """Row 3 a little later: first the users' links are read, which a limit of Graph holds up."""
 
     until: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HeadTaken:
+class HeadTaken(Struct, frozen=True, kw_only=True):
     """Row 4: another reset may act on this job. `reason` names it and what it waits for."""
 
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HeadFree:
+class HeadFree(Struct, frozen=True, kw_only=True):
     """The reset takes the empty Head before it asks the policy, the budget and Graph."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TooOld:
+class TooOld(Struct, frozen=True, kw_only=True):
     """Row 5: older than RESET_MAX_AGE, or nobody decided in time."""
 
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MustWait:
+class MustWait(Struct, frozen=True, kw_only=True):
     """
     Row 5, and row 2's: the policy says wait, or Graph could not be read (`failed`), or did not
     show the job (`missing`).
@@ -75,8 +67,7 @@ class MustWait:
     missing: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MustAsk:
+class MustAsk(Struct, frozen=True, kw_only=True):
     """Row 6: the policy asks a person. `before` is the job as it is shown to that person."""
 
     reason: str
@@ -86,15 +77,13 @@ class MustAsk:
     expected_minutes: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True, kw_only=True):
     """Row 7: the policy says no, or Graph does."""
 
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReadyToSend:
+class ReadyToSend(Struct, frozen=True, kw_only=True):
     """Row 8: go. What the intent records."""
 
     before: str
@@ -104,8 +93,7 @@ class ReadyToSend:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RestartAccepted:
+class RestartAccepted(Struct, frozen=True, kw_only=True):
     """Row 9: 204, or shown or confirmed to have happened. `number` is the intent's."""
 
     number: int
@@ -118,8 +106,7 @@ class RestartAccepted:
     by: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SendPrevented:
+class SendPrevented(Struct, frozen=True, kw_only=True):
     """Row 10: 429, 401, 403, 409, 423, no connection, no token, too late to begin."""
 
     number: int
@@ -127,8 +114,7 @@ class SendPrevented:
     until: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RestartRejected:
+class RestartRejected(Struct, frozen=True, kw_only=True):
     """Row 11: any other 4xx but 408."""
 
     number: int
@@ -136,8 +122,7 @@ class RestartRejected:
     graph_request_id: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ResponseLost:
+class ResponseLost(Struct, frozen=True, kw_only=True):
     """Row 12: 408, 5xx, a lost answer."""
 
     number: int
@@ -145,20 +130,17 @@ class ResponseLost:
     look_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SenderDied:
+class SenderDied(Struct, frozen=True, kw_only=True):
     """Row 13: nobody wrote the POST's answer in time."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShownNotSent:
+class ShownNotSent(Struct, frozen=True, kw_only=True):
     """Row 14: the restart is shown not to have happened."""
 
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FateStillUnknown:
+class FateStillUnknown(Struct, frozen=True, kw_only=True):
     """Rows 14 to 16: neither shown; what follows depends on the time since SentAt and on Asked."""
 
     look_at: datetime
@@ -167,8 +149,7 @@ class FateStillUnknown:
     failed: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CycleEnded:
+class CycleEnded(Struct, frozen=True, kw_only=True):
     """Row 17: the initial cycle was watched to its end, good or bad."""
 
     completed: bool
@@ -178,8 +159,7 @@ class CycleEnded:
     steady_at: datetime | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CycleRuns:
+class CycleRuns(Struct, frozen=True, kw_only=True):
     """
     Row 17: watch on; so it does where Graph could not be read (`failed`) or did not show the job
     (`missing`). `overdue` is what is to be said if the deadline has passed.
@@ -192,8 +172,7 @@ class CycleRuns:
     missing: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Decided:
+class Decided(Struct, frozen=True, kw_only=True):
     """
     A person's decision: approve, reject, cancel or resend (`confirm` is RestartAccepted).
 

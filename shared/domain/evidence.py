@@ -6,11 +6,12 @@ https://learn.microsoft.com/graph/api/resources/synchronization-synchronizations
 """
 
 import json
-from dataclasses import dataclass, replace
+from copy import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from shared.domain.sync_job import AuditTrail, Execution, Quarantine, RestartSeen, SyncJob
 
@@ -30,8 +31,7 @@ PORTAL_OR_FULL: Final = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Happened:
+class Happened(Struct, frozen=True, kw_only=True):
     """What shows that the restart took effect; `warning` where it may have been another's."""
 
     how: str

@@ -6,9 +6,10 @@ it was last asked: nothing is asked for the sake of the report. Pure.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from shared.domain.sync_job import GraphObservation, GraphStatus
 
@@ -21,8 +22,7 @@ class Grant(StrEnum):
     NOT_SEEN = "not seen yet"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EvidencePermission:
+class EvidencePermission(Struct, frozen=True, kw_only=True):
     """A permission in Microsoft Graph, and the parameter of `infra/graph` that grants it."""
 
     name: str
@@ -75,8 +75,7 @@ def how_to_grant(name: str) -> str:
     return f"grant {name} to the app's identity{by}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Granted:
+class Granted(Struct, frozen=True, kw_only=True):
     """A permission with what Graph's last answer says about it."""
 
     permission: EvidencePermission

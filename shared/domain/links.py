@@ -9,12 +9,13 @@ https://learn.microsoft.com/graph/api/resources/provisioningobjectsummary
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from copy import replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 import msgspec
+from msgspec import Struct, field
 
 from shared.domain.reset import Link
 
@@ -46,8 +47,7 @@ class LinkSource(StrEnum):
     PROVISION_ON_DEMAND = "provision on demand"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ProvisioningStep:
+class ProvisioningStep(Struct, frozen=True, kw_only=True):
     """A step of a provisioning-log row; `target_id` is the account that the step names."""
 
     name: str
@@ -57,8 +57,7 @@ class ProvisioningStep:
     target_id: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ProvisioningEntry:
+class ProvisioningEntry(Struct, frozen=True, kw_only=True):
     """
     A row of the provisioning logs, or the result of provision on demand, for one object.
 
@@ -99,8 +98,7 @@ class ProvisioningEntry:
         return next(found, "")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoredLink:
+class StoredLink(Struct, frozen=True, kw_only=True):
     """A link as it was seen: from whom, to what, when, and where that was read."""
 
     source_id: str
@@ -110,8 +108,7 @@ class StoredLink:
     display_name: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MatchingAttribute:
+class MatchingAttribute(Struct, frozen=True, kw_only=True):
     """
     One attribute that decides a new match, lowest `priority` number first.
 
@@ -151,8 +148,7 @@ def load_matching(text: str) -> tuple[MatchingAttribute, ...]:
     return msgspec.json.decode(text, type=tuple[MatchingAttribute, ...]) if text else ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True, kw_only=True):
     """A user of a request as resolved: `problem` says why the object id is not known."""
 
     asked: str
@@ -161,8 +157,7 @@ class Subject:
     problem: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EntriesRead:
+class EntriesRead(Struct, frozen=True, kw_only=True):
     """
     A page of entries; `problem` says why there are none, `next_link` leads to the next page.
 
@@ -175,8 +170,7 @@ class EntriesRead:
     expired: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MappingsRead:
+class MappingsRead(Struct, frozen=True, kw_only=True):
     """
     A job's schema as Graph sent it, with what decides a match; `problem` says why there is none.
 
@@ -189,16 +183,14 @@ class MappingsRead:
     problem: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ConnectionRead:
+class ConnectionRead(Struct, frozen=True, kw_only=True):
     """A link as the preview API for object connections shows it; `problem` says why not."""
 
     link: StoredLink | None = None
     problem: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LinkEvidence:
+class LinkEvidence(Struct, frozen=True, kw_only=True):
     """The verdict on one user's link with what it rests on, in one or two sentences."""
 
     verdict: LinkVerdict

@@ -1,9 +1,10 @@
 """Which ticket is told of which moment: the rows of the outbox that a transaction carries. Pure."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from shared.domain import ticket_facts
 from shared.domain.catalogue import Catalogue
@@ -23,8 +24,7 @@ OF_THE_TARGET: Final = 1_000_000
 """Added to the number of an answer that goes to the target's own notifier, beside the ticket's."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Listener:
+class Listener(Struct, frozen=True, kw_only=True):
     """
     What a notifier wants to hear; one that writes to tickets hears only where there is one.
 
@@ -100,8 +100,7 @@ def answers(
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Place:
+class _Place(Struct, frozen=True, kw_only=True):
     notifier: str
     ticket_id: str = ""
     ticket_url: str = ""

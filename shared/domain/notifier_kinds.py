@@ -6,9 +6,10 @@ A kind's module in shared/adapters/notifiers speaks to the system; nothing of th
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 
 class NotifierKind(StrEnum):
@@ -36,8 +37,7 @@ class Auth(StrEnum):
     UNSIGNED = "unsigned"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Way:
+class Way(Struct, frozen=True, kw_only=True):
     """One way to sign in: what of the entry and what of the secrets it takes."""
 
     auth: Auth
@@ -45,8 +45,7 @@ class Way:
     secrets: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Needs:
+class Needs(Struct, frozen=True, kw_only=True):
     """
     What a kind needs, and what it may be asked in a minute.
 

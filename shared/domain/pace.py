@@ -6,9 +6,11 @@ them asks again and again. A system that is down, or says Retry-After, holds all
 other notifier's.
 """
 
-from dataclasses import dataclass, replace
+from copy import replace
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec import Struct
 
 TURN_LASTS: Final = timedelta(seconds=75)
 """
@@ -26,8 +28,7 @@ LONGEST_PAUSE: Final = timedelta(hours=1)
 _MINUTE: Final = timedelta(minutes=1)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pace:
+class Pace(Struct, frozen=True, kw_only=True):
     """
     Where a notifier's turns stand.
 
@@ -42,8 +43,7 @@ class Pace:
     gone: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True, kw_only=True):
     """What is configured of a notifier: its pace, and which address it is (a digest)."""
 
     per_minute: int = 600

@@ -1,7 +1,8 @@
 """Tell people apart: by directory object and tenant, never by a name."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Role(StrEnum):
@@ -12,8 +13,7 @@ class Role(StrEnum):
     APPROVE = "Resets.Approve"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Person:
+class Person(Struct, frozen=True, kw_only=True):
     """
     The signed-in caller, as the platform's authentication vouches for it.
 

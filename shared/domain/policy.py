@@ -8,9 +8,11 @@ aliases may name one service principal (with a job each); each has its own job r
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from copy import replace
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec import Struct
 
 from shared.domain import approvals, evidence, quarantine
 from shared.domain.approvals import Question, Standard
@@ -42,20 +44,17 @@ QUARANTINE_PREFIX: Final = "quarantine-"
 """Of the ids of what `remediate` asks for because of a quarantine."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Go:
+class Go(Struct, frozen=True, kw_only=True):
     """No rule objects."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wait:
+class Wait(Struct, frozen=True, kw_only=True):
     waiting_for: WaitingFor
     until: datetime
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ask:
+class Ask(Struct, frozen=True, kw_only=True):
     """Every reason for which a person must approve, in one question."""
 
     questions: tuple[Question, ...]
@@ -69,16 +68,14 @@ class Ask:
         return "; ".join(self.reasons)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Refuse:
+class Refuse(Struct, frozen=True, kw_only=True):
     reason: str
 
 
 Ruling = Go | Wait | Ask | Refuse
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rules:
+class Rules(Struct, frozen=True, kw_only=True):
     """What the settings allow, as the policy needs it."""
 
     catalogue: Catalogue | None
@@ -93,8 +90,7 @@ class Rules:
         return Standard(approvers=target.approvers, sign_in=self.sign_in, valid=self.approval_valid)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class History:
+class History(Struct, frozen=True, kw_only=True):
     """What the rows know: of this job, of today's (UTC) budget, and of all the targets."""
 
     job: JobRow

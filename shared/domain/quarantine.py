@@ -7,9 +7,10 @@ docs/operate/remediation.md shows the same rules as a table; a test checks that 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from shared.domain.sync_job import Quarantine
 
@@ -23,8 +24,7 @@ class Treatment(StrEnum):
     REFUSE = "refuse"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class QuarantineRule:
+class QuarantineRule(Struct, frozen=True, kw_only=True):
     """One reason: what a machine may do, what a person may ask for, and why, in words."""
 
     automatic: Treatment

@@ -9,10 +9,12 @@ their id still unused.
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from copy import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from shared.domain import policy, quarantine
 from shared.domain.catalogue import Remediate, Target
@@ -44,8 +46,7 @@ class Cause(StrEnum):
     STALE = "stale"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Observation:
+class Observation(Struct, frozen=True, kw_only=True):
     """A target as one tick saw it; `row` is the observation row after it."""
 
     alias: str
@@ -55,8 +56,7 @@ class Observation:
     snapshot: SyncJob
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Candidate:
+class Candidate(Struct, frozen=True, kw_only=True):
     """What is due; `key` is the slot, seriesBegan or cooldown window that makes it one request."""
 
     cause: Cause
@@ -65,16 +65,14 @@ class Candidate:
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Submit:
+class Submit(Struct, frozen=True, kw_only=True):
     """What is to be submitted; `why` adds what the policy said where it asks a person."""
 
     received: Received
     why: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Skipped:
+class Skipped(Struct, frozen=True, kw_only=True):
     """What is left alone, and why: for the log, and for `make plan`."""
 
     cause: Cause

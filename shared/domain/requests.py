@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from copy import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
@@ -94,8 +94,7 @@ class ResetRequest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Received:
+class Received(Struct, frozen=True, kw_only=True):
     """
     A request together with the id that makes it idempotent.
 

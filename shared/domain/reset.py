@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from msgspec import Struct
+
 from shared.names import REMEDIATE
 
 ROW_VERSION: Final = 2
@@ -68,8 +70,7 @@ OPEN: Final = BEFORE_SENDING | {State.SENDING, State.UNKNOWN, State.RESTARTED}
 ENDED: Final = frozenset(State) - OPEN
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True, kw_only=True):
     """A row of the ids table: where the reset of an id lies. Inserted once, never updated."""
 
     id: str
@@ -78,8 +79,7 @@ class Claim:
     content_hash: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reset:
+class Reset(Struct, frozen=True, kw_only=True):
     """
     One reset, flat, a field a column.
 
@@ -145,8 +145,7 @@ class Reset:
     version: int = ROW_VERSION
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LastFull:
+class LastFull(Struct, frozen=True, kw_only=True):
     """The last full restart that was sent and has ended: what later requests may join."""
 
     number: int
@@ -157,8 +156,7 @@ class LastFull:
     detail: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JobRow:
+class JobRow(Struct, frozen=True, kw_only=True):
     """
     The lock, the number and the fence of one target's job.
 
@@ -191,8 +189,7 @@ class Stored[Row]:
     """Of the job row that the same transaction wrote, where that is known."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HistoryEntry:
+class HistoryEntry(Struct, frozen=True, kw_only=True):
     """One line of a reset's append-only history."""
 
     sequence: int
@@ -202,8 +199,7 @@ class HistoryEntry:
     detail: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Link:
+class Link(Struct, frozen=True, kw_only=True):
     """
     What was found out about one subject's link; empty where nothing was.
 
@@ -242,8 +238,7 @@ class NotificationKind(StrEnum):
     END = "end"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Notification:
+class Notification(Struct, frozen=True, kw_only=True):
     """
     One answer to one ticket, as the outbox keeps it until it is delivered or given up.
 
@@ -269,8 +264,7 @@ class Notification:
     turn: datetime | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GivenUp:
+class GivenUp(Struct, frozen=True, kw_only=True):
     """A notification that was given up, as it is kept until it is sent again: why, and when."""
 
     answer: Notification
@@ -278,8 +272,7 @@ class GivenUp:
     at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PoisonMessage:
+class PoisonMessage(Struct, frozen=True, kw_only=True):
     """A message that failed maxDequeueCount times; `queue` is the one that it failed on."""
 
     queue: str
@@ -288,8 +281,7 @@ class PoisonMessage:
     receipt: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Unreadable:
+class Unreadable(Struct, frozen=True, kw_only=True):
     """
     A message that became no reset, as it is kept.
 
@@ -307,8 +299,7 @@ class Unreadable:
     sent_at: datetime | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DueRow:
+class DueRow(Struct, frozen=True, kw_only=True):
     """
     An entry of the sweep's index that is due: a reset, or (with n) a notification.
 
@@ -324,8 +315,7 @@ class DueRow:
     etag: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OpenReset:
+class OpenReset(Struct, frozen=True, kw_only=True):
     """An entry of the list of what is open; `key` is the reset's row, empty in version 1."""
 
     target: str
@@ -333,8 +323,7 @@ class OpenReset:
     key: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SenderCount:
+class SenderCount(Struct, frozen=True, kw_only=True):
     """How many requests of one sender met something, and when the last one did."""
 
     via: str
@@ -342,15 +331,13 @@ class SenderCount:
     last_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Budget:
+class Budget(Struct, frozen=True, kw_only=True):
     """What is spent of one UTC day's restarts."""
 
     spent: int = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BudgetPlace:
+class BudgetPlace(Struct, frozen=True, kw_only=True):
     """One restart's place in the budget of a UTC day: one intent of one reset."""
 
     day: str
@@ -358,8 +345,7 @@ class BudgetPlace:
     client_request_id: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JobObservation:
+class JobObservation(Struct, frozen=True, kw_only=True):
     """
     What `remediate` last saw of a target's job, and since when; nobody else writes it.
 
@@ -383,8 +369,7 @@ class JobObservation:
     version: int = ROW_VERSION
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fleet:
+class Fleet(Struct, frozen=True, kw_only=True):
     """Of the catalogue's targets: how many have been seen, and in quarantine when last seen."""
 
     seen: int = 0

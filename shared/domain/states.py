@@ -8,7 +8,7 @@ against `transition`.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from copy import replace
 from datetime import datetime
 from typing import Final
 

@@ -1,13 +1,13 @@
 """Microsoft Graph's side: a synchronization job, its logs, and how Graph answered."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from msgspec import Struct, field
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Execution:
+
+class Execution(Struct, frozen=True, kw_only=True):
     """
     A cycle of the job. A never-run job shows state Failed and year-1 dates: both None here.
 
@@ -21,8 +21,7 @@ class Execution:
     escrowed: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Quarantine:
+class Quarantine(Struct, frozen=True, kw_only=True):
     """
     `reason` is as Graph wrote it, several with commas, and empty where it cannot be read.
 
@@ -36,8 +35,7 @@ class Quarantine:
     error: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SyncJob:
+class SyncJob(Struct, frozen=True, kw_only=True):
     """
     A synchronization job at one moment of Graph's clock.
 
@@ -93,8 +91,7 @@ class GraphStatus(StrEnum):
     OBJECT_CONNECTIONS_READ = "objectConnectionsRead"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GraphObservation:
+class GraphObservation(Struct, frozen=True, kw_only=True):
     """When Graph was last in this mood, at which call, and what it said."""
 
     mood: GraphStatus
@@ -103,8 +100,7 @@ class GraphObservation:
     why: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RestartSeen:
+class RestartSeen(Struct, frozen=True, kw_only=True):
     """
     An audit-log row `Enable/restart provisioning configuration` of the job's service principal.
 
@@ -116,8 +112,7 @@ class RestartSeen:
     by: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AuditTrail:
+class AuditTrail(Struct, frozen=True, kw_only=True):
     """
     Restarts that the directory audit log shows; not readable without AuditLog.Read.All.
 
@@ -138,16 +133,14 @@ class AuditTrail:
         return self.readable and self.whole and not shown
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StaleLink:
+class StaleLink(Struct, frozen=True, kw_only=True):
     """A row of the provisioning logs: this user's linked account no longer exists."""
 
     user_id: str
     at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StaleLinks:
+class StaleLinks(Struct, frozen=True, kw_only=True):
     """
     One link a user, newest first. Not `whole` where the logs held more than was read: then there
     may be more of them, never fewer. `why` says why the logs were not `readable`.

@@ -5,9 +5,10 @@ Our words come first, then the link with the reference by which a comment is fou
 stranger wrote is quoted at the very end.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from shared.domain.ticket_facts import Facts, Minutes
 
@@ -15,8 +16,7 @@ IDENTITY_TEAM: Final = "For the identity team: "
 _HOURS_FROM: Final = 120
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Message:
+class Message(Struct, frozen=True, kw_only=True):
     """What a ticket reads, in parts, so that each system can lay it out in its own way."""
 
     what: str
@@ -58,8 +58,7 @@ def reference(reset_id: str, message: int) -> str:
     return f"(reset {reset_id}, message {message})"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Said:
+class Said(Struct, frozen=True, kw_only=True):
     what: str
     when: str = ""
     next: str = ""

@@ -5,9 +5,11 @@ A transition is written in one transaction. A history entry stands in it where t
 reason changes.
 """
 
-from dataclasses import dataclass, replace
+from copy import replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from shared.domain.events import Event
 from shared.domain.evidence import load
@@ -39,8 +41,7 @@ RELINK: Final = "relink"
 """Who did it, in the history, where no person did."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Transition:
+class Transition(Struct, frozen=True, kw_only=True):
     """
     The rows of one transaction.
 

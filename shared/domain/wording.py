@@ -3,8 +3,9 @@
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 _KINDS: Final = {
     "str": "a string",
@@ -25,8 +26,7 @@ _ALIKE: Final = 0.75
 """How alike two names must be to ask "did you mean"; `difflib` gives 1 for equal ones."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wording:
+class Wording(Struct, frozen=True, kw_only=True):
     """
     The words for one message definition.
 

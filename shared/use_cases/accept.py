@@ -1,9 +1,11 @@
 """Accept a request, once: insert the ids row, then the reset with its event and due row."""
 
 import asyncio
-from dataclasses import dataclass, replace
+from copy import replace
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from shared.config import Settings
 from shared.domain import notifications
@@ -52,8 +54,7 @@ MAX_RACES: Final = 20
 """How often an insert is tried again after another request took or left the empty Head."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True, kw_only=True):
     """The reset of a request. `known`: it was there before."""
 
     stored: Stored[Reset]
@@ -67,8 +68,7 @@ API: Final = "api"
 """How `via` names the HTTP API."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True, kw_only=True):
     """How a request came: `how` says whose word the asker's name is, `asker_id` who it was."""
 
     via: str
@@ -76,8 +76,7 @@ class Taken:
     asker_id: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Acceptance:
+class Acceptance(Struct, frozen=True, kw_only=True):
     """The use case `accept`. It is idempotent: the same request again changes nothing."""
 
     resets: Resets

@@ -1,9 +1,10 @@
 """Bound how many resets one sender can leave open."""
 
 import asyncio
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec import Struct, field
 
 from shared.config import Settings
 from shared.domain.errors import TooManyOpen
@@ -21,8 +22,7 @@ NOTE_EVERY: Final = timedelta(minutes=1)
 MAX_READS_AT_ONCE: Final = 16
 
 
-@dataclass(kw_only=True, slots=True)
-class Tally:
+class Tally(Struct, kw_only=True):
     """One sender, as this process knows it; `room` is what it may admit before it counts."""
 
     room: int
@@ -34,8 +34,7 @@ class Tally:
     counting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Admission:
+class Admission(Struct, frozen=True, kw_only=True):
     """
     Asked before rows are written. A sender is a `via`: `webhook:<name>`, `api` or `queue`.
 

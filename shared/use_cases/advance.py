@@ -8,9 +8,11 @@ between the intent and its result.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from copy import replace
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from shared.config import Settings
 from shared.domain import cycle, events, evidence, policy
@@ -43,8 +45,7 @@ LOST_RACES: Final = 8
 """How often a step is decided again after another process wrote first."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Engine:
+class Engine(Struct, frozen=True, kw_only=True):
     """The use case `advance`. *new_id* gives the client-request-id of each intent."""
 
     resets: Resets

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
+
+from msgspec import Struct
 
 from shared.config import Settings
 from shared.domain.backlog import Backlog
@@ -19,8 +20,7 @@ READ_OF_MESSAGES: Final = 25
 NEWS_FOR: Final = timedelta(days=7)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReadBacklog:
+class ReadBacklog(Struct, frozen=True, kw_only=True):
     """Point reads, two for each target that was ever used, and the beginning of each list."""
 
     rows: WaitingRows

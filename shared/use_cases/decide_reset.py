@@ -2,8 +2,10 @@
 
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from copy import replace
 from typing import Final
+
+from msgspec import Struct
 
 from shared.domain import approvals, evidence
 from shared.domain.approvals import Approval, Question, Shown, Standard
@@ -30,8 +32,7 @@ REFUSED: Final = "refused to"
 """Begins the history's line about a decision that did not count."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True, kw_only=True):
     """
     What somebody decides, and who it is.
 
@@ -58,8 +59,7 @@ class Decision:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class DecideReset:
+class DecideReset(Struct, frozen=True, kw_only=True):
     """The use case `decide_reset`."""
 
     resets: Resets

@@ -3,9 +3,10 @@
 import asyncio
 import hmac
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
+
+from msgspec import Struct
 
 from shared.config import Settings
 from shared.domain import policy, symptoms
@@ -30,8 +31,7 @@ COUNTED_AT_MOST: Final = 1000
 EMPTY_CATALOGUE: Final = "RESET_TARGETS: empty; nothing may be reset: list the targets"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Report:
+class Report(Struct, frozen=True, kw_only=True):
     """
     `status` is the HTTP status; `body` is for everybody or, with the key, in detail.
 
@@ -47,8 +47,7 @@ class Report:
 _ANY_TEXT: Final = ("utf-8", "surrogatepass")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sources:
+class Sources(Struct, frozen=True, kw_only=True):
     """What the report is read from."""
 
     vitals: Vitals
@@ -57,8 +56,7 @@ class Sources:
     watch: SweepWatch
 
 
-@dataclass(frozen=True, kw_only=True)
-class Health:
+class Health(Struct, frozen=True, kw_only=True):
     """The use case `health`; without sources where storage is not configured."""
 
     sources: Sources | None

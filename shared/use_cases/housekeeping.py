@@ -1,9 +1,10 @@
 """Record poison messages, and delete resets whose retention is over."""
 
 import json
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec import Struct
 
 from shared.domain.errors import InvalidRequest, RelinkError
 from shared.domain.messages import claimed_id, read_message, unreadable_key
@@ -21,8 +22,7 @@ RETENTION: Final = "retention"
 RETENTION_EVERY: Final = timedelta(hours=1)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Housekeeping:
+class Housekeeping(Struct, frozen=True, kw_only=True):
     """What the sweep's timer does beside sweeping: harmless when done twice."""
 
     archive: Archive

@@ -1,9 +1,11 @@
 """Ask Graph about the job of one reset, and turn each answer or failure into an event."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from copy import replace
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec import Struct
 
 from shared.config import Settings
 from shared.domain import cycle, events, evidence
@@ -20,8 +22,7 @@ BACK_OFF_TO: Final = timedelta(minutes=15)
 _NOT_FOUND: Final = 404
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JobCalls:
+class JobCalls(Struct, frozen=True, kw_only=True):
     """
     The calls to Graph that a reset's life needs.
 

@@ -6,9 +6,10 @@ row, and after a 429 nobody takes one before the time that Graph has named.
 https://learn.microsoft.com/graph/throttling-limits#identity-and-access-reports-service-limits
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec import Struct
 
 from shared.domain.errors import Throttled
 from shared.domain.links import ProvisioningEntry
@@ -25,8 +26,7 @@ PAGES_AT_ONCE: Final = 4
 """Pages of one look: the others are read by the next ones, so that each look ends in time."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LogRead:
+class LogRead(Struct, frozen=True, kw_only=True):
     """
     What was read of a log.
 
@@ -44,8 +44,7 @@ class LogRead:
         return not (self.next_link or self.problem or self.out_of_turns)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LogTurns:
+class LogTurns(Struct, frozen=True, kw_only=True):
     """Takes turns at Graph from the rows that all instances share."""
 
     rows: Links

@@ -6,9 +6,11 @@ import binascii
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from copy import replace
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from shared.domain import keys
 from shared.domain.errors import InvalidRequest, NotFound
@@ -24,8 +26,7 @@ MAX_READS_AT_ONCE: Final = 10
 """Point reads side by side: one for each open reset."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """A reset with its history and with what was found out about its subjects' links."""
 
     reset: Reset
@@ -41,8 +42,7 @@ _SEARCHED: Final = {
 _PARAMETERS: Final = ("target", "state", "limit", "continuation", *_SEARCHED, "since")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ListQuery:
+class ListQuery(Struct, frozen=True, kw_only=True):
     """What a list is asked for; `state` filters the page, so that one may be short or empty."""
 
     target: str = ""
@@ -92,14 +92,12 @@ def read_limit(query: Mapping[str, str]) -> int:
     return int(limit)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ListPage:
+class ListPage(Struct, frozen=True, kw_only=True):
     resets: Sequence[Reset]
     continuation: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Lookup:
+class Lookup(Struct, frozen=True, kw_only=True):
     """The use cases `get_reset`, `list_resets` and `show_reset`; changes nothing."""
 
     resets: ResetReader

@@ -9,9 +9,10 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct, field
 
 from shared.domain.errors import Conflict, StorageUnavailable
 from shared.domain.pace import Pace, Terms, has_turn, take_turn
@@ -21,8 +22,7 @@ from shared.domain.reset import Stored
 MAX_RACES: Final = 10
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Turn:
+class Turn(Struct, frozen=True, kw_only=True):
     """
     When an answer may go: now where its turn has come, else the turn that was taken for it.
 
@@ -35,8 +35,7 @@ class Turn:
     calm: bool = False
 
 
-@dataclass(kw_only=True, slots=True, eq=False)
-class _Wish:
+class _Wish(Struct, kw_only=True, eq=False):
     """One answer's; two that ask for the same are still two."""
 
     taken: datetime | None
@@ -49,8 +48,7 @@ class _Wish:
         return self.turn is not None or bool(self.failed)
 
 
-@dataclass(kw_only=True, slots=True)
-class _Line:
+class _Line(Struct, kw_only=True):
     """Who waits, and the row as this process last wrote it; None where it must be read."""
 
     row: Stored[Pace] | None = None
@@ -58,8 +56,7 @@ class _Line:
     settling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-@dataclass(frozen=True, kw_only=True)
-class NotifierTurns:
+class NotifierTurns(Struct, frozen=True, kw_only=True):
     """
     The turns of all notifiers.
 

@@ -3,9 +3,11 @@
 import contextlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from copy import replace
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec import Struct
 
 from shared.domain.errors import (
     Conflict,
@@ -31,8 +33,7 @@ MIN_BACK_OFF: Final = timedelta(minutes=2)
 MAX_BACK_OFF: Final = timedelta(hours=1)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Notify:
+class Notify(Struct, frozen=True, kw_only=True):
     """The use case `notify`: a ticket system that is down loses no notification."""
 
     outbox: Outbox

@@ -1,8 +1,9 @@
 """Look up the reset that others wait behind or join: once for all of them, not once for each."""
 
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec import Struct, field
 
 from shared.domain.ports import Clock, Resets
 from shared.domain.reset import ENDED, Reset
@@ -13,8 +14,7 @@ GOOD_FOR: Final = timedelta(seconds=10)
 MOST: Final = 100
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OtherResets:
+class OtherResets(Struct, frozen=True, kw_only=True):
     """A memory of this process. An ended reset does not change any more."""
 
     resets: Resets

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from shared.config import Settings
 from shared.domain.backlog import Backlog
@@ -21,8 +22,7 @@ TOLD_OF: Final = 25
 """Answers that were given up, and unreadable messages, each."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TargetSight:
+class TargetSight(Struct, frozen=True, kw_only=True):
     """A target: its lock, what the timer last saw of its job, and its newest reset."""
 
     alias: str
@@ -32,8 +32,7 @@ class TargetSight:
     cooldown_until: datetime | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sights:
+class Sights(Struct, frozen=True, kw_only=True):
     """
     Everything on the overview; `next_target` begins the next page of targets, where there is one.
     """
@@ -46,8 +45,7 @@ class Sights:
     daily_budget: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Overview:
+class Overview(Struct, frozen=True, kw_only=True):
     """The use case `show_overview`: point reads and short ranges, a few for each target."""
 
     rows: TargetRows

@@ -9,15 +9,15 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from shared.domain.errors import NotFound
 from shared.domain.ports import ResetReader, StatusKeys
 from shared.domain.reset import Reset
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReadStatus:
+class ReadStatus(Struct, frozen=True, kw_only=True):
     """
     The use case `get_status`.
 

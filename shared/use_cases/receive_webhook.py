@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from shared.config import Settings
 from shared.domain.characters import in_plain_letters
@@ -41,8 +42,7 @@ LONGEST_WEBHOOK: Final = 512 * 1024
 """Bytes of a body. Azure Monitor sends up to 256 KB; a request of any sender up to 48 KiB."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReceiveWebhook:
+class ReceiveWebhook(Struct, frozen=True, kw_only=True):
     """The use case `receive_webhook`. It calls no Graph, and stores nothing that is refused."""
 
     submission: Submission

@@ -1,9 +1,10 @@
 """Log refused webhooks, at most one line a minute for each sender and reason."""
 
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec import Struct, field
 
 from shared.domain.ports import Clock
 from shared.telemetry import emit
@@ -11,8 +12,7 @@ from shared.telemetry import emit
 A_LINE_EVERY: Final = timedelta(minutes=1)
 
 
-@dataclass(frozen=True, kw_only=True)
-class RefusalLog:
+class RefusalLog(Struct, frozen=True, kw_only=True):
     """
     Counts what it does not write: anybody can have a webhook refused, thousands of times a second.
 

@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from copy import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+from msgspec import Struct, field
 
 from shared.config import Settings
 from shared.domain import policy, remediation
@@ -31,8 +33,7 @@ RUN_TIMEOUT: Final = timedelta(minutes=5)
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(kw_only=True, slots=True)
-class Run:
+class Run(Struct, kw_only=True):
     """One tick: what it has done so far, and the failures that are raised in the end."""
 
     now: datetime
@@ -43,16 +44,14 @@ class Run:
     failures: list[Exception] = field(default_factory=list)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True, kw_only=True):
     """One target in a tick: its observation row in any case, what it shows where Graph answered."""
 
     row: Stored[JobObservation]
     observation: Observation | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Remediation:
+class Remediation(Struct, frozen=True, kw_only=True):
     """The use case `remediate`: harmless when it runs late, twice, or next to another one."""
 
     observations: Observations

@@ -1,8 +1,10 @@
 """Send again what was given up: `make resend`, once the ticket system has been put right."""
 
 import contextlib
-from dataclasses import dataclass, replace
+from copy import replace
 from typing import Final
+
+from msgspec import Struct
 
 from shared.domain.errors import Conflict
 from shared.domain.ports import Clock, Paces, Queues, Undelivered
@@ -11,8 +13,7 @@ from shared.domain.reset import Notification
 A_ROUND: Final = 100
 
 
-@dataclass(frozen=True, kw_only=True)
-class Resend:
+class Resend(Struct, frozen=True, kw_only=True):
     """The use case `resend`: begun again after a crash, it goes on."""
 
     undelivered: Undelivered

@@ -1,8 +1,9 @@
 """Count restarts against the daily budget: what was not sent costs nothing."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec import Struct
 
 from shared.config import Settings
 from shared.domain.errors import StorageUnavailable
@@ -16,8 +17,7 @@ WRITTEN_WITHIN: Final = timedelta(minutes=10)
 """An intent follows its reservation within this time, or at midnight in the next day's row."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RestartBudget:
+class RestartBudget(Struct, frozen=True, kw_only=True):
     """
     A place for each intent, under the reset's id and the intent's client-request-id.
 

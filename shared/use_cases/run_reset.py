@@ -1,9 +1,10 @@
 """Read what the two queues of resets bring, then accept and advance."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+from msgspec import Struct
 
 from shared.domain.errors import InvalidRequest, NewerRow, StorageUnavailable
 from shared.domain.json_object import decode_object
@@ -21,8 +22,7 @@ from shared.use_cases.tell_refused import TellRefused
 BELIEVED: Final = timedelta(minutes=10)
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunReset:
+class RunReset(Struct, frozen=True, kw_only=True):
     """
     The use cases `run_reset` and `follow_up_reset`.
 

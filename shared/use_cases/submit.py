@@ -1,10 +1,11 @@
 """Accept a request from HTTP or a timer: write its rows, then send the message that starts it."""
 
 import asyncio
-from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import Final
+
+from msgspec import Struct, field
 
 from shared.domain.errors import StorageUnavailable
 from shared.domain.people import Person
@@ -17,8 +18,7 @@ ANSWERS_WITHIN: Final = timedelta(seconds=8)
 """GitHub waits ten seconds for an answer, Zendesk twelve: storage gets less than either."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Submission:
+class Submission(Struct, frozen=True, kw_only=True):
     """The use case behind `submit_reset`, `receive_webhook` and `remediate`; touches no Graph."""
 
     acceptance: Acceptance

@@ -3,9 +3,10 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec import Struct, field
 
 from shared.domain.errors import NewerRow
 from shared.domain.ports import Clock, Heartbeats, Queues, Schedule
@@ -32,8 +33,7 @@ TURN: Final = 100
 HEARTBEAT: Final = "sweep"
 
 
-@dataclass(kw_only=True, slots=True)
-class Turn:
+class Turn(Struct, kw_only=True):
     """One target in one sweep: what is due and not read yet, and which resets were sent."""
 
     target: str
@@ -43,8 +43,7 @@ class Turn:
     names: set[tuple[str, int | None]] = field(default_factory=set)
 
 
-@dataclass(kw_only=True, slots=True)
-class Run:
+class Run(Struct, kw_only=True):
     """
     One sweep: who has a turn next, and the failures raised in the end.
 
@@ -60,15 +59,14 @@ class Run:
     failures: list[Exception] = field(default_factory=list)
 
 
-@dataclass(kw_only=True)
-class Sweep:
+class Sweep(Struct, kw_only=True):
     """The use case `sweep`: harmless when it runs late, twice, or next to another one."""
 
     schedule: Schedule
     heartbeats: Heartbeats
     queues: Queues
     clock: Clock
-    resume_at: str = field(default="", init=False)
+    resume_at: str = ""
     """The first target that the sweep before had no time for; in memory only."""
 
     async def sweep(self) -> int:

@@ -1,7 +1,9 @@
 """Tell the ticket of a request from the queue that became no reset: its sender hears no status."""
 
-from dataclasses import dataclass, replace
+from copy import replace
 from typing import Final
+
+from msgspec import Struct
 
 from shared.config import Settings
 from shared.domain import notifications
@@ -16,8 +18,7 @@ OF_NO_TARGET: Final = "(refused)"
 """The partition of what is told of targets that are not in the catalogue; no alias is like it."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TellRefused:
+class TellRefused(Struct, frozen=True, kw_only=True):
     """
     Answers by the outbox, as a reset's own answers do, under number 0.
 

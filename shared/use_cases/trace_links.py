@@ -8,10 +8,12 @@ the whole tenant.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from copy import replace
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Final
+
+from msgspec import Struct
 
 from shared.config import Settings
 from shared.domain.catalogue import Target
@@ -51,8 +53,7 @@ NO_TURN: Final = "the provisioning logs are asked too often at the moment"
 NOT_WHOLE: Final = "the provisioning log has more rows than could be read in time"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Traced:
+class Traced(Struct, frozen=True, kw_only=True):
     """
     The subjects' links as known; *again_at* where more may be known at a later look.
 
@@ -64,8 +65,7 @@ class Traced:
     problem: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TraceLinks:
+class TraceLinks(Struct, frozen=True, kw_only=True):
     """Look up and judge links, over what Graph tells and the rows that keep it."""
 
     rows: Links
@@ -347,8 +347,7 @@ class TraceLinks:
         return (self.settings.catalogue or {}).get(reset.target)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Case:
+class _Case(Struct, frozen=True, kw_only=True):
     """Whom to ask, about which job, for which reset."""
 
     graph: LinkGraph

@@ -1,9 +1,10 @@
 """Count the requests whose ticket will hear nothing, for health."""
 
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec import Struct, field
 
 from shared.domain.errors import StorageUnavailable
 from shared.domain.ports import Census, Clock
@@ -12,8 +13,7 @@ from shared.telemetry import emit
 A_ROW_EVERY: Final = timedelta(minutes=1)
 
 
-@dataclass(frozen=True, kw_only=True)
-class UnheardCount:
+class UnheardCount(Struct, frozen=True, kw_only=True):
     """
     Write a row for each way of coming, at most once a minute.
 

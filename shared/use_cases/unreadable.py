@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from copy import replace
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from shared.domain.errors import NotFound, NotPossible
 from shared.domain.keys import is_message_place, message_key
@@ -29,14 +30,12 @@ from shared.use_cases.submit import Submission
 _KEY: Final = re.compile("[A-Za-z0-9][A-Za-z0-9-]{0,127}")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MessagePage:
+class MessagePage(Struct, frozen=True, kw_only=True):
     messages: Sequence[Unreadable]
     continuation: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class UnreadableMessages:
+class UnreadableMessages(Struct, frozen=True, kw_only=True):
     """The use cases `list_unreadable` and `retry_unreadable`."""
 
     kept: KeptMessages

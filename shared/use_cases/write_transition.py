@@ -1,6 +1,6 @@
 """Write one transition of a reset: its rows, what its ticket hears, a nudge and a log line."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from shared.config import Settings
 from shared.domain import notifications
@@ -16,8 +16,7 @@ from shared.telemetry import emit
 from shared.use_cases.other_resets import OtherResets
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TransitionWriter:
+class TransitionWriter(Struct, frozen=True, kw_only=True):
     """Carry out what the state machine says, in one transaction."""
 
     resets: Resets

@@ -1,11 +1,11 @@
 """Translate each HTTP endpoint to its use case and back; errors are raised, for `respond`."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
 
 import msgspec
+from msgspec import Struct
 
 from shared.config import Settings
 from shared.domain.errors import InvalidRequest, StorageUnavailable
@@ -57,8 +57,7 @@ CLOUD_EVENT: Final = "application/cloudevents+json"
 LONGEST_BODY: Final[Mapping[str, int]] = {JSON: LONGEST_REQUEST, CLOUD_EVENT: LONGEST_EVENT}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Api:
+class Api(Struct, frozen=True, kw_only=True):
     """
     The endpoints; each is called through `respond`, which answers for what it raises.
 

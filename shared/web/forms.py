@@ -5,9 +5,10 @@ Plain forms without script. They are answered for by `same_origin` and by the us
 offered here is for the eye alone.
 """
 
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs
+
+from msgspec import Struct
 
 from shared.domain.deciders import LIFTED_BY_A_PERSON, why_not
 from shared.domain.errors import InvalidRequest, NotAllowed
@@ -21,8 +22,7 @@ FORM: Final = "application/x-www-form-urlencoded"
 LONGEST_FORM: Final = 64 * 1024
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True, kw_only=True):
     """One button: what it is called, what it does, and what follows."""
 
     decision: str

@@ -3,9 +3,10 @@
 import base64
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from html import escape
 from typing import Final
+
+from msgspec import Struct
 
 from shared.web.messages import HTML, HttpResponse
 
@@ -109,8 +110,7 @@ HEADERS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Markup:
+class Markup(Struct, frozen=True):
     """HTML that is safe to put on a page; any plain text is escaped."""
 
     html: str

@@ -3,9 +3,11 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Self
+from copy import replace
+from typing import Any, Final
 from urllib.parse import quote, urlsplit
+
+from msgspec import Struct, field
 
 from shared.domain.media import is_utf8
 
@@ -25,8 +27,7 @@ _ALWAYS: Final[Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HttpRequest:
+class HttpRequest(Struct, frozen=True, kw_only=True):
     """An HTTP request as the host hands it over: header names in lower case, no empty query."""
 
     body: bytes = b""
@@ -40,7 +41,7 @@ class HttpRequest:
         """The content type without its parameters; empty where there is none."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
-    def in_unicode(self) -> Self:
+    def in_unicode(self) -> "HttpRequest":
         """Return it with U+FFFD for lone surrogates in its address: no response can hold them."""
         return replace(
             self, url=_in_unicode(self.url), query=_all(self.query), path=_all(self.path)
@@ -58,8 +59,7 @@ def _in_unicode(text: str) -> str:
 _LONE: Final = re.compile("[\ud800-\udfff]")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HttpResponse:
+class HttpResponse(Struct, frozen=True, kw_only=True):
     status: int
     body: str
     content_type: str = JSON

@@ -1,6 +1,6 @@
 """Answer the HTTP functions while storage is not configured: a 503 that names the setting."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from shared.config import Settings
 from shared.domain.errors import TooLarge
@@ -12,8 +12,7 @@ from shared.web.openapi import openapi_response
 from shared.web.show_reset import unavailable
 
 
-@dataclass(frozen=True, kw_only=True)
-class NotConfiguredApi:
+class NotConfiguredApi(Struct, frozen=True, kw_only=True):
     """The same endpoints as `Api`."""
 
     settings: Settings

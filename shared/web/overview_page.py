@@ -1,10 +1,11 @@
 """Render the overview: what waits for people, what is open, the targets, a search. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from urllib.parse import urlencode
+
+from msgspec import Struct
 
 from shared.domain.people import Person, Role
 from shared.domain.requests import LONGEST_REASON
@@ -21,8 +22,7 @@ SEARCHES: Final = {"id": "Id", "ticket": "Ticket", "asker": "Asked for by", "sub
 """By what a reset is searched for, and what a person calls that."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True):
     """What stands in the form to ask for a reset; `request_id` makes a second click harmless."""
 
     request_id: str
@@ -33,8 +33,7 @@ class Asked:
     problem: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Looking:
+class Looking(Struct, frozen=True, kw_only=True):
     """
     Who looks, when, and for what: the words of a search, or a target's last resets.
 

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
+
+from msgspec import Struct
 
 from shared.domain import approvals, evidence
 from shared.domain.approvals import Standard
@@ -52,8 +53,7 @@ WORDS: Final[Mapping[State, tuple[str, str]]] = {
 """The colour and the name of each state; the name alone must be enough."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Viewing:
+class Viewing(Struct, frozen=True, kw_only=True):
     """
     Who looks, and when, and what they are to know beside the reset itself.
 

@@ -1,8 +1,9 @@
 """`GET` and `POST /api/overview`: the first page for people, and its form to ask for a reset."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from shared.config import Settings
 from shared.domain.errors import (
@@ -29,8 +30,7 @@ from shared.web.reset_page import page_of
 from shared.web.show_reset import unavailable, visitor
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OverviewPages:
+class OverviewPages(Struct, frozen=True, kw_only=True):
     """
     The functions `show_overview` and `ask_on_page`.
 

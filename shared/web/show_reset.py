@@ -4,9 +4,10 @@
 Others are told how to sign in, or with which command to decide where nobody can sign in.
 """
 
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlsplit
+
+from msgspec import Struct
 
 from shared.config import Settings
 from shared.domain.approvals import Standard
@@ -43,8 +44,7 @@ ENTRA: Final = {
 EARLIER: Final = 10
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ResetPages:
+class ResetPages(Struct, frozen=True, kw_only=True):
     """The functions `show_reset` and `decide_on_page`."""
 
     settings: Settings

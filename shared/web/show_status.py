@@ -5,9 +5,10 @@ They ask the address in `Location` again and again, without a key, until it is n
 https://learn.microsoft.com/azure/architecture/patterns/asynchronous-request-reply
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
+
+from msgspec import Struct
 
 from shared.config import Settings
 from shared.domain.reset import OPEN
@@ -19,8 +20,7 @@ POLLED_EVERY: Final = timedelta(minutes=1)
 """The sweep's own pace: a state seldom changes faster."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StatusAddress:
+class StatusAddress(Struct, frozen=True, kw_only=True):
     """The function `get_status`, and the addresses that lead to it."""
 
     settings: Settings

@@ -1,15 +1,15 @@
 """Define what the parsers of all webhook formats return. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from shared.domain.characters import without_hidden
 from shared.domain.requests import LONGEST_REASON, ResetRequest, to_request
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ParsedRequest:
+class ParsedRequest(Struct, frozen=True, kw_only=True):
     """
     A request; `delivery` identifies the delivery where the body itself does.
 
@@ -21,8 +21,7 @@ class ParsedRequest:
     once: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AsksNothing:
+class AsksNothing(Struct, frozen=True, kw_only=True):
     """An event that is not a request: a comment, a close, a test."""
 
     reason: str

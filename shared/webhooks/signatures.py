@@ -14,10 +14,11 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from shared.domain.errors import BadSignature, SettingsError
 
@@ -76,8 +77,7 @@ def _rfc3339_time(text: str) -> datetime:
     return found
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scheme:
+class Scheme(Struct, frozen=True, kw_only=True):
     """
     HMAC-SHA256 over the headers of `signs`, each followed by `joiner`, and the raw body.
 

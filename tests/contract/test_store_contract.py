@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from copy import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 

@@ -15,7 +15,8 @@ import contextvars
 import json
 import random
 from collections.abc import Coroutine
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 

@@ -6,7 +6,8 @@ intent. Whatever is chosen: never a second Full, and no Full is claimed that did
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import pytest

@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Coroutine, Iterator, Sequence
-from dataclasses import replace
+from copy import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -52,7 +52,7 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-class SendsBeforeIntent(Engine):
+class SendsBeforeIntent(Engine, frozen=True, kw_only=True):
     async def _send(
         self,
         claim: Claim,
@@ -67,14 +67,14 @@ class SendsBeforeIntent(Engine):
         return await self._report(claim, intent, event)
 
 
-class TakesALostAnswerForAFailure(Engine):
+class TakesALostAnswerForAFailure(Engine, frozen=True, kw_only=True):
     async def _report(self, claim: Claim, intent: Stored[Reset], event: Event) -> Reset:
         if isinstance(event, events.ResponseLost):
             event = events.RestartRejected(number=event.number, reason=event.reason)
         return await super()._report(claim, intent, event)
 
 
-class JoinsWhatItSaw(Engine):
+class JoinsWhatItSaw(Engine, frozen=True, kw_only=True):
     @staticmethod
     def stands_for(job: JobRow, reset: Reset) -> bool:
         last = job.last_full
@@ -116,7 +116,7 @@ class DropsTheFence(TableStore):
         )
 
 
-class ForgetsWhatTheJobShows(Engine):
+class ForgetsWhatTheJobShows(Engine, frozen=True, kw_only=True):
     """Goes wherever the rows do not object."""
 
     async def _ask_policy(
@@ -141,14 +141,14 @@ class KeepsEveryPlace(TableStore):
         del place
 
 
-class GivesBackAfterA204(Engine):
+class GivesBackAfterA204(Engine, frozen=True, kw_only=True):
     async def _report(self, claim: Claim, intent: Stored[Reset], event: Event) -> Reset:
         if isinstance(event, events.RestartAccepted):
             await self.budget.give_back_sent(intent.row)
         return await super()._report(claim, intent, event)
 
 
-class ReservesBeforeHead(Engine):
+class ReservesBeforeHead(Engine, frozen=True, kw_only=True):
     """Takes its place in the budget first; the Head comes with the intent, or goes to another."""
 
     async def _before_sending(

@@ -1,7 +1,7 @@
 """`make faults` in short: storage goes away, Graph's answers are lost; the real processes."""
 
 import asyncio
-from dataclasses import replace
+from copy import replace
 
 from bench.faults import CASES, live
 from tests.support.patience import PATIENCE

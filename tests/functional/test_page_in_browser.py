@@ -6,7 +6,7 @@ import shutil
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 from pathlib import Path
 

@@ -2,19 +2,19 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from math import ceil
 from typing import Final
+
+from msgspec import Struct
 
 LONGEST_RETRY_AFTER: Final = timedelta(days=1)
 
 _SECONDS: Final = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """Header names are in lower case."""
 
     status: int

@@ -7,7 +7,6 @@ webhook needs none of it and a cold instance pays for it.
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
@@ -25,6 +24,7 @@ from msgraph.generated.service_principals.item.synchronization.jobs.item.restart
 from msgraph.generated.service_principals.item.synchronization.jobs.item.restart.restart_request_builder import (  # noqa: E501 -- generated path
     RestartRequestBuilder,
 )
+from msgspec import Struct
 
 from shared.adapters.graph.answers import Answer
 from shared.adapters.graph.audit import RESTART_ACTIVITY, restarts_of
@@ -243,8 +243,7 @@ class GraphGateway:
             self._on_call(status, call, why)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Listed:
+class _Listed(Struct, frozen=True, kw_only=True):
     """The rows of a list; `problem` says why they are not all, or why there are none."""
 
     rows: Sequence[object] = ()

@@ -9,7 +9,7 @@ https://learn.microsoft.com/graph/api/synchronization-synchronizationjob-provisi
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from copy import replace
 from datetime import datetime
 from typing import Final
 

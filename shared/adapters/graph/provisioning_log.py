@@ -8,9 +8,10 @@ https://learn.microsoft.com/graph/api/resources/provisioningobjectsummary
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from shared.adapters.graph import json_reader as read
 from shared.domain.sync_job import StaleLink
@@ -24,8 +25,7 @@ https://learn.microsoft.com/entra/identity/monitoring-health/howto-analyze-provi
 _USER: Final = "user"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Row:
+class _Row(Struct, frozen=True, kw_only=True):
     """`kind` is empty where the row does not say whose it is."""
 
     source_id: str

@@ -1,7 +1,8 @@
 """Turns an answer of Graph into JSON or a page of a list, or into the fault that it means."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from shared.adapters.graph import json_reader as read
 from shared.adapters.graph.answers import Answer
@@ -9,8 +10,7 @@ from shared.adapters.graph.errors import fault
 from shared.domain.errors import FateUnknown
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Page:
+class Page(Struct, frozen=True, kw_only=True):
     """A page of a list; `next_link` leads to the next one."""
 
     rows: Sequence[object]

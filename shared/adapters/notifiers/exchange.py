@@ -8,12 +8,12 @@ and each status becomes what the outbox does about it.
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import aiohttp
+from msgspec import Struct
 
 from shared.domain.errors import NotDelivered, ReceiverGone, Undeliverable
 from shared.domain.ports import Clock
@@ -28,8 +28,7 @@ _MISSING: Final = frozenset({404, 405})
 _REDIRECTS: Final = range(300, 400)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True, kw_only=True):
     """What came back; `whole` is false where the rest was not read."""
 
     status: int

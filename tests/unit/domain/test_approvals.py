@@ -1,7 +1,7 @@
 """What an approval covers, how many persons it takes, and that nothing passes without one."""
 
 import json
-from dataclasses import replace
+from copy import replace
 from datetime import datetime, timedelta
 from typing import Any
 

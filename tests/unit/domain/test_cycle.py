@@ -1,6 +1,6 @@
 """The done rule, against the odd but legal."""
 
-from dataclasses import replace
+from copy import replace
 from datetime import datetime, timedelta
 from typing import Any
 

@@ -1,6 +1,6 @@
 """What shows that a restart whose answer was lost happened, and what that it did not."""
 
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 from typing import Any
 

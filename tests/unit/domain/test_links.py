@@ -1,6 +1,6 @@
 """What the evidence says about one user's link, before a restart and after it."""
 
-from dataclasses import replace
+from copy import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 

@@ -6,7 +6,7 @@ refuse it, the odd one does not let it go.
 """
 
 import copy
-from dataclasses import replace
+from copy import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 

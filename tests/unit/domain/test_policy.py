@@ -1,7 +1,7 @@
 """The policy, every rule from both sides."""
 
 import json
-from dataclasses import replace
+from copy import replace
 from datetime import datetime, timedelta
 from typing import Any
 

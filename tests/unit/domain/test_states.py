@@ -1,7 +1,7 @@
 """The state machine: total, and nothing happens that its table does not allow."""
 
 import itertools
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 from functools import cache
 from typing import get_args

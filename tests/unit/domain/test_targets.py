@@ -1,7 +1,7 @@
 """Lines and catalogue entries of `make targets`."""
 
 import json
-from dataclasses import replace
+from copy import replace
 from typing import Any
 
 import pytest

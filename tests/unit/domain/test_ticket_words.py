@@ -1,7 +1,7 @@
 """Words of tickets: an agent's language, one line each, and no stranger speaks in our name."""
 
 import json
-from dataclasses import replace
+from copy import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest

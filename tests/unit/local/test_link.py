@@ -1,7 +1,7 @@
 """The link inspector: to which account a user is linked, and what decides a new match."""
 
 import json
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 
 import pytest

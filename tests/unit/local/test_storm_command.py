@@ -1,7 +1,7 @@
 """What `make storm` counts, and what it calls wrong."""
 
 from collections import Counter
-from dataclasses import replace
+from copy import replace
 
 import pytest
 

@@ -11,7 +11,8 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -199,7 +200,7 @@ def news(shown: SyncJob, job: SyncJob) -> bool:
 # Engines made wrong
 
 
-class CoversEverything(Engine):
+class CoversEverything(Engine, frozen=True, kw_only=True):
     """One approval opens whatever is asked later."""
 
     async def _ask_policy(self, reset: Reset, job: JobRow) -> Asked:
@@ -211,7 +212,7 @@ class CoversEverything(Engine):
         return await self._prepare(reset, snapshot, job)
 
 
-class NeverLapses(Engine):
+class NeverLapses(Engine, frozen=True, kw_only=True):
     async def _ask_policy(self, reset: Reset, job: JobRow) -> Asked:
         now = self.clock()
         kept = [
@@ -228,7 +229,7 @@ class NeverLapses(Engine):
         return await super()._ask_policy(replace(reset, approvals=approvals.dump(kept)), job)
 
 
-class ForgetsWhatWasShown(Engine):
+class ForgetsWhatWasShown(Engine, frozen=True, kw_only=True):
     async def _ask_policy(self, reset: Reset, job: JobRow) -> Asked:
         snapshot = await self.calls.read_job(reset)
         assert isinstance(snapshot, SyncJob)
@@ -246,7 +247,7 @@ class ForgetsWhatWasShown(Engine):
         return await super()._ask_policy(replace(reset, approvals=approvals.dump(kept)), job)
 
 
-class TakesTheFirstForBoth(Engine):
+class TakesTheFirstForBoth(Engine, frozen=True, kw_only=True):
     """Counts each person twice."""
 
     async def _ask_policy(self, reset: Reset, job: JobRow) -> Asked:
@@ -266,7 +267,7 @@ class TakesTheFirstForBoth(Engine):
         return await super()._ask_policy(replace(reset, approvals=kept), job)
 
 
-class ForgetsRestartsByOthers(Engine):
+class ForgetsRestartsByOthers(Engine, frozen=True, kw_only=True):
     """Holds what it asked about a restart in the portal for answered, however long ago."""
 
     async def _ask_policy(self, reset: Reset, job: JobRow) -> Asked:

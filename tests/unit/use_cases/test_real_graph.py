@@ -1,7 +1,7 @@
 """What Graph has really been seen to do, lived through by a whole reset."""
 
 import json
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 
 import pytest

@@ -1,7 +1,7 @@
 """A reset's life over fakes: what is sent, what is written, what it waits for."""
 
 import json
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 
 import pytest

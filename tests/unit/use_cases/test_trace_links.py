@@ -3,7 +3,8 @@
 import asyncio
 import json
 import random
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """No wait is silent, and none without a way out; what was not sent costs nothing."""
 
 import json
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 
 import pytest

@@ -1,7 +1,7 @@
 """Deciding by the forms on a page: same-origin only, answered with 303, told when too late."""
 
 import json
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 
 import pytest

@@ -1,7 +1,7 @@
 """The page for people: who sees it, what it says, and that nothing anybody wrote runs on it."""
 
 import re
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 from html import unescape
 from html.parser import HTMLParser

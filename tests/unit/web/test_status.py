@@ -1,7 +1,7 @@
 """`GET /api/resets/{id}/status`: what a poller sees that holds nothing but the address."""
 
 import json
-from dataclasses import replace
+from copy import replace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest

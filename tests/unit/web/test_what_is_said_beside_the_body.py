@@ -1,7 +1,7 @@
 """What stands in the address, or twice in a body, is never overlooked."""
 
 import json
-from dataclasses import replace
+from copy import replace
 from typing import Any
 
 import pytest

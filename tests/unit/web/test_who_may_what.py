@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from copy import replace
 from typing import Any, Final
 
 import pytest

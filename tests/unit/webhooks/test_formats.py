@@ -1,7 +1,7 @@
 """What each format's bodies ask for, what they do not, and what is not a body at all."""
 
 import json
-from dataclasses import replace
+from copy import replace
 from typing import Any
 
 import msgspec
