@@ -16,7 +16,6 @@ from uuid import uuid4
 import msgspec
 from azure.core.exceptions import DecodeError, HttpResponseError, ResourceExistsError
 from azure.core.pipeline.transport import AsyncHttpResponse
-from azure.data.tables._deserialize import _convert_to_entity  # the types of its columns
 from azure.data.tables._error import _process_table_error
 from azure.data.tables._policies import StorageHosts
 from azure.data.tables._serialize import _parameter_filter_substitution  # quotes what is asked for
@@ -24,9 +23,9 @@ from azure.data.tables.aio import TableClient, TableServiceClient
 
 from shared.adapters import table_batch
 from shared.adapters.storage_pipeline import Requests, new_request_id
+from shared.adapters.table_entities import entity_of
 from shared.adapters.table_requests import Operation, place_of, read_headers, write_of
 
-_row: Final[Callable[[Mapping[str, Any]], Any]] = _convert_to_entity
 _raise: Final[Callable[[HttpResponseError, str], NoReturn]] = _process_table_error
 IDLE: Final = (StorageHosts,)
 """Of the client's own policies, what does nothing here."""
@@ -117,7 +116,7 @@ class PlainCalls:
 
     async def entity(self, client: TableClient, partition: str, key: str) -> Any:
         place = place_of(client.table_name, partition, key)
-        return _row(_content(await self._read(client, place)))
+        return entity_of(_content(await self._read(client, place)))
 
     async def find(
         self,
@@ -134,7 +133,7 @@ class PlainCalls:
         after = ""
         while most is None or len(found) < most:
             answer = await self._read(client, f"{place}{after}")
-            found += map(_row, _content(answer)["value"])
+            found += map(entity_of, _content(answer)["value"])
             after = _next_page(answer.headers)
             if not after:
                 break

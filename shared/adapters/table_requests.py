@@ -1,25 +1,23 @@
 """
 Say what is asked of each row: method, place, headers and text of a request.
 
-A request is made by itself, or as a part of a transaction. The types of the columns are the SDK's;
-a test holds every request against the SDK's own.
+A request is made by itself, or as a part of a transaction. A test holds every request against the
+SDK's own.
 """
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from azure.data.tables import UpdateMode
-from azure.data.tables._serialize import _add_entity_properties  # the types of its columns
 
+from shared.adapters.table_entities import text_of
 from shared.adapters.table_rows import Entity
 
 type Operation = tuple[str, Entity] | tuple[str, Entity, Mapping[str, Any]]
 """One write of a row, as the SDK's transactions take it."""
 
 _SERVICE: Final = "3.0"
-_typed: Final[Callable[[Entity], dict[str, Any]]] = _add_entity_properties
 
 
 class RowRequest(NamedTuple):
@@ -64,8 +62,7 @@ def place_of(table: str, partition: str, key: str) -> str:
 
 
 def _with_text(method: str, place: str, headers: dict[str, str], entity: Entity) -> RowRequest:
-    text = json.dumps(_typed(entity))
-    # Of ASCII: json escapes the rest.
+    text = text_of(entity)
     content = {"Content-Type": "application/json", "Content-Length": str(len(text))}
     return RowRequest(method, place, content | headers, text)
 
