@@ -23,9 +23,7 @@ def _request(req: func.HttpRequest) -> HttpRequest:
 
 async def respond(endpoint: Endpoint, request: HttpRequest) -> HttpResponse:
     """Call *endpoint*; then sweep where the sweep's timer is late."""
-    response = await answer(endpoint, request)
-    await application().stand_in()
-    return response
+    return await application().guarded(answer(endpoint, request))
 
 
 def _response(response: HttpResponse) -> func.HttpResponse:

@@ -35,23 +35,25 @@ class App(Struct, frozen=True, kw_only=True):
     substitute: StandIn | None = None
 
     async def run_reset(self, body: bytes, *, message_id: str, came_at: datetime | None) -> None:
-        await shielded(self.runs.run(body, message_id=message_id, came_at=came_at))
-        await shielded(self.observer.write())
-        await self.stand_in()
+        await self.guarded(
+            self._observed(self.runs.run(body, message_id=message_id, came_at=came_at))
+        )
 
     async def follow_up_reset(self, body: bytes, *, message_id: str) -> None:
-        await shielded(self.runs.follow_up(body, message_id=message_id))
-        await shielded(self.observer.write())
-        await self.stand_in()
+        await self.guarded(self._observed(self.runs.follow_up(body, message_id=message_id)))
 
     async def notify(self, body: bytes) -> None:
-        await shielded(self.notifications.notify(body))
-        await self.stand_in()
+        await self.guarded(self.notifications.notify(body))
 
-    async def stand_in(self) -> None:
-        """Sweep where the timer is late; every other function does it after its own work."""
-        if self.substitute is not None:
-            await shielded(self.substitute.stand_in())
+    async def guarded[T](self, work: Awaitable[T]) -> T:
+        """Await a function's work; then sweep where the timer is late."""
+        if self.substitute is None:
+            return await shielded(work)
+        return await shielded(self.substitute.beside(work))
+
+    async def _observed(self, work: Awaitable[object]) -> None:
+        await work
+        await self.observer.write()
 
     async def sweep(self) -> None:
         _report_problems(self.settings)
@@ -102,8 +104,9 @@ class NotConfigured(Struct, frozen=True, kw_only=True):
     async def notify(self, body: bytes) -> None:  # noqa: ARG002
         self._fail()
 
-    async def stand_in(self) -> None:
+    async def guarded[T](self, work: Awaitable[T]) -> T:
         """Without storage there is nothing to sweep."""
+        return await work
 
     async def sweep(self) -> None:
         _report_problems(self.settings)

@@ -6,7 +6,9 @@ may stay away while HTTP and queues go on. The sweep is harmless twice, so any f
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from shared.domain.errors import RelinkError
@@ -21,7 +23,7 @@ STOOD_IN: Final = "sweep-stood-in"
 """Beats whenever a function swept in the timer's place."""
 
 TAKES_AT_MOST: Final = 5.0
-"""Seconds. A caller waits meanwhile; what is cut off is sent the next time."""
+"""Seconds, from the beginning of a function; what is cut off is sent the next time."""
 
 
 class SweepWatch:
@@ -61,43 +63,74 @@ class StandIn:
     """Looks at the heartbeat once in a while, and sweeps where it is late."""
 
     def __init__(
-        self, *, heartbeats: Heartbeats, sweep: Sweep, watch: SweepWatch, clock: Clock
+        self,
+        *,
+        heartbeats: Heartbeats,
+        sweep: Sweep,
+        watch: SweepWatch,
+        clock: Clock,
+        within: float = TAKES_AT_MOST,
     ) -> None:
+        """*within* is in seconds, from the beginning of a function."""
         self._heartbeats = heartbeats
         self._sweep = sweep
         self._watch = watch
         self._clock = clock
+        self._within = within
         self._looked: datetime | None = None
 
-    async def stand_in(self) -> None:
+    async def beside[T](self, work: Awaitable[T]) -> T:
         """
-        Sweep if the timer is late and nobody else has just done so.
+        Return what *work* returns; sweep after it if the timer is late and nobody has just done so.
 
-        Called after a function's own work, which must not suffer: what fails here is only logged.
+        The heartbeat is looked at meanwhile, so that nobody waits for that. What fails of the look
+        and of the sweep is only logged: a function's own work must not suffer.
         """
         now = self._clock()
         if self._looked is not None and now - self._looked < self._watch.late:
-            return
+            return await work
         self._looked = now
+        ends = asyncio.get_running_loop().time() + self._within
+        look = asyncio.create_task(self._guarded(partial(self._is_late, now), ends))
         try:
-            async with asyncio.timeout(TAKES_AT_MOST):
-                await self._sweep_if_late(now)
+            result = await work
+        except BaseException:
+            look.cancel()
+            self._looked = None
+            raise
+        late = await look
+        if late and asyncio.get_running_loop().time() < ends:
+            await self._guarded(partial(self._sweep_in_its_place, now), ends)
+        elif late:
+            # The work took all the time that a caller is kept waiting: the next function sweeps.
+            self._looked = None
+        return result
+
+    async def _guarded(self, step: Callable[[], Awaitable[bool]], ends: float) -> bool:
+        """Return what *step* returns, or False where it fails or takes too long."""
+        try:
+            async with asyncio.timeout_at(ends):
+                return await step()
         except (RelinkError, TimeoutError) as error:
             emit("sweep.failed", why=f"stand-in: {type(error).__name__}: {error}")
+            return False
 
-    async def _sweep_if_late(self, now: datetime) -> None:
+    async def _is_late(self, now: datetime) -> bool:
+        """Return whether a sweep is wanted; note a silence that nobody has noted yet."""
         beat = await self._heartbeats.last_beat(HEARTBEAT)
+        if not self._watch.is_late(beat):
+            return False
         if beat is None and await self._watch.silent_since() is None:
             # A new deployment, or an app that has just come up: the timer has its first minutes.
-            return
-        if not self._watch.is_late(beat):
-            return
+            return False
         missed = await self._heartbeats.last_beat(MISSED)
         if missed is None or (beat is not None and missed <= beat):
             await self._heartbeats.beat(MISSED, at=now)
         stood_in = await self._heartbeats.last_beat(STOOD_IN)
-        if stood_in is not None and now - stood_in < self._watch.late:
-            return
+        return stood_in is None or now - stood_in >= self._watch.late
+
+    async def _sweep_in_its_place(self, now: datetime) -> bool:
         # Noted before the work: others who find the timer late meanwhile leave it to this one.
         await self._heartbeats.beat(STOOD_IN, at=now)
         await self._sweep.stand_in()
+        return True

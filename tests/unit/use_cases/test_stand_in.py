@@ -1,27 +1,28 @@
 """The clock has a guard: a late timer shows in the health report, and others sweep for it."""
 
+import asyncio
+from datetime import datetime, timedelta
+
 import pytest
 
 from shared.app import App
 from shared.domain.reset import State
-from shared.use_cases.stand_in import MISSED, STOOD_IN
+from shared.use_cases.stand_in import MISSED, STOOD_IN, StandIn, SweepWatch
 from shared.use_cases.sweep import HEARTBEAT
 from shared.web.messages import HttpResponse
 from shared.web.respond import respond
 from tests.support.calls import call
+from tests.support.patience import PATIENCE
 from tests.support.world import World
 
 
 async def read(app: App) -> HttpResponse:
     """An HTTP function, as function_app.py answers it."""
-    response = await respond(app.api.list_resets, call())
-    await app.stand_in()
-    return response
+    return await app.guarded(respond(app.api.list_resets, call()))
 
 
 async def ask_health(app: App) -> None:
-    await respond(app.api.health, call())
-    await app.stand_in()
+    await app.guarded(respond(app.api.health, call()))
 
 
 async def status(app: App) -> int:
@@ -180,3 +181,79 @@ async def test_a_whole_reset_gets_to_its_restart_without_the_timer() -> None:
         if (await world.row()).state is State.RESTARTED:
             return
     raise AssertionError((await world.row()).state)
+
+
+class Silent:
+    """Heartbeats of a timer that was last heard of long ago; a look can be waited for."""
+
+    def __init__(self, last: datetime) -> None:
+        self.last = last
+        self.looked = asyncio.Event()
+        self.looks = 0
+        self.beats: list[str] = []
+
+    async def last_beat(self, name: str) -> datetime | None:
+        self.looked.set()
+        self.looks += name == HEARTBEAT
+        return self.last if name == HEARTBEAT else None
+
+    async def beat(self, name: str, *, at: datetime) -> None:
+        assert at > self.last
+        self.beats.append(name)
+
+
+def guard(world: World, heartbeats: Silent, *, within: float = 60) -> StandIn:
+    late = timedelta(minutes=5)
+    watch = SweepWatch(heartbeats=heartbeats, late=late, clock=world.clock)
+    return StandIn(
+        heartbeats=heartbeats,
+        sweep=world.app.sweeper,
+        watch=watch,
+        clock=world.clock,
+        within=within,
+    )
+
+
+async def test_the_heartbeat_is_looked_at_while_the_function_works() -> None:
+    world = World()
+    heartbeats = Silent(world.clock() - timedelta(hours=1))
+
+    async def work() -> str:
+        async with asyncio.timeout(PATIENCE):
+            await heartbeats.looked.wait()
+        return "done"
+
+    assert await guard(world, heartbeats).beside(work()) == "done"
+    assert heartbeats.beats == [MISSED, STOOD_IN]
+
+
+async def test_a_function_that_took_long_leaves_the_sweep_to_the_next_one() -> None:
+    """Its caller would wait for both."""
+    world = World()
+    heartbeats = Silent(world.clock() - timedelta(hours=1))
+    substitute = guard(world, heartbeats, within=0.01)
+
+    async def slow() -> None:
+        await asyncio.sleep(0.05)
+
+    await substitute.beside(slow())
+    assert STOOD_IN not in heartbeats.beats
+    await substitute.beside(asyncio.sleep(0))
+
+    assert heartbeats.looks == 2
+
+
+async def test_after_a_function_that_failed_the_next_one_looks() -> None:
+    world = World()
+    heartbeats = Silent(world.clock() - timedelta(hours=1))
+    substitute = guard(world, heartbeats)
+
+    async def failing() -> None:
+        raise ValueError("the function's own")
+
+    with pytest.raises(ValueError, match="the function's own"):
+        await substitute.beside(failing())
+    assert STOOD_IN not in heartbeats.beats
+    await substitute.beside(asyncio.sleep(0))
+
+    assert heartbeats.beats[-1] == STOOD_IN
