@@ -3,7 +3,8 @@
 
 ROUNDS (3) interleaved rounds; QUICK=1 does one of everything, smaller; ONLY=reset,storm does those
 alone, ONLY=starts compares the ways to deploy. The table goes to the terminal, every figure of
-every round to dist/bench.json.
+every round to dist/bench.json. A measure that fails is named, the others go on, and the exit code
+is 1.
 """
 
 import json
@@ -12,7 +13,7 @@ import os
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any, Final
 
 from bench import cold, cost, goals, packages, starts, stoppable, upkeep
 from bench.cost import Figures
+from bench.lab import in_words
 from local.errors import whole_number
 from local.package.build import ROOT
 
@@ -74,37 +76,47 @@ def measures(*, quick: bool) -> list[Measure]:
     ]
 
 
-async def main(environ: dict[str, str]) -> int:
+async def main(environ: dict[str, str], known: Sequence[Measure] = ()) -> int:
+    """Return the exit code. *known* are the measures, where not those of the app."""
     quick = environ.get("QUICK") == "1"
+    known = known or measures(quick=quick)
     rounds = whole_number(environ, "ROUNDS", 1 if quick else 3)
     only = [name.strip() for name in environ.get("ONLY", "").split(",") if name.strip()]
-    wanted = [m for m in measures(quick=quick) if not only or m.name.startswith(tuple(only))]
+    wanted = [m for m in known if not only or m.name.startswith(tuple(only))]
     if only and not wanted and only != ["starts"]:
-        names = sorted({measure.name.split()[0] for measure in measures(quick=quick)})
-        known = ", ".join([*names, "starts"])
-        raise SystemExit(f"ONLY: {','.join(only)!r} is not known; known are {known}")
+        names = sorted({measure.name.split()[0] for measure in known})
+        listed = ", ".join([*names, "starts"])
+        raise SystemExit(f"ONLY: {','.join(only)!r} is not known; known are {listed}")
     started, taken = time.perf_counter(), defaultdict[str, list[Figures]](list)
     out = Path(environ.get("OUT") or DEFAULT_OUT)
+    failed: dict[str, str] = {}
     # One round does not show what other load on the machine does.
     for number in range(1, rounds + 1):
         for measure in wanted:
-            if measure.once and number > 1:
+            if measure.name in failed or (measure.once and number > 1):
                 continue
             began = time.perf_counter()
-            figures = await measure.run()
+            try:
+                figures = await measure.run()
+            except Exception as error:  # noqa: BLE001 -- one that fails must not cost the others
+                failed[measure.name] = in_words(error)
+                _say(f"round {number} of {rounds}: {measure.name} failed: {in_words(error)}")
+                continue
             took = time.perf_counter() - began
             _say(f"round {number} of {rounds}: {measure.name}, {took:.0f} s")
             taken[measure.name].append({**figures, "took": took})
             _keep(out, taken, [])
-    found = goals.judged(taken)
+    found = goals.judged({name: each for name, each in taken.items() if name not in failed})
     _keep(out, taken, found)
     if found:
         print(goals.table(found))
         minutes = (time.perf_counter() - started) / 60
         print(f"{minutes:.0f} minutes; every figure of every round: {out}")
+    for name, why in failed.items():
+        print(f"not measured: {name}: {why}")
     if "starts" in only:
         print("\n" + await starts.compared(rounds, _say))
-    return 0
+    return 1 if failed else 0
 
 
 def _keep(out: Path, taken: dict[str, list[Figures]], found: list[goals.Found]) -> None:

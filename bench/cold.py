@@ -3,15 +3,18 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Final
 
 from bench.cost import FAR, Figures
-from bench.lab import SECRET, Host, Lab, lab, target
+from bench.lab import SECRET, Host, Lab, NothingMeasured, lab, target
 from local.http_client import HttpClient, http_client
 
 AT_ONCE: Final = 30
+STARTS: Final = 3
+TRIES: Final = 10
 NOTHING_MORE: Final[Mapping[str, str]] = {}
 ONLY_HTTP: Final = {
     f"AzureWebJobs.{function}.Disabled": "true"
@@ -21,7 +24,16 @@ HEADERS: Final = {"x-relink-secret": SECRET, "content-type": "application/json"}
 
 
 async def first_restart(app: str) -> Figures:
-    """The message lies there when the process starts."""
+    """The message lies there when the process starts. The least of some starts."""
+    return _least([await _first_restart(app) for _ in range(STARTS)])
+
+
+def _least(starts: Sequence[Figures]) -> Figures:
+    """What else the machine does only adds to a start."""
+    return {name: min(each[name] for each in starts) for name in starts[0]}
+
+
+async def _first_restart(app: str) -> Figures:
     async with asyncio.timeout(FAR), lab() as it:
         await it.send([{"requestId": "first", "target": target(0)}])
         async with it.host(app, it.settings(1, counted=False)) as host:
@@ -39,8 +51,13 @@ async def first_webhook(app: str) -> Figures:
     Sent as soon as the port listens, on an instance of Flex Consumption for HTTP.
 
     There the functions of HTTP scale as a group of their own, without queues and timers; in this
-    host, their first looks into storage would take the same processor as the webhook.
+    host, their first looks into storage would take the same processor as the webhook. The least of
+    some starts.
     """
+    return _least([await _first_webhook(app) for _ in range(STARTS)])
+
+
+async def _first_webhook(app: str) -> Figures:
     async with _asked(app, 1, ONLY_HTTP) as (_, host, client):
         before, began = host.cpu(), time.perf_counter()
         await _ask(client, 0, 0)
@@ -113,7 +130,12 @@ async def _many(client: HttpClient, first: int, last: int) -> None:
 
 
 async def _ask(client: HttpClient, number: int, of: int) -> None:
+    """Ask as senders do: what is answered 503 is sent again, and is the same request."""
     body = json.dumps({"requestId": f"w{number}", "target": target(of)})
-    answer = await client.post("/api/webhooks/desk", data=body, headers=HEADERS)
+    for _ in range(TRIES):
+        answer = await client.post("/api/webhooks/desk", data=body, headers=HEADERS)
+        if answer.status != HTTPStatus.SERVICE_UNAVAILABLE:
+            break
+        await asyncio.sleep(1)
     if answer.status not in {200, 202}:
-        raise SystemExit(f"a webhook was answered {answer.status}: {answer.text}")
+        raise NothingMeasured(f"a webhook was answered {answer.status}: {answer.text}")

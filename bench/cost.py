@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from bench import stub
-from bench.lab import Host, Lab, lab, target
+from bench.lab import Host, Lab, NothingMeasured, lab, target
 from local.processes import ROOT
 from shared.names import RESETS_TABLE
 
@@ -76,7 +76,7 @@ async def floor(resets: int) -> Figures:
         )
         out, _ = await process.communicate()
         if process.returncode != 0 or it.graph.restarts.total() != WARM + resets:
-            raise SystemExit("bench.floor has failed")
+            raise NothingMeasured("bench.floor has failed")
     found: Figures = json.loads(out)
     return found
 
@@ -106,7 +106,7 @@ async def storm(tickets: int) -> Figures:
                 await asyncio.sleep(1)
             ended = await it.states(target(0), "completed", "joined")
             if ended != tickets:
-                raise SystemExit(f"{ended} of {tickets} tickets have ended well")
+                raise NothingMeasured(f"{ended} of {tickets} tickets have ended well")
             took = time.perf_counter() - began
             graph = it.graph.calls() - before
             return {
@@ -137,7 +137,7 @@ async def beside_a_slow_one(seconds: float, tickets: int, others: int) -> Figure
             await it.graph.until_restarted(others + 1)
             took = time.perf_counter() - began
             if stub.service_principal(0) in it.graph.restarts:
-                raise SystemExit("the slow job was not slow")
+                raise NothingMeasured("the slow job was not slow")
     return {"seconds": took}
 
 
@@ -160,7 +160,7 @@ async def _all_are_there(it: Lab, app: str, number: int) -> None:
     found = table.query_entities("State eq 'restarted'", select=["RowKey"])
     there = len([None async for row in found if not row["RowKey"].startswith("event:")])
     if there != number or set(it.graph.restarts.values()) != {1}:
-        raise SystemExit(f"{app}: {there} of {number} are restarted")
+        raise NothingMeasured(f"{app}: {there} of {number} are restarted")
 
 
 def _by_name(it: Lab, resets: int) -> Figures:

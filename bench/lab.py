@@ -38,6 +38,17 @@ APPS: Final[Mapping[str, Path]] = {
 }
 
 
+class NothingMeasured(Exception):
+    """What ran did not do what was to be measured."""
+
+
+def in_words(error: BaseException) -> str:
+    """Return what went wrong, of several errors at once the first."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}".removeprefix("NothingMeasured: ").removesuffix(": ")
+
+
 def target(number: int) -> str:
     return f"target-{number}"
 
