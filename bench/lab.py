@@ -26,6 +26,7 @@ from local.storm import send_all
 from shared.names import CONNECTION, QUEUES, RESETS_QUEUE, RESETS_TABLE, TABLES
 
 HERE: Final = Path(__file__).resolve().parent
+UNDEPLOYED: Final = HERE / "undeployed"
 SECRET: Final = "bench-bench-bench-bench-bench-bench"
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 SENDERS: Final = 8
@@ -135,7 +136,12 @@ class Lab:
         """Run *app* until the block ends."""
         began = time.perf_counter()
         folder = APPS[app]
-        given = {**settings, "APP_DIR": str(folder), "PYTHONDONTWRITEBYTECODE": ""}
+        given = {
+            **settings,
+            "APP_DIR": str(folder),
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPATH": str(UNDEPLOYED),
+        }
         command = [sys.executable, "-m", "local.host"]
         if app == "relink" and folder != ROOT:
             # Another checkout runs with its own host and its own packages.
