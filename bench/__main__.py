@@ -62,7 +62,7 @@ def measures(*, quick: bool) -> list[Measure]:
             Measure(name=f"calls {app}", run=partial(cost.counted, app, resets), once=True)
             for app in ("relink", "naive")
         ),
-        Measure(name="storm", run=lambda: cost.storm(size(2000, 200)), once=True),
+        Measure(name="storm", run=lambda: cost.storm(size(2000, 500)), once=True),
         Measure(name="slow target", run=lambda: cost.beside_a_slow_one(20, 60, 19), once=True),
         Measure(name="slow storage", run=lambda: cold.slow_storage(2), once=True),
         Measure(name="dropped", run=cold.dropped_connection, once=True),

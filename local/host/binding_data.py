@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from local.host.encoding import as_text
-from local.host.queue_store import Message
+from local.host.queue_wire import Message
 from local.host.wire import TypedData
 
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from local.host.backoff import Backoff
 from local.host.encoding import as_text, decode
 from local.host.host_json import QueueOptions
-from local.host.queue_store import Message, QueueStore, StoreError
+from local.host.queue_store import QueueStore, StoreError
+from local.host.queue_wire import Message
 from local.host.waiting import wait_for_any
 
 logger = logging.getLogger("host.queues")

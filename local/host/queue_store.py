@@ -4,10 +4,8 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from azure.core.exceptions import (
     AzureError,
@@ -19,6 +17,7 @@ from azure.core.exceptions import (
 )
 from azure.storage.queue.aio import QueueClient
 
+from local.host.queue_wire import Message, QueueWire
 from local.host.waiting import wait_for_any
 
 RETRIES: Final = 5
@@ -27,20 +26,6 @@ _PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 Sleep = Callable[[float], Awaitable[object]]
 StoreError = AzureError
-
-
-@dataclass(slots=True)
-class Message:
-    """A message as fetched; only `lease_receipt` changes, with each renewal."""
-
-    id: str
-    wire_text: str
-    dequeue_count: int
-    pop_receipt: str
-    lease_receipt: str
-    inserted: datetime
-    expires: datetime
-    next_visible: datetime
 
 
 class QueueStore:
@@ -54,6 +39,7 @@ class QueueStore:
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._client = client
+        self._wire = QueueWire(client)
         self._sleep = sleep
         self._uniform = uniform
         self._given_up = asyncio.Event()
@@ -78,13 +64,7 @@ class QueueStore:
 
     async def receive(self, count: int, *, lease_seconds: int) -> list[Message]:
         async def call() -> list[Message]:
-            pages = self._client.receive_messages(
-                messages_per_page=count, max_messages=count, visibility_timeout=lease_seconds
-            ).by_page()
-            # Only the first page: the second would be another fetch.
-            async for page in pages:
-                return [_message(found) async for found in page]
-            return []
+            return await self._wire.fetch(count, hidden_seconds=lease_seconds)
 
         return await self._insist(call, polling=True)
 
@@ -104,7 +84,7 @@ class QueueStore:
 
     async def delete(self, message: Message) -> bool:
         async def call() -> None:
-            await self._client.delete_message(message.id, message.lease_receipt)
+            await self._wire.delete(message)
 
         return await self._unless_lost(call)
 
@@ -162,19 +142,3 @@ class QueueStore:
 def _receipt_is_old(error: HttpResponseError) -> bool:
     code = getattr(error, "error_code", None)  # a str that is also an Enum: str() spoils it
     return error.status_code == HTTPStatus.BAD_REQUEST and code == "PopReceiptMismatch"
-
-
-def _message(found: Any) -> Message:
-    def moment(value: datetime | None) -> datetime:
-        return (value or datetime.min.replace(tzinfo=UTC)).astimezone(UTC)
-
-    return Message(
-        id=found.id,
-        wire_text=found.content or "",
-        dequeue_count=found.dequeue_count,
-        pop_receipt=found.pop_receipt,
-        lease_receipt=found.pop_receipt,
-        inserted=moment(found.inserted_on),
-        expires=moment(found.expires_on),
-        next_visible=moment(found.next_visible_on),
-    )

@@ -17,7 +17,8 @@ from local.host.connections import HOST_STORAGE, Connection, find_connection, qu
 from local.host.errors import IndexingError
 from local.host.host_json import HostOptions
 from local.host.listener import QueueListener, Queues, poison_name
-from local.host.queue_store import Message, QueueStore
+from local.host.queue_store import QueueStore
+from local.host.queue_wire import Message
 from local.host.routes import Route, make_route
 from local.host.schedule_status import BlobStatusStore, MemoryStatusStore, StatusStore
 from local.host.schedules import parse_schedule

@@ -29,7 +29,8 @@ from local.host.connections import Connection, queue_client
 from local.host.encoding import decode
 from local.host.host_json import QueueOptions, load_host_json
 from local.host.listener import QueueListener, Queues, poison_name
-from local.host.queue_store import Message, QueueStore
+from local.host.queue_store import QueueStore
+from local.host.queue_wire import Message
 from tests.host.wire_proxy import Call, Fault, WireProxy
 from tests.support.patience import PATIENCE
 

@@ -10,7 +10,8 @@ from azure.storage.queue.aio import QueueClient
 from local.host.backoff import Backoff
 from local.host.host_json import QueueOptions
 from local.host.listener import QueueListener, Queues
-from local.host.queue_store import Message, QueueStore
+from local.host.queue_store import QueueStore
+from local.host.queue_wire import Message
 from tests.support.patience import PATIENCE
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
