@@ -56,6 +56,8 @@ class PlainSend:
         policies = [getattr(each, "_policy", each) for each in pipeline._impl_policies]  # noqa: SLF001
         self._requests = Requests(pipeline._transport, policies, idle=IDLE)  # noqa: SLF001
         self._endpoint = f"{service.scheme}://{service.primary_hostname}"
+        # A shared access signature stands in each address; no policy adds it.
+        self._query = f"{service._query_str}&" if service._query_str else "?"  # noqa: SLF001
         self._version = service.api_version
 
     async def __call__(self, client: QueueClient, text: str) -> None:
@@ -70,7 +72,7 @@ class PlainSend:
             "Content-Type": "application/xml",
             "Content-Length": str(len(body)),
         }
-        url = f"{self._endpoint}/{client.queue_name}/messages?messagettl={FOREVER}"
+        url = f"{self._endpoint}/{client.queue_name}/messages{self._query}messagettl={FOREVER}"
         answer = await self._requests.send(
             "POST", url, headers, body, client_request_id=new_request_id()
         )

@@ -1,6 +1,7 @@
 """Requests of our own go through what signs, retries, names and traces those of the SDK."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
@@ -13,11 +14,13 @@ from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.pipeline.transport import AsyncHttpResponse, AsyncHttpTransport, HttpRequest
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.queue.aio import QueueServiceClient
+from yarl import URL
 
-from shared.adapters import queue_send, table_calls
+from shared.adapters import queue_send, table_calls, table_client
 from shared.adapters.queue_send import PlainSend, Send, send_by_sdk
 from shared.adapters.storage_pipeline import Steps, needed
 from shared.adapters.table_calls import Calls, PlainCalls, SdkCalls
+from shared.adapters.table_rows import Entity
 
 KEY = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=YQ==;"
 MESSAGE = (
@@ -137,6 +140,45 @@ async def test_a_managed_identitys_token_goes_with_messages_too() -> None:
     assert sent == ["Bearer token-1"] * 2
 
 
+SIGNED = "sv=2024-01-01&ss=qt&srt=sco&sp=rwdlacup&se=2030-01-01T00%3A00%3A00Z&sig=a%2Bb%2Fc%3D"
+
+
+async def test_a_message_is_sent_with_a_shared_access_signature() -> None:
+    asked = []
+    for make in (PlainSend, lambda _: send_by_sdk):
+        async with serving(201, MESSAGE, "application/xml") as (port, paths):
+            connection = f"QueueEndpoint=http://127.0.0.1:{port}/a;SharedAccessSignature={SIGNED}"
+            async with QueueServiceClient.from_connection_string(connection) as service:
+                await make(service)(service.get_queue_client("rows"), "text")
+        asked += paths
+
+    mine, theirs = map(URL, asked)
+    assert mine == theirs
+    assert mine.query["sig"] == "a+b/c="
+    assert mine.query["messagettl"] == "-1"
+
+
+async def test_a_row_is_read_and_written_with_a_shared_access_signature() -> None:
+    row: Entity = {"PartitionKey": "sales", "RowKey": "it's 100%"}
+    asked = []
+    for make in (PlainCalls, lambda _: SdkCalls()):
+        async with serving(200, ROW, "application/json") as (port, paths):
+            connection = f"TableEndpoint=http://127.0.0.1:{port}/a;SharedAccessSignature={SIGNED}"
+            async with TableServiceClient.from_connection_string(connection) as service:
+                table, calls = service.get_table_client("Rows"), make(service)
+                await calls.entity(table, "sales", "it's 100%")
+                for write in (table_client.put(row), table_client.create(row)):
+                    with contextlib.suppress(AzureError):
+                        await calls.write(table, write)
+                with contextlib.suppress(AzureError):
+                    await calls.transact(table, [table_client.put(row)])
+        asked.append([URL(path) for path in paths])
+
+    mine, theirs = asked
+    assert mine == theirs
+    assert [each.query["sig"] for each in mine] == ["a+b/c="] * 4
+
+
 async def test_a_token_is_never_sent_in_the_clear() -> None:
     transport = Answers()
     service = TableServiceClient(
@@ -149,6 +191,27 @@ async def test_a_token_is_never_sent_in_the_clear() -> None:
         await PlainCalls(service).entity(table, "sales", "r1")
 
     assert not transport.sent
+
+
+@contextlib.asynccontextmanager
+async def serving(status: int, body: bytes, kind: str) -> AsyncIterator[tuple[int, list[str]]]:
+    """A service that answers all alike: its port, and what it was asked for."""
+    paths: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        paths.append(request.raw_path)
+        await request.read()
+        return web.Response(status=status, body=body, headers={"Content-Type": kind})
+
+    app = web.Application()
+    app.router.add_route("*", "/{rest:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield runner.addresses[0][1], paths
+    finally:
+        await runner.cleanup()
 
 
 class Failing(NamedTuple):
