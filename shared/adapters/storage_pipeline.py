@@ -3,7 +3,8 @@ Send requests of our own to Azure Storage, through the policies that a client of
 
 Policies that do nothing for these requests are left out, because each costs time in every call:
 no proxy is set, storage redirects nowhere, the libraries' log lines are off, a secondary is never
-read, and answers are read here. What signs, retries, names and traces a request stays the SDK's.
+read, and answers are read here. What signs, retries and names a request stays the SDK's, and what
+traces it where tracing is set up.
 The request is azure-core's plain one: the newer kind costs more than signing it does.
 """
 
@@ -19,12 +20,14 @@ from azure.core.pipeline.policies import (
     AsyncRedirectPolicy,
     ContentDecodePolicy,
     CustomHookPolicy,
+    DistributedTracingPolicy,
     HttpLoggingPolicy,
     NetworkTraceLoggingPolicy,
     ProxyPolicy,
     SansIOHTTPPolicy,
 )
 from azure.core.pipeline.transport import AsyncHttpResponse, HttpRequest
+from azure.core.settings import settings
 from multidict import CIMultiDict
 
 _IDLE: Final = (
@@ -100,8 +103,11 @@ class Steps(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
 
 def needed(policies: Iterable[Any], *, idle: Sequence[type]) -> list[Any]:
     """Return what a request of our own needs of a client's policies, in their order."""
+    # OpenTelemetry is set up before the app is built; else each call would look for it again.
+    tracing = () if settings.tracing_enabled() else (DistributedTracingPolicy,)
+    left = (*_IDLE, *idle, *tracing)
     # As copies: a policy knows the next one, so that one object serves one pipeline.
-    kept = [copy.copy(each) for each in policies if not isinstance(each, (*_IDLE, *idle))]
+    kept = [copy.copy(each) for each in policies if not isinstance(each, left)]
     found: list[Any] = []
     for plain, group in itertools.groupby(kept, lambda each: isinstance(each, SansIOHTTPPolicy)):
         steps = list(group)

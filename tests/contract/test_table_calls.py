@@ -101,6 +101,21 @@ async def test_a_range_is_read_as_the_sdk_reads_it(
                 assert most is None or len(mine) <= most
 
 
+async def test_a_filter_may_name_more_than_texts(account: Account) -> None:
+    for key in ("a", "b'"):
+        await account.table.create_entity({"PartitionKey": "sales", "RowKey": key, **COLUMNS})
+    asked = {"n": 7, "wide": 2**40, "at": COLUMNS["At"], "yes": True, "which": uuid.UUID(int=5)}
+    query = "Number eq @n and Wide eq @wide and At eq @at and Yes eq @yes and RowKey gt @r"
+
+    for after in ("", "a", "b'"):
+        find: Any = (account.table, query, {**asked, "r": after})
+        mine = await account.mine.find(*find, most=None, select=None)
+        theirs = await SdkCalls().find(*find, most=None, select=None)
+
+        assert list(map(shown, mine)) == list(map(shown, theirs))
+        assert len(mine) == len([key for key in ("a", "b'") if key > after])
+
+
 async def test_a_range_of_several_pages_is_read_to_its_end(account: Account) -> None:
     for first in range(0, 1_200, 100):
         rows = [{"PartitionKey": "sales", "RowKey": f"r{n:05d}"} for n in range(first, first + 100)]

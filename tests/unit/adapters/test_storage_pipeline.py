@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
@@ -12,6 +12,7 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import AzureError, HttpResponseError
 from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.pipeline.transport import AsyncHttpResponse, AsyncHttpTransport, HttpRequest
+from azure.core.settings import settings
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 from yarl import URL
@@ -82,28 +83,33 @@ def names(policies: list[Any]) -> list[Any]:
     ]
 
 
-def test_what_signs_names_retries_and_traces_a_request_is_kept() -> None:
+@pytest.fixture(params=[False, True])
+def traces(request: pytest.FixtureRequest) -> Iterator[bool]:
+    """Whether OpenTelemetry is set up, as its distribution for Azure Monitor does it."""
+    settings.tracing_enabled = request.param
+    yield request.param
+    settings.tracing_enabled.unset_value()
+
+
+def test_what_signs_names_retries_and_traces_a_request_is_kept(*, traces: bool) -> None:
     tables = TableServiceClient.from_connection_string(f"{KEY}TableEndpoint=http://127.0.0.1:9/a;")
     queues = QueueServiceClient.from_connection_string(f"{KEY}QueueEndpoint=http://127.0.0.1:9/a;")
     of_queues = [getattr(each, "_policy", each) for each in queues._pipeline._impl_policies]
+    tracing = ["DistributedTracingPolicy"] if traces else []
 
     table_policies = needed(tables._policies, idle=table_calls.IDLE)
     queue_policies = needed(of_queues, idle=queue_send.IDLE)
 
+    named = ["RequestIdPolicy", "StorageHeadersPolicy", "UserAgentPolicy"]
     assert names(table_policies) == [
-        [
-            "RequestIdPolicy",
-            "StorageHeadersPolicy",
-            "UserAgentPolicy",
-            "SharedKeyCredentialPolicy",
-        ],
+        [*named, "SharedKeyCredentialPolicy"],
         "AsyncTablesRetryPolicy",
-        ["DistributedTracingPolicy"],
+        *([tracing] if tracing else []),
     ]
     assert names(queue_policies) == [
         ["UserAgentPolicy"],
         "ExponentialRetry",
-        ["StorageHeadersPolicy", "SharedKeyCredentialPolicy", "DistributedTracingPolicy"],
+        ["StorageHeadersPolicy", "SharedKeyCredentialPolicy", *tracing],
     ]
     theirs = [*tables._policies, *of_queues]
     assert not any(mine is each for mine in table_policies + queue_policies for each in theirs)
