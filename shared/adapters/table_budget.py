@@ -6,14 +6,15 @@ write returned. So a storm over many targets costs a write for each round trip, 
 write and a lost race for each restart.
 """
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from shared.adapters.table_client import Table, etag_of
 from shared.domain.errors import Conflict, StorageUnavailable
+from shared.use_cases.group_commit import GroupCommit
 
 MAX_RACES: Final = 20
 DAYS_KEPT: Final = 4
@@ -29,22 +30,10 @@ class _Row(Struct, frozen=True, kw_only=True):
     etag: str = ""
 
 
-class _Wish(Struct, kw_only=True):
-    change: Change
-    granted: bool | None = None
-    failed: str = ""
-
-    @property
-    def settled(self) -> bool:
-        return self.granted is not None or bool(self.failed)
-
-
 class _Day(Struct, kw_only=True):
+    changes: GroupCommit[Change, bool]
     row: _Row | None = None
     """As this process last read or wrote it; None where it must be read."""
-
-    waiting: list[_Wish] = field(default_factory=list)
-    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class TableBudget:
@@ -68,40 +57,15 @@ class TableBudget:
 
     async def change(self, day: str, change: Change) -> bool:
         """Write what *change* makes of the places; False where it says no."""
-        this, wish = self._day(day), _Wish(change=change)
-        this.waiting.append(wish)
-        try:
-            async with this.writing:
-                if not wish.settled:
-                    await self._settle(day, this)
-        finally:
-            # Where this one was cancelled before its turn.
-            if wish in this.waiting:
-                this.waiting.remove(wish)
-        if wish.failed:
-            raise StorageUnavailable(wish.failed)
-        return wish.granted is True
+        return await self._day(day).changes.ask(change)
 
-    async def _settle(self, day: str, this: _Day) -> None:
-        """Settle the wishes of all that wait."""
-        wishes, this.waiting = this.waiting, []
-        try:
-            await self._write_all(day, this, wishes)
-        except StorageUnavailable as error:
-            for wish in wishes:
-                wish.failed = str(error)
-        finally:
-            # Cancelled on the way: the next one settles them. A change that has been written
-            # already changes nothing the second time.
-            this.waiting[:0] = [wish for wish in wishes if not wish.settled]
-            if this.waiting:
-                this.row = None
-
-    async def _write_all(self, day: str, this: _Day, wishes: list[_Wish]) -> None:
+    async def _write_all(self, day: str, changes: Sequence[Change]) -> list[bool]:
+        """Make the changes; one that was written already changes nothing the second time."""
+        this = self._day(day)
         for _ in range(MAX_RACES):
             remembered, this.row = this.row, None
             row = remembered or await self._read(day)
-            taken, granted = _apply(wishes, row.taken)
+            taken, granted = _apply(changes, row.taken)
             if taken == row.taken:
                 if remembered is not None:
                     continue
@@ -111,9 +75,7 @@ class TableBudget:
                     this.row = await self._write(day, taken, row.etag)
                 except Conflict:
                     continue
-            for wish, answer in zip(wishes, granted, strict=True):
-                wish.granted = answer
-            return
+            return granted
         raise StorageUnavailable("the budget row: too many concurrent writes")
 
     async def _read(self, day: str) -> _Row:
@@ -131,17 +93,17 @@ class TableBudget:
 
     def _day(self, day: str) -> _Day:
         if day not in self._days:
-            idle = sorted(d for d, each in self._days.items() if not each.writing.locked())
+            idle = sorted(d for d, each in self._days.items() if not each.changes.busy)
             for old in idle[: 1 - DAYS_KEPT]:
                 del self._days[old]
-            self._days[day] = _Day()
+            self._days[day] = _Day(changes=GroupCommit(partial(self._write_all, day)))
         return self._days[day]
 
 
-def _apply(wishes: list[_Wish], taken: Places) -> tuple[Places, list[bool]]:
+def _apply(changes: Sequence[Change], taken: Places) -> tuple[Places, list[bool]]:
     granted = []
-    for wish in wishes:
-        wanted = wish.change(taken)
+    for change in changes:
+        wanted = change(taken)
         granted.append(wanted is not None)
         taken = taken if wanted is None else wanted
     return taken, granted

@@ -5,19 +5,19 @@ In a storm every answer takes a turn from the same row. One at a time that is a 
 for each, and with several instances a lost race for most.
 """
 
-import asyncio
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from msgspec import Struct, field
 
-from shared.domain.errors import Conflict, StorageUnavailable
+from shared.domain.errors import Conflict
 from shared.domain.pace import Pace, Terms, has_turn, take_turn
 from shared.domain.ports import Paces
 from shared.domain.reset import Stored
+from shared.use_cases.group_commit import GroupCommit
 
 MAX_RACES: Final = 10
 
@@ -35,25 +35,18 @@ class Turn(Struct, frozen=True, kw_only=True):
     calm: bool = False
 
 
-class _Wish(Struct, kw_only=True, eq=False):
-    """One answer's; two that ask for the same are still two."""
+class _Wish(Struct, frozen=True, kw_only=True):
+    """An answer's: the turn that it took before, if it did."""
 
     taken: datetime | None
     now: datetime
-    turn: Turn | None = None
-    failed: str = ""
-
-    @property
-    def settled(self) -> bool:
-        return self.turn is not None or bool(self.failed)
 
 
 class _Line(Struct, kw_only=True):
     """Who waits, and the row as this process last wrote it; None where it must be read."""
 
+    wishes: GroupCommit[_Wish, Turn]
     row: Stored[Pace] | None = None
-    waiting: list[_Wish] = field(default_factory=list)
-    settling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class NotifierTurns(Struct, frozen=True, kw_only=True):
@@ -66,23 +59,13 @@ class NotifierTurns(Struct, frozen=True, kw_only=True):
 
     paces: Paces
     terms: Mapping[str, Terms]
-    _lines: dict[str, _Line] = field(default_factory=lambda: defaultdict(_Line))
+    _lines: dict[str, _Line] = field(default_factory=dict)
 
     async def take(self, name: str, taken: datetime | None, *, now: datetime) -> Turn:
         """Return the answer's turn; *taken* is the one that it took before, if it did."""
-        line, wish = self._lines[name], _Wish(taken=taken, now=now)
-        line.waiting.append(wish)
-        try:
-            async with line.settling:
-                if not wish.settled:
-                    await self._settle(name, line)
-        finally:
-            # Where this one was cancelled before its turn.
-            if wish in line.waiting:
-                line.waiting.remove(wish)
-        if wish.failed:
-            raise StorageUnavailable(wish.failed)
-        return wish.turn or Turn()
+        if name not in self._lines:
+            self._lines[name] = _Line(wishes=GroupCommit(partial(self._settle, name)))
+        return await self._lines[name].wishes.ask(_Wish(taken=taken, now=now))
 
     async def note(self, name: str, change: Callable[[Pace], Pace]) -> None:
         """Where others write the row at the same time their word is as good as this one."""
@@ -99,20 +82,8 @@ class NotifierTurns(Struct, frozen=True, kw_only=True):
     def _terms(self, name: str) -> Terms:
         return self.terms.get(name, Terms())
 
-    async def _settle(self, name: str, line: _Line) -> None:
-        """Settle the wishes of all that wait."""
-        wishes, line.waiting = line.waiting, []
-        try:
-            await self._settle_all(name, line, wishes)
-        except StorageUnavailable as error:
-            for wish in wishes:
-                wish.failed = str(error)
-        finally:
-            # Cancelled on the way: the next one settles them.
-            line.waiting[:0] = [wish for wish in wishes if not wish.settled]
-
-    async def _settle_all(self, name: str, line: _Line, wishes: list[_Wish]) -> None:
-        terms = self._terms(name)
+    async def _settle(self, name: str, wishes: Sequence[_Wish]) -> list[Turn]:
+        terms, line = self._terms(name), self._lines[name]
         for _ in range(MAX_RACES):
             remembered, line.row = line.row, None
             pace = remembered or await self.paces.read_pace(name)
@@ -124,14 +95,11 @@ class NotifierTurns(Struct, frozen=True, kw_only=True):
                     continue
             elif remembered is not None:
                 continue
-            for wish, turn in zip(wishes, turns, strict=True):
-                wish.turn = turn
-            return
-        for wish in wishes:
-            wish.turn = Turn()
+            return turns
+        return [Turn()] * len(wishes)
 
 
-def _turns(pace: Pace, terms: Terms, wishes: list[_Wish]) -> tuple[Pace, list[Turn]]:
+def _turns(pace: Pace, terms: Terms, wishes: Sequence[_Wish]) -> tuple[Pace, list[Turn]]:
     turns = []
     calm = pace.failures == 0 and pace.held_until is None
     gone = bool(pace.gone) and pace.gone == terms.address
