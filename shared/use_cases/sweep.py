@@ -168,19 +168,24 @@ class Sweep(Struct, kw_only=True):
 
     async def _send(self, rows: Sequence[DueRow]) -> None:
         """Send a message for each of some rows of a target, then mark those that were sent."""
-        results = await asyncio.gather(*map(self._send_one, rows), return_exceptions=True)
-        pairs = list(zip(rows, results, strict=True))
+        async with asyncio.TaskGroup() as group:
+            tasks = [(row, group.create_task(self._send_one(row))) for row in rows]
         # After the sends: a crash in between sends them twice, which is harmless.
-        if sent := [row for row, error in pairs if error is None]:
+        if sent := [row for row, task in tasks if task.result() is None]:
             await self.schedule.mark_sent(sent, at=self.clock())
-        if failures := [error for _, error in pairs if isinstance(error, Exception)]:
+        if failures := [error for _, task in tasks if (error := task.result()) is not None]:
             raise ExceptionGroup("some messages could not be sent", failures)
 
-    async def _send_one(self, row: DueRow) -> None:
-        if row.n is None:
-            await self.queues.follow_up(row.id, target=row.target, key=row.reset_key)
-        else:
-            await self.queues.notification(row.target, row.id, row.n)
+    async def _send_one(self, row: DueRow) -> Exception | None:
+        """Return what went wrong, so that the others are sent and marked all the same."""
+        try:
+            if row.n is None:
+                await self.queues.follow_up(row.id, target=row.target, key=row.reset_key)
+            else:
+                await self.queues.notification(row.target, row.id, row.n)
+        except Exception as error:  # noqa: BLE001 -- raised by the caller
+            return error
+        return None
 
     async def _beat(self, run: Run) -> None:
         """Once in a sweep; never where it stands in for the timer's."""
