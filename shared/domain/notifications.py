@@ -67,6 +67,13 @@ def answers(
     """
     if kind is None:
         return ()
+    places = [
+        place
+        for place in _places(reset, listeners, catalogue)
+        if kind in _wanted(place.notifier, listeners)
+    ]
+    if not places:
+        return ()
     target = (catalogue or {}).get(reset.target)
     facts = take_facts(
         reset,
@@ -95,8 +102,7 @@ def answers(
             at=now,
             due_at=now,
         )
-        for place in _places(reset, listeners, catalogue)
-        if kind in _wanted(place.notifier, listeners)
+        for place in places
     )
 
 
