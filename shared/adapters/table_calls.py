@@ -7,6 +7,7 @@ connection, the types of columns and the errors stay the SDK's. A test holds wha
 and raised against the SDK's own.
 """
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NoReturn, Protocol
@@ -116,7 +117,7 @@ class PlainCalls:
 
     async def entity(self, client: TableClient, partition: str, key: str) -> Any:
         place = place_of(client.table_name, partition, key)
-        return entity_of(_content(await self._read(client, place)))
+        return _read_as(entity_of, await self._read(client, place))
 
     async def find(
         self,
@@ -133,7 +134,7 @@ class PlainCalls:
         after = ""
         while most is None or len(found) < most:
             answer = await self._read(client, f"{place}{after}")
-            found += map(entity_of, _content(answer)["value"])
+            found += _read_as(_rows, answer)
             after = _next_page(answer.headers)
             if not after:
                 break
@@ -171,21 +172,35 @@ class PlainCalls:
         )
         if answer.status_code != 202:
             raise HttpResponseError(response=answer)
-        return table_batch.etags(answer.body(), len(operations))
+        return table_batch.etags(_body(answer), len(operations))
 
 
 def _checked(answer: AsyncHttpResponse, client: TableClient, *good: int) -> AsyncHttpResponse:
     if answer.status_code not in good:
-        _raise(HttpResponseError(response=answer), client.table_name)
+        try:
+            _raise(HttpResponseError(response=answer), client.table_name)
+        except (LookupError, TypeError, ValueError, zlib.error) as error:
+            # What stands between may answer with a page of its own, in any encoding.
+            raise HttpResponseError(response=answer) from error
     return answer
 
 
-def _content(answer: AsyncHttpResponse) -> dict[str, Any]:
+def _read_as[T](read: Callable[[dict[str, Any]], T], answer: AsyncHttpResponse) -> T:
     try:
-        content: dict[str, Any] = msgspec.json.decode(answer.body(), type=dict)
-    except msgspec.DecodeError as error:
-        raise DecodeError("table storage answered no JSON", response=answer) from error
-    return content
+        return read(msgspec.json.decode(_body(answer), type=dict))
+    except (msgspec.DecodeError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise DecodeError("table storage answered no rows", response=answer) from error
+
+
+def _rows(content: Mapping[str, Any]) -> list[Any]:
+    return [entity_of(each) for each in content["value"]]
+
+
+def _body(answer: AsyncHttpResponse) -> bytes:
+    try:
+        return answer.body()
+    except zlib.error as error:
+        raise DecodeError("table storage answered what cannot be unpacked") from error
 
 
 @lru_cache(maxsize=64)

@@ -21,7 +21,9 @@ from shared.adapters import queue_send, table_calls, table_client
 from shared.adapters.queue_send import PlainSend, Send, send_by_sdk
 from shared.adapters.storage_pipeline import Steps, needed
 from shared.adapters.table_calls import Calls, PlainCalls, SdkCalls
+from shared.adapters.table_client import Table
 from shared.adapters.table_rows import Entity
+from shared.domain.errors import StorageUnavailable
 
 KEY = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=YQ==;"
 MESSAGE = (
@@ -200,14 +202,17 @@ async def test_a_token_is_never_sent_in_the_clear() -> None:
 
 
 @contextlib.asynccontextmanager
-async def serving(status: int, body: bytes, kind: str) -> AsyncIterator[tuple[int, list[str]]]:
+async def serving(
+    status: int, body: bytes, kind: str, *, encoding: str = "identity"
+) -> AsyncIterator[tuple[int, list[str]]]:
     """A service that answers all alike: its port, and what it was asked for."""
     paths: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
         paths.append(request.raw_path)
         await request.read()
-        return web.Response(status=status, body=body, headers={"Content-Type": kind})
+        headers = {"Content-Type": kind, "Content-Encoding": encoding}
+        return web.Response(status=status, body=body, headers=headers)
 
     app = web.Application()
     app.router.add_route("*", "/{rest:.*}", answer)
@@ -341,6 +346,63 @@ async def test_a_request_is_not_sent_on_to_where_an_answer_points(failing: Faili
         error, status, calls = await failing.read([302], PlainCalls)
 
     assert (issubclass(error, HttpResponseError), status, calls) == (True, 302, 1)
+
+
+LATIN = "<html><h1>Accès refusé</h1></html>".encode("latin-1")
+ODD_ANSWERS = {
+    "a page in another encoding": (403, LATIN, "text/html; charset=utf-8"),
+    "a page in an encoding that nobody knows": (502, LATIN, "text/html; charset=x-odd"),
+    "an error that holds nothing": (400, b'{"odata.error": null}', "application/json"),
+    "an error of another shape": (400, b'{"odata.error": {"message": "no"}}', "application/json"),
+    "nothing": (200, b"", "application/json"),
+    "half a row": (200, b'{"PartitionKey": "sal', "application/json"),
+    "a page": (200, LATIN, "text/html"),
+    "a list": (200, b"[]", "application/json"),
+    "rows that are none": (200, b'{"value": [1]}', "application/json"),
+    "no rows": (200, b'{"value": null, "x@odata.type": 7}', "application/json"),
+    "a time that is none": (
+        200,
+        b'{"PartitionKey": "sales", "Timestamp": "soon", "value": [{"Timestamp": "soon"}]}',
+        "application/json",
+    ),
+    "parts of which none is whole": (202, b"--batch_1\r\n\r\nHTT", "multipart/mixed; boundary=b"),
+}
+
+
+@pytest.mark.parametrize("odd", ODD_ANSWERS)
+async def test_an_answer_that_is_not_the_services_says_that_storage_is_unavailable(
+    odd: str,
+) -> None:
+    status, body, kind = ODD_ANSWERS[odd]
+    row: Entity = {"PartitionKey": "sales", "RowKey": "r1"}
+    async with serving(status, body, kind) as (port, _):
+        connection = f"{KEY}TableEndpoint=http://127.0.0.1:{port}/a;"
+        async with TableServiceClient.from_connection_string(connection, retry_total=0) as service:
+            table = Table(service.get_table_client("Rows"), calls=PlainCalls(service))
+            for call in (
+                lambda: table.first("PartitionKey eq 'sales'", {}, most=5),
+                lambda: table.create(row),
+                lambda: table.put(row),
+                lambda: table.merge(row, "W/1"),
+                lambda: table.delete("sales", "r1"),
+            ):
+                with pytest.raises(StorageUnavailable):
+                    await call()
+            if odd not in {"rows that are none", "no rows"}:
+                with pytest.raises(StorageUnavailable):
+                    await table.get("sales", "r1")
+
+
+async def test_a_transaction_whose_answer_cannot_be_unpacked_may_have_taken_place() -> None:
+    row: Entity = {"PartitionKey": "sales", "RowKey": "r1"}
+    async with serving(202, b"not gzip", "multipart/mixed; boundary=b", encoding="gzip") as (
+        port,
+        _,
+    ):
+        connection = f"{KEY}TableEndpoint=http://127.0.0.1:{port}/a;"
+        async with TableServiceClient.from_connection_string(connection, retry_total=0) as service:
+            table = Table(service.get_table_client("Rows"), calls=PlainCalls(service))
+            assert await table.transact([table_client.put(row)]) is None
 
 
 class Noted(SansIOHTTPPolicy[Any, Any]):
