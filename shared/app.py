@@ -35,21 +35,21 @@ class App(Struct, frozen=True, kw_only=True):
     substitute: StandIn | None = None
 
     async def run_reset(self, body: bytes, *, message_id: str, came_at: datetime | None) -> None:
-        await self.guarded(
-            self._observed(self.runs.run(body, message_id=message_id, came_at=came_at))
-        )
+        work = self._observed(self.runs.run(body, message_id=message_id, came_at=came_at))
+        await self.guarded(work, answers=False)
 
     async def follow_up_reset(self, body: bytes, *, message_id: str) -> None:
-        await self.guarded(self._observed(self.runs.follow_up(body, message_id=message_id)))
+        work = self._observed(self.runs.follow_up(body, message_id=message_id))
+        await self.guarded(work, answers=False)
 
     async def notify(self, body: bytes) -> None:
-        await self.guarded(self.notifications.notify(body))
+        await self.guarded(self.notifications.notify(body), answers=False)
 
-    async def guarded[T](self, work: Awaitable[T]) -> T:
-        """Await a function's work; then sweep where the timer is late."""
+    async def guarded[T](self, work: Awaitable[T], *, answers: bool = True) -> T:
+        """Await a function's work, which a caller waits for; sweep where the timer is late."""
         if self.substitute is None:
             return await shielded(work)
-        return await shielded(self.substitute.beside(work))
+        return await shielded(self.substitute.beside(work, answers=answers))
 
     async def _observed(self, work: Awaitable[object]) -> None:
         await work

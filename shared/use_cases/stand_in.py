@@ -6,12 +6,12 @@ may stay away while HTTP and queues go on. The sweep is harmless twice, so any f
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-from shared.domain.errors import RelinkError
 from shared.domain.ports import Clock, Heartbeats
 from shared.telemetry import emit
 from shared.use_cases.sweep import HEARTBEAT, Sweep
@@ -23,7 +23,10 @@ STOOD_IN: Final = "sweep-stood-in"
 """Beats whenever a function swept in the timer's place."""
 
 TAKES_AT_MOST: Final = 5.0
-"""Seconds, from the beginning of a function; what is cut off is sent the next time."""
+"""Seconds for which a caller waits, and for which a sweep lasts; the rest is sent the next time."""
+
+WORTH_IT: Final = 0.2
+"""Of that time: with less left, a sweep would only keep others from sweeping."""
 
 
 class SweepWatch:
@@ -70,27 +73,30 @@ class StandIn:
         watch: SweepWatch,
         clock: Clock,
         within: float = TAKES_AT_MOST,
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
-        """*within* is in seconds, from the beginning of a function."""
+        """*within* is in seconds, which *seconds* counts."""
         self._heartbeats = heartbeats
         self._sweep = sweep
         self._watch = watch
         self._clock = clock
         self._within = within
+        self._seconds = seconds
         self._looked: datetime | None = None
 
-    async def beside[T](self, work: Awaitable[T]) -> T:
+    async def beside[T](self, work: Awaitable[T], *, answers: bool = True) -> T:
         """
         Return what *work* returns; sweep after it if the timer is late and nobody has just done so.
 
         The heartbeat is looked at meanwhile, so that nobody waits for that. What fails of the look
-        and of the sweep is only logged: a function's own work must not suffer.
+        and of the sweep is only logged: a function's own work must not suffer. *answers*: somebody
+        waits for the result, so that the sweep must fit into what the work left of the time.
         """
         now = self._clock()
         if self._looked is not None and now - self._looked < self._watch.late:
             return await work
         self._looked = now
-        ends = asyncio.get_running_loop().time() + self._within
+        ends = self._seconds() + self._within
         look = asyncio.create_task(self._guarded(partial(self._is_late, now), ends))
         try:
             result = await work
@@ -99,7 +105,9 @@ class StandIn:
             self._looked = None
             raise
         late = await look
-        if late and asyncio.get_running_loop().time() < ends:
+        if not answers:
+            ends = self._seconds() + self._within
+        if late and ends - self._seconds() >= self._within * WORTH_IT:
             await self._guarded(partial(self._sweep_in_its_place, now), ends)
         elif late:
             # The work took all the time that a caller is kept waiting: the next function sweeps.
@@ -109,9 +117,9 @@ class StandIn:
     async def _guarded(self, step: Callable[[], Awaitable[bool]], ends: float) -> bool:
         """Return what *step* returns, or False where it fails or takes too long."""
         try:
-            async with asyncio.timeout_at(ends):
+            async with asyncio.timeout(ends - self._seconds()):
                 return await step()
-        except (RelinkError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 -- the function has done its work
             emit("sweep.failed", why=f"stand-in: {type(error).__name__}: {error}")
             return False
 

@@ -1,6 +1,8 @@
 """The clock has a guard: a late timer shows in the health report, and others sweep for it."""
 
 import asyncio
+import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -202,7 +204,13 @@ class Silent:
         self.beats.append(name)
 
 
-def guard(world: World, heartbeats: Silent, *, within: float = 60) -> StandIn:
+def guard(
+    world: World,
+    heartbeats: Silent,
+    *,
+    within: float = 60,
+    seconds: Callable[[], float] = time.monotonic,
+) -> StandIn:
     late = timedelta(minutes=5)
     watch = SweepWatch(heartbeats=heartbeats, late=late, clock=world.clock)
     return StandIn(
@@ -211,6 +219,7 @@ def guard(world: World, heartbeats: Silent, *, within: float = 60) -> StandIn:
         watch=watch,
         clock=world.clock,
         within=within,
+        seconds=seconds,
     )
 
 
@@ -257,3 +266,60 @@ async def test_after_a_function_that_failed_the_next_one_looks() -> None:
     await substitute.beside(asyncio.sleep(0))
 
     assert heartbeats.beats[-1] == STOOD_IN
+
+
+class Watch:
+    """Counts seconds, as told."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("took", "answers", "sweeps"),
+    [
+        (0.7, True, True),
+        # So little is left that the sweep would only keep others from sweeping.
+        (0.9, True, False),
+        (2, True, False),
+        # Slow work alone, with no timer, must not leave what is due unsent.
+        (0.9, False, True),
+        (2, False, True),
+    ],
+)
+async def test_a_caller_waits_for_no_longer_and_where_none_waits_the_sweep_has_its_time(
+    took: float, *, answers: bool, sweeps: bool
+) -> None:
+    world, watch = World(), Watch()
+    heartbeats = Silent(world.clock() - timedelta(hours=1))
+
+    async def work() -> None:
+        async with asyncio.timeout(PATIENCE):
+            await heartbeats.looked.wait()
+        watch.now = took * PATIENCE
+
+    substitute = guard(world, heartbeats, within=PATIENCE, seconds=watch)
+    await substitute.beside(work(), answers=answers)
+
+    assert (STOOD_IN in heartbeats.beats) == sweeps
+    heartbeats.looks = 0
+    await substitute.beside(asyncio.sleep(0))
+    assert heartbeats.looks == (0 if sweeps else 1)
+
+
+class Broken(Silent):
+    async def last_beat(self, name: str) -> datetime | None:
+        await super().last_beat(name)
+        raise KeyError("At")
+
+
+async def test_a_look_that_fails_in_any_way_costs_no_function_its_result() -> None:
+    world = World()
+    heartbeats = Broken(world.clock())
+
+    assert await guard(world, heartbeats).beside(asyncio.sleep(0, "done")) == "done"
+
+    assert heartbeats.looks == 1
