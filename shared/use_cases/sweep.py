@@ -41,6 +41,8 @@ class Turn(Struct, kw_only=True):
     first: bool = True
     sent: int = 0
     names: set[tuple[str, int | None]] = field(default_factory=set)
+    failed: Exception | None = None
+    """What ended the reading, raised once the rows before it are sent."""
 
 
 class Run(Struct, kw_only=True):
@@ -156,14 +158,19 @@ class Sweep(Struct, kw_only=True):
 
     async def _next_rows(self, turn: Turn, *, most: int) -> list[DueRow]:
         rows: list[DueRow] = []
-        while len(rows) < most:
-            row = await anext(turn.rows, None)
-            if row is None:
-                break
-            # A reset may be due and wait behind a Head that has gone: two rows, one message.
-            if (row.id, row.n) not in turn.names and should_send(row, now=self.clock()):
-                turn.names.add((row.id, row.n))
-                rows.append(row)
+        try:
+            while turn.failed is None and len(rows) < most:
+                row = await anext(turn.rows, None)
+                if row is None:
+                    break
+                # A reset may be due and wait behind a Head that has gone: two rows, one message.
+                if (row.id, row.n) not in turn.names and should_send(row, now=self.clock()):
+                    turn.names.add((row.id, row.n))
+                    rows.append(row)
+        except Exception as error:  # noqa: BLE001 -- raised below, after the rows that were read
+            turn.failed = error
+        if turn.failed is not None and not rows:
+            raise turn.failed
         return rows
 
     async def _send(self, rows: Sequence[DueRow]) -> None:

@@ -191,6 +191,25 @@ async def test_what_was_sent_is_marked_although_another_message_was_not() -> Non
     assert sorted(desk.sent()) == [f"r{n}" for n in range(5)]
 
 
+async def test_what_was_read_before_a_row_that_cannot_be_read_is_sent() -> None:
+    desk = Desk()
+    for n in range(20):
+        await desk.put(f"due-{n:02d}")
+    await desk.put("behind", due_at=LATER, behind="head")
+    await desk.put("head", due_at=LATER)
+    await desk.take_head("head")
+    cells = desk.storage.resets.cells
+    values, etag = cells[TARGET, "job"]
+    cells[TARGET, "job"] = ({**values, "Version": 99}, etag)
+
+    await desk.sweep()
+    desk.clock.forward(minutes=1)
+    again = await desk.sweep()
+
+    assert sorted(desk.sent()) == [f"due-{n:02d}" for n in range(20)]
+    assert again["queue send"] == 0
+
+
 async def test_a_message_says_where_the_row_lies() -> None:
     desk = Desk()
     await desk.put("r1")
