@@ -15,7 +15,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import msgspec
-from azure.core.exceptions import DecodeError, HttpResponseError, ResourceExistsError
+from azure.core.exceptions import DecodeError, HttpResponseError
 from azure.core.pipeline.transport import AsyncHttpResponse
 from azure.data.tables._error import _process_table_error
 from azure.data.tables._policies import StorageHosts
@@ -157,8 +157,6 @@ class PlainCalls:
         )
         if answer.status_code == 404 and operation[0] == "delete":
             return ""
-        if answer.status_code == 409 and operation[0] == "create":
-            raise ResourceExistsError(response=answer)
         return str(_checked(answer, client, 201, 204).headers.get("ETag", ""))
 
     async def transact(self, client: TableClient, operations: Sequence[Operation]) -> list[str]:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
@@ -23,7 +23,7 @@ from shared.adapters.storage_pipeline import Steps, needed
 from shared.adapters.table_calls import Calls, PlainCalls, SdkCalls
 from shared.adapters.table_client import Table
 from shared.adapters.table_rows import Entity
-from shared.domain.errors import StorageUnavailable
+from shared.domain.errors import Conflict, StorageUnavailable
 
 KEY = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=YQ==;"
 MESSAGE = (
@@ -214,13 +214,21 @@ async def serving(
         headers = {"Content-Type": kind, "Content-Encoding": encoding}
         return web.Response(status=status, body=body, headers=headers)
 
+    async with listening(answer) as port:
+        yield port, paths
+
+
+@contextlib.asynccontextmanager
+async def listening(
+    answer: Callable[[web.Request], Awaitable[web.StreamResponse]],
+) -> AsyncIterator[int]:
     app = web.Application()
     app.router.add_route("*", "/{rest:.*}", answer)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        yield runner.addresses[0][1], paths
+        yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
 
@@ -391,6 +399,46 @@ async def test_an_answer_that_is_not_the_services_says_that_storage_is_unavailab
             if odd not in {"rows that are none", "no rows"}:
                 with pytest.raises(StorageUnavailable):
                     await table.get("sales", "r1")
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [("EntityAlreadyExists", Conflict), ("TableBeingDeleted", StorageUnavailable)],
+)
+async def test_a_row_exists_only_where_the_service_says_so(
+    code: str, error: type[Exception]
+) -> None:
+    body = b'{"odata.error": {"code": "%s", "message": {"value": "no"}}}' % code.encode()
+    async with serving(409, body, "application/json") as (port, _):
+        connection = f"{KEY}TableEndpoint=http://127.0.0.1:{port}/a;"
+        async with TableServiceClient.from_connection_string(connection, retry_total=0) as service:
+            table = Table(service.get_table_client("Rows"), calls=PlainCalls(service))
+            with pytest.raises(error):
+                await table.create({"PartitionKey": "sales", "RowKey": "r1"})
+
+
+@pytest.mark.parametrize("row_key", ["1!8!cjErLz0-", "a+b/c=&d%20e?#", ""])
+async def test_the_next_page_is_asked_for_by_what_the_service_gave(row_key: str) -> None:
+    after = {"NextPartitionKey": "1!8!c2F+bGVz/w==", "NextRowKey": row_key}
+    after = {name: value for name, value in after.items() if value}
+    asked: list[dict[str, str]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append({name: v for name, v in request.query.items() if name.startswith("Next")})
+        headers = {f"x-ms-continuation-{name}": value for name, value in after.items()}
+        return web.json_response(
+            {"value": [{"PartitionKey": "sales", "RowKey": f"r{len(asked)}"}]},
+            headers=headers if len(asked) == 1 else {},
+        )
+
+    async with listening(answer) as port:
+        connection = f"{KEY}TableEndpoint=http://127.0.0.1:{port}/a;"
+        async with TableServiceClient.from_connection_string(connection, retry_total=0) as service:
+            table = service.get_table_client("Rows")
+            found = await PlainCalls(service).find(table, "true", {}, most=None, select=None)
+
+    assert asked == [{}, after]
+    assert [row["RowKey"] for row in found] == ["r1", "r2"]
 
 
 async def test_a_transaction_whose_answer_cannot_be_unpacked_may_have_taken_place() -> None:
