@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Final
 
-from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
 
@@ -61,7 +61,7 @@ class StorageQueues:
             async with asyncio.timeout(TAKES_AT_MOST):
                 await self._send_by(queue, message)
         except (AzureError, TimeoutError) as error:
-            raise StorageUnavailable(f"queue {queue.queue_name}: {type(error).__name__}") from error
+            raise _unavailable(queue, error) from error
 
     async def oldest(self) -> Mapping[str, datetime | None]:
         queues = (self._requests, self._follow_ups, self._notifications)
@@ -89,7 +89,14 @@ class StorageQueues:
         except ResourceNotFoundError:
             return
         except (AzureError, TimeoutError) as error:
-            raise StorageUnavailable(f"queue {queue.queue_name}: {type(error).__name__}") from error
+            raise _unavailable(queue, error) from error
+
+
+def _unavailable(queue: QueueClient, error: Exception) -> StorageUnavailable:
+    status = error.status_code if isinstance(error, HttpResponseError) else None
+    # 403 and 404 have remedies of their own, which the class of an error does not tell.
+    said = f" answered {status}" if status else f": {type(error).__name__}"
+    return StorageUnavailable(f"queue {queue.queue_name}{said}")
 
 
 async def _page(queue: QueueClient) -> list[QueueMessage]:
@@ -103,7 +110,7 @@ async def _page(queue: QueueClient) -> list[QueueMessage]:
         # The host makes it with the first poison message.
         return []
     except (AzureError, TimeoutError) as error:
-        raise StorageUnavailable(f"queue {queue.queue_name}: {type(error).__name__}") from error
+        raise _unavailable(queue, error) from error
 
 
 async def _oldest(queue: QueueClient) -> datetime | None:
@@ -112,5 +119,5 @@ async def _oldest(queue: QueueClient) -> datetime | None:
         async with asyncio.timeout(TAKES_AT_MOST):
             front = await queue.peek_messages(max_messages=PAGE)
     except (AzureError, TimeoutError) as error:
-        raise StorageUnavailable(f"queue {queue.queue_name}: {type(error).__name__}") from error
+        raise _unavailable(queue, error) from error
     return min((m.inserted_on for m in front if m.inserted_on is not None), default=None)

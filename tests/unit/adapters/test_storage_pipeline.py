@@ -19,6 +19,7 @@ from yarl import URL
 
 from shared.adapters import queue_send, table_calls, table_client
 from shared.adapters.queue_send import PlainSend, Send, send_by_sdk
+from shared.adapters.queues import StorageQueues
 from shared.adapters.storage_pipeline import Steps, needed
 from shared.adapters.table_calls import Calls, PlainCalls, SdkCalls
 from shared.adapters.table_client import Table
@@ -347,6 +348,24 @@ async def test_a_message_is_sent_again_as_the_sdk_sends_it_again(
     assert mine[1:] == theirs[1:]
     assert (mine[0] is None) == (theirs[0] is None)
     assert mine[2] == calls
+
+
+@pytest.mark.parametrize("status", [403, 404, 409, 500])
+async def test_what_a_queue_answered_is_said(status: int) -> None:
+    said = []
+    for make in (PlainSend, lambda _: send_by_sdk):
+        async with serving(status, b"<Error/>", "application/xml") as (port, _):
+            connection = f"{KEY}QueueEndpoint=http://127.0.0.1:{port}/a;"
+            async with QueueServiceClient.from_connection_string(
+                connection, retry_total=0
+            ) as service:
+                queue = service.get_queue_client("rows")
+                queues = StorageQueues(queue, queue, queue, {}, send=make(service))
+                with pytest.raises(StorageUnavailable) as raised:
+                    await queues.follow_up("r1")
+        said.append(str(raised.value))
+
+    assert said == [f"queue rows answered {status}"] * 2
 
 
 async def test_a_request_is_not_sent_on_to_where_an_answer_points(failing: Failing) -> None:
