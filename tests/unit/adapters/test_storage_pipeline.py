@@ -64,9 +64,11 @@ class Credential:
 
     def __init__(self, lasts: float) -> None:
         self.lasts, self.given = lasts, 0
+        self.tenants: list[str | None] = []
 
-    async def get_token(self, *scopes: str, **_: Any) -> AccessToken:
+    async def get_token(self, *scopes: str, tenant_id: str | None = None, **_: Any) -> AccessToken:
         assert scopes == ("https://storage.azure.com/.default",)
+        self.tenants.append(tenant_id)
         self.given += 1
         return AccessToken(f"token-{self.given}", int(time.time() + self.lasts))
 
@@ -186,6 +188,42 @@ async def test_a_row_is_read_and_written_with_a_shared_access_signature() -> Non
     mine, theirs = asked
     assert mine == theirs
     assert [each.query["sig"] for each in mine] == ["a+b/c="] * 4
+
+
+class Challenges(Answers):
+    """Refuses the first token, and says whose it wants, as storage does."""
+
+    async def send(self, request: HttpRequest, **_: Any) -> Any:
+        answer = await super().send(request)
+        if len(self.sent) == 1:
+            self.tokens = [request.headers["Authorization"]]
+            answer.status_code = 401
+            answer.headers["WWW-Authenticate"] = (
+                f"Bearer authorization_uri=https://login.microsoftonline.com/{TENANT}/oauth2/authorize"
+                " resource_id=https://storage.azure.com"
+            )
+        else:
+            self.tokens.append(request.headers["Authorization"])
+        return answer
+
+
+TENANT = "11111111-2222-3333-4444-555555555555"
+
+
+@pytest.mark.parametrize("service", ["table", "queue"])
+async def test_a_token_of_the_tenant_that_storage_names_is_asked_for(service: str) -> None:
+    credential = Credential(3_600)
+    transport = Challenges(200 if service == "table" else 201)
+    account = f"https://a.{service}.core.windows.net"
+    if service == "table":
+        tables = TableServiceClient(account, credential=credential, transport=transport)
+        await PlainCalls(tables).entity(tables.get_table_client("Rows"), "sales", "r1")
+    else:
+        queues = QueueServiceClient(account, credential=credential, transport=transport)
+        await PlainSend(queues)(queues.get_queue_client("rows"), "text")
+
+    assert transport.tokens == ["Bearer token-1", "Bearer token-2"]
+    assert credential.tenants == [None, TENANT]
 
 
 async def test_a_token_is_never_sent_in_the_clear() -> None:
