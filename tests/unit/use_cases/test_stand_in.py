@@ -1,21 +1,24 @@
 """The clock has a guard: a late timer shows in the health report, and others sweep for it."""
 
 import asyncio
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from copy import replace
 from datetime import datetime, timedelta
 
 import pytest
 
 from shared.app import App
 from shared.domain.reset import State
+from shared.invocation import InvocationCancelled
 from shared.use_cases.stand_in import MISSED, STOOD_IN, StandIn, SweepWatch
 from shared.use_cases.sweep import HEARTBEAT
 from shared.web.messages import HttpResponse
 from shared.web.respond import respond
 from tests.support.calls import call
 from tests.support.patience import PATIENCE
-from tests.support.world import World
+from tests.support.world import TARGET, World
 
 
 async def read(app: App) -> HttpResponse:
@@ -323,3 +326,63 @@ async def test_a_look_that_fails_in_any_way_costs_no_function_its_result() -> No
     assert await guard(world, heartbeats).beside(asyncio.sleep(0, "done")) == "done"
 
     assert heartbeats.looks == 1
+
+
+class Hanging(Silent):
+    async def last_beat(self, name: str) -> datetime | None:
+        await super().last_beat(name)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_a_look_that_hangs_is_cut_off() -> None:
+    world = World()
+    heartbeats = Hanging(world.clock())
+
+    async with asyncio.timeout(PATIENCE):
+        assert (
+            await guard(world, heartbeats, within=0.05).beside(asyncio.sleep(0, "done")) == "done"
+        )
+
+    assert heartbeats.looks == 1
+
+
+class Asked(StandIn):
+    """Notes for which functions a caller waits."""
+
+    def __init__(self, world: World) -> None:
+        heartbeats = Silent(world.clock())
+        watch = SweepWatch(heartbeats=heartbeats, late=timedelta(minutes=5), clock=world.clock)
+        sweep = world.app.sweeper
+        super().__init__(heartbeats=heartbeats, sweep=sweep, watch=watch, clock=world.clock)
+        self.answers: list[bool] = []
+
+    async def beside[T](self, work: Awaitable[T], *, answers: bool = True) -> T:
+        self.answers.append(answers)
+        return await work
+
+
+async def test_a_caller_waits_for_http_alone() -> None:
+    world = World()
+    asked = Asked(world)
+    app = replace(world.app, substitute=asked)
+
+    await app.run_reset(b"{}", message_id="m1", came_at=None)
+    await app.follow_up_reset(b"{}", message_id="m2")
+    await app.notify(json.dumps({"target": TARGET, "id": "r1", "n": 1}).encode())
+    await read(app)
+
+    assert asked.answers == [False, False, False, True]
+
+
+@pytest.mark.parametrize("stop", [asyncio.CancelledError(), SystemExit(), GeneratorExit()])
+async def test_what_the_worker_does_not_survive_leaves_no_guarded_function(
+    stop: BaseException,
+) -> None:
+    world = World(guarded=True)
+
+    async def stopped() -> None:
+        raise stop
+
+    with pytest.raises(InvocationCancelled):
+        await world.app.guarded(stopped())
