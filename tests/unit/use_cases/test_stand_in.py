@@ -329,10 +329,31 @@ async def test_a_look_that_fails_in_any_way_costs_no_function_its_result() -> No
 
 
 class Hanging(Silent):
+    def __init__(self, last: datetime) -> None:
+        super().__init__(last)
+        self.left = asyncio.Event()
+
     async def last_beat(self, name: str) -> datetime | None:
-        await super().last_beat(name)
-        await asyncio.Event().wait()
+        try:
+            await super().last_beat(name)
+            await asyncio.Event().wait()
+        finally:
+            self.left.set()
         raise AssertionError
+
+
+async def test_a_look_ends_with_a_function_that_fails() -> None:
+    world = World()
+    heartbeats = Hanging(world.clock())
+
+    async def failing() -> None:
+        await heartbeats.looked.wait()
+        raise ValueError("the function's own")
+
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(ValueError, match="the function's own"):
+            await guard(world, heartbeats, within=2 * PATIENCE).beside(failing())
+        await heartbeats.left.wait()
 
 
 async def test_a_look_that_hangs_is_cut_off() -> None:
