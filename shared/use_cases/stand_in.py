@@ -46,7 +46,10 @@ class SweepWatch:
         None also while the app itself is younger than that, as far as anybody knows: this process
         may be a second old, so what another one noted counts as well.
         """
-        beat = await self._heartbeats.last_beat(HEARTBEAT)
+        return await self.silent_after(await self._heartbeats.last_beat(HEARTBEAT))
+
+    async def silent_after(self, beat: datetime | None) -> datetime | None:
+        """As `silent_since`, where the last heartbeat has been read."""
         if not self.is_late(beat):
             return None
         began = await self._began(beat)
@@ -128,7 +131,7 @@ class StandIn:
         beat = await self._heartbeats.last_beat(HEARTBEAT)
         if not self._watch.is_late(beat):
             return False
-        if beat is None and await self._watch.silent_since() is None:
+        if beat is None and await self._watch.silent_after(beat) is None:
             # A new deployment, or an app that has just come up: the timer has its first minutes.
             return False
         missed = await self._heartbeats.last_beat(MISSED)
