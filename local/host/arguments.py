@@ -25,6 +25,8 @@ class Arguments:
     #: The key is one of this run's own, so that it must be shown.
     key_is_new: bool = False
     principal: str
+    #: Queues and tables that are missing are created.
+    creates: bool = True
     #: The names under which the host answers.
     names: frozenset[str] = LOOPBACK
 
@@ -41,6 +43,7 @@ class Arguments:
             key=secrets.token_urlsafe(24) if new else key or "local",
             key_is_new=new,
             principal=environ.get("LOCAL_PRINCIPAL", ""),
+            creates=_flag(environ, "LOCAL_CREATES"),
             names=LOOPBACK | _public_name(environ),
         )
 
@@ -76,6 +79,14 @@ def find_app_dir(environ: Mapping[str, str]) -> Path:
     if not path.is_dir():
         raise StartError(f"APP_DIR: {path} is not a folder; give the folder that holds host.json")
     return path
+
+
+def _flag(environ: Mapping[str, str], name: str) -> bool:
+    """On where nothing is said."""
+    text = environ.get(name, "").strip().lower() or "true"
+    if text not in {"true", "false"}:
+        raise StartError(f"{name}: {text!r} is neither true nor false; correct it")
+    return text == "true"
 
 
 def _number(environ: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:

@@ -72,7 +72,8 @@ async def serve(arguments: Arguments, started: float) -> None:
             closing=closing,
         )
         plan = planner.plan(functions)
-        await _provision(arguments.app_dir, plan)
+        if arguments.creates:
+            await _provision(arguments.app_dir, plan)
         application = WebHost(
             worker,
             RouteTable(plan.routes),
@@ -101,13 +102,14 @@ async def serve(arguments: Arguments, started: float) -> None:
 
 
 async def _provision(app_dir: Path, plan: Plan) -> None:
-    for connection, queue in plan.queues:
-        await create_queues(connection, [queue])
     names = declared_names(app_dir)
+    wanted = dict.fromkeys(plan.queues)
     if names.queues or names.tables:
         connection = find_connection(names.connection, os.environ, wanted_by="shared/names.py")
-        await create_queues(connection, names.queues)
+        wanted |= dict.fromkeys((connection, queue) for queue in names.queues)
         await create_tables(connection, names.tables)
+    for connection, queue in wanted:
+        await create_queues(connection, [queue])
 
 
 async def _listen(runner: web.AppRunner, port: int) -> str:

@@ -182,6 +182,7 @@ def test_a_timer_runs_on_startup_and_keeps_its_status_in_a_blob(work: Work, tmp_
         ({"WORK_QUEUE": ""}, 2, "WORK_QUEUE: missing"),
         ({"PORT": "many"}, 2, "PORT: 'many' is not a number"),
         ({"LOCAL_LEASE_SECONDS": "0"}, 2, "LOCAL_LEASE_SECONDS: '0' is not a number"),
+        ({"LOCAL_CREATES": "no"}, 2, "LOCAL_CREATES: 'no' is neither true nor false"),
         ({"APP_DIR": "/nowhere"}, 2, "APP_DIR: /nowhere is not a folder"),
         (
             {"AzureFunctionsJobHost__extensions__queues__batchSize": "33"},
@@ -247,6 +248,10 @@ def test_the_app_is_asked_for_its_settings_and_its_names(work: Work, tmp_path: P
         assert host.process.wait() == 2
         assert host.log.read_text() == "SETTING: wrong; correct it\n"
         assert host.output.read_text() == ""
+    with start_host("", tmp_path, environ | {"LOCAL_CREATES": "false"}) as host:
+        assert host.stop() == 0
+    with TableServiceClient.from_connection_string(environ["ResetStorage"]) as tables:
+        assert f"Table{suffix}" not in {table.name for table in tables.list_tables()}
     # Twice: what is there already is left alone.
     for _ in range(2):
         with start_host("", tmp_path, environ) as host:
