@@ -26,6 +26,8 @@ from local.errors import whole_number
 from local.package.build import ROOT
 
 DEFAULT_OUT: Final = ROOT / "dist" / "bench.json"
+STARTS: Final = 3
+"""In a round, of each app."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,12 +52,15 @@ def measures(*, quick: bool) -> list[Measure]:
             for app in ("relink", "naive", "empty")
         ),
         Measure(name="floor", run=lambda: cost.floor(resets)),
+        # Each start beside one of the other app: what else the machine does varies by the second.
         *(
             Measure(name=f"restart {app}", run=partial(cold.first_restart, app))
+            for _ in range(STARTS)
             for app in ("relink", "naive")
         ),
         *(
             Measure(name=f"webhook {app}", run=partial(cold.first_webhook, app))
+            for _ in range(STARTS)
             for app in ("relink", "naive")
         ),
         *(

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Final
@@ -13,7 +13,6 @@ from bench.lab import SECRET, Host, Lab, NothingMeasured, lab, target
 from local.http_client import HttpClient, http_client
 
 AT_ONCE: Final = 30
-STARTS: Final = 3
 TRIES: Final = 10
 ONLY_HTTP: Final = {
     f"AzureWebJobs.{function}.Disabled": "true"
@@ -23,16 +22,7 @@ HEADERS: Final = {"x-relink-secret": SECRET, "content-type": "application/json"}
 
 
 async def first_restart(app: str) -> Figures:
-    """The message lies there when the process starts. The least of some starts."""
-    return _least([await _first_restart(app) for _ in range(STARTS)])
-
-
-def _least(starts: Sequence[Figures]) -> Figures:
-    """What else the machine does only adds to a start."""
-    return {name: min(each[name] for each in starts) for name in starts[0]}
-
-
-async def _first_restart(app: str) -> Figures:
+    """The message lies there when the process starts."""
     async with asyncio.timeout(FAR), lab() as it:
         await it.send([{"requestId": "first", "target": target(0)}])
         async with it.host(app, it.settings(1, counted=False)) as host:
@@ -51,12 +41,8 @@ async def first_webhook(app: str) -> Figures:
 
     There the functions of HTTP scale as a group of their own, without queues and timers; in this
     host, their first looks into storage would take the same processor as the webhook. Storage is
-    warm, as a service is. The least of some starts.
+    warm, as a service is.
     """
-    return _least([await _first_webhook(app) for _ in range(STARTS)])
-
-
-async def _first_webhook(app: str) -> Figures:
     async with asyncio.timeout(FAR), lab() as it:
         await it.used_before()
         settings = it.settings(1, counted=False, **ONLY_HTTP)
