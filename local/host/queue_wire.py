@@ -6,14 +6,12 @@ own methods take twice as long, most of it in a generated layer and in policies 
 these two; it would count as what an app costs. A test holds them against the SDK's.
 """
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import quote
-from uuid import uuid4
 
 from azure.core.exceptions import (
     HttpResponseError,
@@ -21,12 +19,12 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
     map_error,
 )
-from azure.core.pipeline import AsyncPipeline
 from azure.core.pipeline.policies import ContentDecodePolicy
-from azure.core.pipeline.transport import AsyncHttpResponse, HttpRequest
+from azure.core.pipeline.transport import AsyncHttpResponse
 from azure.storage.queue._shared.response_handlers import process_storage_error
 from azure.storage.queue.aio import QueueClient
-from multidict import CIMultiDict
+
+from shared.adapters.storage_pipeline import Requests, new_request_id
 
 _ERRORS: Final = {404: ResourceNotFoundError, 409: ResourceExistsError}
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
@@ -54,15 +52,11 @@ class QueueWire:
         policies: list[Any] = [
             client._config.user_agent_policy,  # noqa: SLF001 -- as its own calls have it
             client._config.headers_policy,  # noqa: SLF001 -- likewise
+            # None where the address holds a signature.
+            *filter(None, [client._credential_policy]),  # noqa: SLF001 -- likewise
         ]
-        # Where the address holds a signature there is none.
-        if client._credential_policy is not None:  # noqa: SLF001 -- likewise
-            # As a copy: a policy may know the next one, so that one object serves one pipeline.
-            policies.append(copy.copy(client._credential_policy))  # noqa: SLF001 -- likewise
         transport: Any = client._pipeline._transport  # noqa: SLF001 -- likewise
-        self._pipeline: AsyncPipeline[HttpRequest, AsyncHttpResponse] = AsyncPipeline(
-            transport, policies
-        )
+        self._requests: Final = Requests(transport, policies, idle=())
         address, _, self._signed = client.url.partition("?")
         self._messages: Final = f"{address}/messages"
         self._version: Final = client.api_version
@@ -79,10 +73,9 @@ class QueueWire:
 
     async def _send(self, method: str, place: str, query: str) -> AsyncHttpResponse:
         signed = f"&{self._signed}" if self._signed else ""
-        request = HttpRequest(method, f"{place}?{query}{signed}")
-        request.headers = CIMultiDict({"x-ms-version": self._version, "Accept": "application/xml"})
-        ran = await self._pipeline.run(request, client_request_id=str(uuid4()))
-        answer: AsyncHttpResponse = ran.http_response
+        headers = {"x-ms-version": self._version, "Accept": "application/xml"}
+        url = f"{place}?{query}{signed}"
+        answer = await self._requests.send(method, url, headers, client_request_id=new_request_id())
         if answer.status_code not in {200, 204}:
             try:
                 map_error(answer.status_code, answer, _ERRORS)
