@@ -2,13 +2,14 @@
 
 import azure.functions as func
 
-from shared.bootstrap import application, remediation_schedule, sweep_schedule
+from shared.bootstrap import application, timer_settings
 from shared.names import CONNECTION, FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, RESETS_QUEUE
 from shared.web.messages import HttpRequest, HttpResponse
 from shared.web.respond import Endpoint
 from shared.web.respond import respond as answer
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+settings = timer_settings()
 
 
 def _request(req: func.HttpRequest) -> HttpRequest:
@@ -55,13 +56,13 @@ async def notify(message: func.QueueMessage) -> None:
     await application().notify(message.get_body())
 
 
-@app.timer_trigger(arg_name="timer", schedule=sweep_schedule(), run_on_startup=False)
+@app.timer_trigger(arg_name="timer", schedule=settings.sweep_schedule, run_on_startup=False)
 async def sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- late or not, it is the same
     """Send what is due."""
     await application().sweep()
 
 
-@app.timer_trigger(arg_name="timer", schedule=remediation_schedule(), run_on_startup=False)
+@app.timer_trigger(arg_name="timer", schedule=settings.remediation_schedule, run_on_startup=False)
 async def remediate(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- late or not, it is the same
     """Observe every target and ask for the resets that are due."""
     await application().remediate()

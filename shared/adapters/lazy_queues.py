@@ -1,4 +1,4 @@
-"""Open the queues at the first message: most invocations send none, and the client is large."""
+"""Open the queues when they are needed: most invocations send nothing, and the client is large."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -22,6 +22,9 @@ class LazyQueues:
             if self._made is None:
                 self._made = await self._make()
             return self._made
+
+    async def open(self) -> None:
+        await (await self._queues()).open()
 
     async def request(self, received: Received) -> None:
         await (await self._queues()).request(received)

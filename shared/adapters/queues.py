@@ -45,6 +45,9 @@ class StorageQueues:
         self._poison = poison
         self._send_by = send
 
+    async def open(self) -> None:
+        """Nothing to do: the clients were given, and each connects with its first message."""
+
     async def request(self, received: Received) -> None:
         await self._send(self._requests, to_message(received))
 

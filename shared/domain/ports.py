@@ -462,6 +462,9 @@ class Store(
 class Queues(Protocol):
     """Send messages that never expire. Raises StorageUnavailable."""
 
+    async def open(self) -> None:
+        """Have at hand what sending needs; the first message does so where nobody has before."""
+
     async def request(self, received: Received) -> None:
         """Send the request, with its id as `requestId`, to where `run_reset` reads."""
 

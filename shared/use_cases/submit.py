@@ -55,10 +55,15 @@ class Submission(Struct, frozen=True, kw_only=True):
         asker: Person | None,
         written: asyncio.Future[Accepted],
     ) -> Accepted:
-        accepted = await self.acceptance.accept(received, via=via, asker=asker)
-        written.set_result(accepted)
-        if not accepted.known:
-            await self._send(received, accepted)
+        # Beside the rows, not after them. Where it fails, the message meets the failure again.
+        opening = asyncio.create_task(self.queues.open())
+        try:
+            accepted = await self.acceptance.accept(received, via=via, asker=asker)
+            written.set_result(accepted)
+            if not accepted.known:
+                await self._send(received, accepted)
+        finally:
+            await asyncio.gather(opening, return_exceptions=True)
         return accepted
 
     def _finished_late(self, received: Received, work: asyncio.Task[Accepted]) -> None:

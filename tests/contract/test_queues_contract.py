@@ -187,6 +187,28 @@ async def test_the_queues_are_opened_once_and_not_before_the_first_message() -> 
     assert len(storage.queues[FOLLOW_UPS_QUEUE].messages) == 5
 
 
+async def test_opened_before_the_first_message_they_are_not_opened_again(account: Account) -> None:
+    await account.queues.open()
+    await account.queues.open()
+    await account.queues.follow_up("r1")
+
+    assert len(await account.texts(FOLLOW_UPS_QUEUE)) == 1
+
+
+async def test_to_open_them_opens_them_once() -> None:
+    storage, made = Storage(lambda: NOW), list[AllQueues]()
+
+    async def make() -> AllQueues:
+        made.append(storage.adapter())
+        return made[-1]
+
+    queues = LazyQueues(make)
+    await asyncio.gather(queues.open(), queues.open(), queues.follow_up("r1"))
+
+    assert len(made) == 1
+    assert len(storage.queues[FOLLOW_UPS_QUEUE].messages) == 1
+
+
 async def test_queues_that_could_not_be_opened_are_tried_again() -> None:
     storage, tries = Storage(lambda: NOW), list[int]()
 

@@ -1,6 +1,7 @@
 """Index the app through the genuine worker, in a process of its own; print what that took."""
 
 import asyncio
+import gc
 import json
 import sys
 from pathlib import Path
@@ -16,7 +17,15 @@ async def main() -> None:
     functions = await worker.start()
     names = sorted(function.name for function in functions)
     worker.stop()
-    print(json.dumps({"functions": names, "modules": sorted(sys.modules)}))
+    app = sys.modules["shared.bootstrap"].application
+    found = {
+        "functions": names,
+        "modules": sorted(sys.modules),
+        "built": app.cache_info().currsize,
+        "frozen": gc.get_freeze_count(),
+        "tracked": sum(len(gc.get_objects(generation)) for generation in range(3)),
+    }
+    print(json.dumps(found))
 
 
 asyncio.run(main())

@@ -7,7 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from shared.adapters.lazy_queues import LazyQueues
 from shared.domain.errors import StorageUnavailable
+from shared.domain.ports import AllQueues
 from shared.domain.requests import Received, ResetRequest
 from shared.domain.reset import State
 from shared.names import RESETS_QUEUE
@@ -104,6 +106,47 @@ async def test_a_queue_that_is_slow_keeps_nobody_from_the_answer(
 
     assert not accepted.known
     assert len(world.waiting(RESETS_QUEUE)) == 1
+
+
+async def test_the_queues_are_opened_beside_the_rows_not_after_them() -> None:
+    world, begun = World(), asyncio.Event()
+
+    async def make() -> AllQueues:
+        begun.set()
+        return world.storage.adapter()
+
+    async def pause(what: str) -> None:
+        if what == "table transaction":
+            await asyncio.wait_for(begun.wait(), timeout=1)
+
+    world.storage.interleave(pause)
+    taking = Submission(acceptance=world.app.runs.acceptance, queues=LazyQueues(make))
+    accepted = await taking.submit(REQUEST, via="webhook:desk")
+
+    assert not accepted.known
+    assert len(world.waiting(RESETS_QUEUE)) == 1
+
+
+@pytest.mark.parametrize("fails", [1, 2])
+async def test_queues_that_cannot_be_opened_cost_nobody_the_answer(
+    fails: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Opened again for the message; where that fails too, the sweep sends one."""
+    world, tries = World(), list[int]()
+
+    async def make() -> AllQueues:
+        tries.append(1)
+        if len(tries) <= fails:
+            raise StorageUnavailable("no token")
+        return world.storage.adapter()
+
+    caplog.set_level("INFO")
+    taking = Submission(acceptance=world.app.runs.acceptance, queues=LazyQueues(make))
+    accepted = await taking.submit(REQUEST, via="webhook:desk")
+    failed = [r for r in caplog.records if r.getMessage().startswith("storage.failed")]
+
+    assert (accepted.known, len(tries)) == (False, 2)
+    assert (len(world.waiting(RESETS_QUEUE)), len(failed)) == ((1, 0) if fails == 1 else (0, 1))
 
 
 async def test_what_fails_after_its_503_is_logged(
