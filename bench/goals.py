@@ -218,7 +218,6 @@ GOALS: Final = (
         digits=0,
     ),
     Goal(
-        # Flat, but for what Azurite, which looks through all rows on the same cores, displaces.
         name="own CPU of reading, many against few",
         needs=("reading",),
         of=plain("flat", "reading"),

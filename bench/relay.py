@@ -21,6 +21,10 @@ _ROW: Final = re.compile(r"RowKey='([a-z]+)")
 _WITHOUT_BODY: Final = frozenset({b"204", b"304"})
 
 
+type Answers = dict[bytes, bytes]
+"""Whole answers, each under the first line of its request."""
+
+
 @dataclass(kw_only=True)
 class Fault:
     """Break calls whose name contains *what*: the next *times* of them."""
@@ -44,6 +48,9 @@ class Relay:
     faults: list[Fault] = field(default_factory=list)
     seconds: float = 0
     """What each call takes on top."""
+
+    kept: Answers | None = None
+    """Where answers are kept meanwhile, for a tape."""
 
     _idle: set[asyncio.StreamWriter] = field(default_factory=set)
     """Clients' connections on which no call is under way."""
@@ -89,7 +96,7 @@ class Relay:
     ) -> bool:
         head = await reader.readuntil(b"\r\n\r\n")
         self._idle.discard(writer)
-        body = await _body(reader, head)
+        body = await read_body(reader, head)
         name = self._name(head)
         self.calls[name] += 1
         fault = self._fault(name)
@@ -103,7 +110,10 @@ class Relay:
         if status in {b"409", b"412"}:
             self.refused[name] += 1
         has_body = status not in _WITHOUT_BODY and not head.startswith(b"HEAD ")
-        writer.write(answer + (await _body(answers, answer) if has_body else b""))
+        whole = answer + (await read_body(answers, answer) if has_body else b"")
+        if self.kept is not None:
+            self.kept[head.split(b"\r\n", 1)[0]] = whole
+        writer.write(whole)
         await writer.drain()
         return b"\r\nconnection: close" not in answer.lower()
 
@@ -150,7 +160,8 @@ async def _connected(
     return answers, asyncio.StreamWriter(transport, protocol, answers, loop)
 
 
-async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:
+async def read_body(reader: asyncio.StreamReader, head: bytes) -> bytes:
+    """Read what follows *head*, as it was sent."""
     if found := _LENGTH.search(head):
         return await reader.readexactly(int(found[1]))
     if not _CHUNKED.search(head):

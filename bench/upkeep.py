@@ -3,7 +3,8 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -12,13 +13,16 @@ from azure.core.exceptions import ServiceRequestError
 
 from bench.cost import FAR, Figures
 from bench.lab import Lab, NothingMeasured, lab, target
+from bench.relay import Answers
+from bench.tape import Tape
+from local.azurite import connection_string
 from local.processes import ROOT
 from shared.adapters import table_client, table_rows
 from shared.adapters.table_calls import PlainCalls
 from shared.app import App
 from shared.bootstrap import build
 from shared.domain.reset import Claim, HistoryEntry, Reset, State
-from shared.names import IDS_TABLE, RESETS_TABLE
+from shared.names import CONNECTION, IDS_TABLE, RESETS_TABLE
 from shared.use_cases.lookup import ListQuery
 
 POLLS_A_DAY: Final = 3 * 24 * 360
@@ -27,6 +31,7 @@ POLLS_A_DAY: Final = 3 * 24 * 360
 WRITERS: Final = 8
 LOOKS: Final = 10
 TRIES: Final = 4
+TURNS: Final = 20
 WITH_EVENTS: Final = 1_000
 
 
@@ -39,11 +44,11 @@ async def apps_in_lab(targets: int) -> AsyncIterator[tuple[Lab, App, App]]:
     so that processor time is taken of the second, which talks to storage itself.
     """
     async with lab() as it:
-        yield it, _app(it, targets, counted=True), _app(it, targets, counted=False)
+        yield it, _app(it, targets, storage=it.counted), _app(it, targets, storage=it.storage)
 
 
-def _app(it: Lab, targets: int, *, counted: bool) -> App:
-    settings = it.settings(targets, counted=counted)
+def _app(it: Lab, targets: int, *, storage: str) -> App:
+    settings = {**it.settings(targets, counted=False), CONNECTION: storage}
     made = build({**os.environ, **settings}, app_dir=ROOT)
     if not isinstance(made, App):
         raise NothingMeasured(f"the app cannot be built: {made.settings.problems}")
@@ -91,48 +96,80 @@ async def busy_sweep(rows: int, targets: int = 10) -> Figures:
 
 
 async def reading(few: int, many: int) -> Figures:
-    """One reset and the open ones, when there are few and when there are many resets."""
+    """
+    One reset and the open ones, when there are few and when there are many resets.
+
+    Beside storage the app's own processor time also tells how long storage takes: Azurite looks
+    through all rows on the same cores, and who waits longer finds colder caches. So *flat* is of
+    the same answers given again at once, in turns; both are told.
+    """
     found: Figures = {}
+    tapes: dict[str, Answers] = {}
     async with asyncio.timeout(FAR), apps_in_lab(1) as (it, counted, app):
         await _remember(it, 1)
         there = 0
         for name, wanted in (("few", few), ("many", many)):
             await _fill(it, there, wanted)
             there = wanted
-            found |= await _looked(it, counted, name, counted=True)
-            found |= await _looked(it, app, name, counted=False)
+            it.tables.kept = tapes[name] = {}
+            for kind, look in _looks(counted).items():
+                await look()
+                before = it.start_counting()
+                await _times(LOOKS, look)
+                found[f"{kind} {name}"] = it.calls(before) / LOOKS
+            it.tables.kept = None
+            for kind, look in _looks(app).items():
+                await look()
+                found[f"cpu {kind} {name}, beside storage"] = await _least(look)
+        found |= await _read_from_tape(it, tapes)
     found["flat"] = max(found[f"cpu {k} many"] / found[f"cpu {k} few"] for k in ("one", "open"))
     return found
 
 
-async def _looked(it: Lab, app: App, name: str, *, counted: bool) -> Figures:
-    async def one() -> object:
-        return await app.api.lookup.find("read-0")
-
-    async def opened() -> object:
-        return await app.api.lookup.page(ListQuery(limit=50))
-
-    found: Figures = {}
-    for kind, look in (("one", one), ("open", opened)):
-        await look()
-        if not counted:
-            # The least of several: what else the machine does only adds to it.
-            taken = [await _processor(look, LOOKS) for _ in range(TRIES)]
-            found[f"cpu {kind} {name}"] = min(taken) / LOOKS * 1000
-            continue
-        before = it.start_counting()
-        for _ in range(LOOKS):
-            await look()
-        found[f"{kind} {name}"] = it.calls(before) / LOOKS
-    return found
+async def _read_from_tape(it: Lab, tapes: Mapping[str, Answers]) -> Figures:
+    """Milliseconds of the app's own processor time, the least of several turns."""
+    taken: defaultdict[str, list[float]] = defaultdict(list)
+    tape = Tape()
+    async with tape.playing() as port:
+        looks = _looks(_app(it, 1, storage=connection_string("0", "0", str(port))))
+        for turn in range(TURNS + 1):
+            for name, tape.answers in tapes.items():
+                for kind, look in looks.items():
+                    spent = await _processor(look, LOOKS, clock=time.thread_time)
+                    if turn:  # the first one opens the connections
+                        taken[f"cpu {kind} {name}"].append(spent / LOOKS * 1000)
+    if tape.missing:
+        raise NothingMeasured(f"not on the tape: {tape.missing[0].decode()}")
+    return {what: min(spent) for what, spent in taken.items()}
 
 
-async def _processor(work: Callable[[], Awaitable[object]], times: int = 1) -> float:
-    """Processor seconds of doing it some times."""
-    began = time.process_time()
+def _looks(app: App) -> dict[str, Callable[[], Awaitable[object]]]:
+    return {
+        "one": lambda: app.api.lookup.find("read-0"),
+        "open": lambda: app.api.lookup.page(ListQuery(limit=50)),
+    }
+
+
+async def _least(look: Callable[[], Awaitable[object]]) -> float:
+    """Milliseconds; the least of several, for what else the machine does only adds to it."""
+    return min([await _processor(look, LOOKS) for _ in range(TRIES)]) / LOOKS * 1000
+
+
+async def _times(times: int, work: Callable[[], Awaitable[object]]) -> None:
     for _ in range(times):
         await work()
-    return time.process_time() - began
+
+
+async def _processor(
+    work: Callable[[], Awaitable[object]],
+    times: int = 1,
+    *,
+    clock: Callable[[], float] = time.process_time,
+) -> float:
+    """Processor seconds of doing it some times."""
+    began = clock()
+    await _times(times, work)
+    return clock() - began
 
 
 def _reset(name: str, of: int, *, ended: bool = False) -> Reset:
