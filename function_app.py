@@ -2,6 +2,7 @@
 
 import azure.functions as func
 
+from shared import indexing
 from shared.bootstrap import application, timer_settings
 from shared.names import CONNECTION, FOLLOW_UPS_QUEUE, NOTIFICATIONS_QUEUE, RESETS_QUEUE
 from shared.web.messages import HttpRequest, HttpResponse
@@ -150,3 +151,6 @@ async def openapi(req: func.HttpRequest) -> func.HttpResponse:
 async def health(req: func.HttpRequest) -> func.HttpResponse:
     """Say whether the app can do its work."""
     return _response(await respond(application().api.health, _request(req)))
+
+
+indexing.ended()

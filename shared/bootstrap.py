@@ -1,7 +1,6 @@
 """Build the app from its settings: the composition root, and the only place that builds."""
 
 import asyncio
-import gc
 import os
 import random
 import secrets
@@ -390,11 +389,7 @@ def assemble(
 def application() -> App | NotConfigured:
     """The app of this process."""
     quiet_libraries()
-    app = build(os.environ)
-    # What was imported by now stays for good, and nearly nothing of it is garbage. Otherwise a
-    # collection walks through all of it in the middle of the first invocation: 6 to 9 ms.
-    gc.freeze()
-    return app
+    return build(os.environ)
 
 
 def timer_settings() -> Settings:

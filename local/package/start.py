@@ -14,8 +14,8 @@ ROOTS = (
     "shared.adapters.graph.gateway",
 )
 """
-What a process runs: the worker, the app, the identity that the first call needs, the queues,
-which are imported with the first message, and the Graph gateway, with the first reset.
+What a process runs: the worker, the app, the identity that it is built with, the queues, which
+are imported with the first request or message, and the Graph gateway, with the first reset.
 """
 
 TELEMETRY_ROOT = "azure.monitor.opentelemetry"

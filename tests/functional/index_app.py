@@ -22,6 +22,7 @@ async def main() -> None:
         "functions": names,
         "modules": sorted(sys.modules),
         "built": app.cache_info().currsize,
+        "collects": gc.isenabled(),
         "frozen": gc.get_freeze_count(),
         "tracked": sum(len(gc.get_objects(generation)) for generation in range(3)),
     }
