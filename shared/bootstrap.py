@@ -84,10 +84,10 @@ _TABLE_OPTIONS: Final[Mapping[str, Any]] = {
     "use_env_settings": False,
 }
 # The queue client waits 15 seconds before it tries again, unless told otherwise: longer than a
-# webhook may take.
+# webhook may take. So it is 2 seconds, then 4, and up to one less or more.
 _QUEUE_OPTIONS: Final[Mapping[str, Any]] = {
     **_TABLE_OPTIONS,
-    "initial_backoff": 1,
+    "initial_backoff": 0,
     "increment_base": 2,
     "random_jitter_range": 1,
 }

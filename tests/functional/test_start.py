@@ -64,13 +64,14 @@ async def run(*command: str, env: dict[str, str]) -> tuple[int, str, str]:
     return process.returncode or 0, out.decode(), err.decode()
 
 
-# The credential of azure-identity refuses the tenant's name when it is made.
-UNBUILDABLE = {
+BY_IDENTITY = {
     **{name: value for name, value in SETTINGS.items() if name != "ResetStorage"},
-    "AZURE_TENANT_ID": "no tenant!",
     "ResetStorage__queueServiceUri": "https://a.queue.core.windows.net",
     "ResetStorage__tableServiceUri": "https://a.table.core.windows.net",
 }
+IN_AZURE = {**BY_IDENTITY, "IDENTITY_ENDPOINT": NOWHERE, "IDENTITY_HEADER": "h"}
+# The credential of azure-identity refuses the tenant's name when it is made.
+UNBUILDABLE = {**BY_IDENTITY, "AZURE_TENANT_ID": "no tenant!"}
 
 
 @pytest.mark.parametrize(
@@ -79,9 +80,10 @@ UNBUILDABLE = {
         ({}, 1, {"settings.bad"}),
         (SETTINGS, 1, set()),
         ({"RESET_TARGETS": "{", "SWEEP_SCHEDULE": "x"}, 1, {"settings.bad"}),
+        (IN_AZURE, 1, set()),
         (UNBUILDABLE, 0, set()),
     ],
-    ids=["none", "good", "bad", "unbuildable"],
+    ids=["none", "good", "bad", "in azure", "unbuildable"],
 )
 async def test_the_functions_are_indexed_whatever_the_settings(
     env: dict[str, str], built: int, said: set[str]
@@ -130,14 +132,23 @@ async def test_importing_the_app_waits_for_no_collection() -> None:
     assert json.loads(out.splitlines()[-1]) == [0, True]
 
 
-async def test_indexing_imports_neither_the_graph_sdk_nor_azure_identity() -> None:
-    _, out, _ = await run(str(INDEX), env=SETTINGS)
+@pytest.mark.parametrize(
+    ("env", "builds_with"),
+    [(SETTINGS, ()), (IN_AZURE, ("azure.identity", "msal"))],
+    ids=["by key", "by identity"],
+)
+async def test_indexing_imports_neither_the_graph_sdk_nor_the_queue_client(
+    env: dict[str, str], builds_with: tuple[str, ...]
+) -> None:
+    """Nor the identity, where storage is asked without."""
+    _, out, _ = await run(str(INDEX), env=env)
 
     modules = json.loads(out)["modules"]
     assert "shared.bootstrap" in modules
     # The queue client comes with the first message: most invocations send none.
-    queues = ("azure.storage", "shared.adapters.queues", "requests", "urllib3")
-    assert [name for name in modules if name.startswith((*HEAVY, *queues))] == []
+    heavy = {*HEAVY, "azure.storage", "shared.adapters.queues"}.difference(builds_with)
+    assert [name for name in modules if name.startswith(tuple(heavy))] == []
+    assert all(name in modules for name in builds_with)
 
 
 async def test_answering_a_webhook_imports_neither_and_does_without_graph() -> None:

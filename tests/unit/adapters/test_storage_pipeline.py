@@ -24,8 +24,12 @@ from shared.adapters.storage_pipeline import Steps, needed
 from shared.adapters.table_calls import Calls, PlainCalls, SdkCalls
 from shared.adapters.table_client import Table
 from shared.adapters.table_rows import Entity
+from shared.bootstrap import APP_DIR, queue_service
+from shared.config import Settings
 from shared.domain.errors import Conflict, StorageUnavailable
+from shared.use_cases.submit import ANSWERS_WITHIN
 
+AZURITE = {"ResetStorage": "UseDevelopmentStorage=true"}
 KEY = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=YQ==;"
 MESSAGE = (
     b"<QueueMessagesList><QueueMessage><MessageId>m</MessageId><PopReceipt>p</PopReceipt>"
@@ -553,3 +557,20 @@ async def test_policies_in_one_step_are_told_of_a_failure() -> None:
         await steps.send("request")
 
     assert notes == ["a asks", "b asks", "b fails", "a fails"]
+
+
+async def test_a_message_is_tried_again_within_what_a_webhook_may_take() -> None:
+    """One dropped connection costs it three seconds at most, and two of them eight."""
+    settings = Settings.from_environ(AZURITE, app_dir=APP_DIR)
+    assert settings.storage is not None
+    async with queue_service(settings, settings.storage) as service:
+        policy: Any = service._config.retry_policy
+        tries = policy.total_retries
+        waits = [
+            max(policy.get_backoff_time({"count": count}) for _ in range(1_000))
+            for count in range(1, tries + 1)
+        ]
+
+    assert len(waits) == 2
+    assert waits[0] <= 3
+    assert sum(waits) <= ANSWERS_WITHIN.total_seconds()
