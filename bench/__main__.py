@@ -26,8 +26,6 @@ from local.errors import whole_number
 from local.package.build import ROOT
 
 DEFAULT_OUT: Final = ROOT / "dist" / "bench.json"
-STARTS: Final = 3
-"""In a round, of each app."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,17 +50,8 @@ def measures(*, quick: bool) -> list[Measure]:
             for app in ("relink", "naive", "empty")
         ),
         Measure(name="floor", run=lambda: cost.floor(resets)),
-        # Each start beside one of the other app: what else the machine does varies by the second.
-        *(
-            Measure(name=f"restart {app}", run=partial(cold.first_restart, app))
-            for _ in range(STARTS)
-            for app in ("relink", "naive")
-        ),
-        *(
-            Measure(name=f"webhook {app}", run=partial(cold.first_webhook, app))
-            for _ in range(STARTS)
-            for app in ("relink", "naive")
-        ),
+        Measure(name="restart", run=lambda: cold.first_restarts(size(4, 2))),
+        Measure(name="webhook", run=lambda: cold.first_webhooks(size(16, 5))),
         *(
             Measure(name=f"calls {app}", run=partial(cost.counted, app, resets), once=True)
             for app in ("relink", "naive")

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from bench import faults
-from bench.goals import GOALS, Found, Goal, Verdict, judged, plain, ratio, table
+from bench.cold import of_starts
+from bench.goals import GOALS, Found, Goal, Verdict, against_naive, judged, plain, ratio, table
 
 MOST = Goal(name="n", needs=("m",), of=plain("v", "m"), goal=2)
 LEAST = Goal(name="n", needs=("m",), of=plain("v", "m"), goal=2, least=True)
@@ -33,6 +34,25 @@ def test_ratios_are_taken_round_by_round() -> None:
     rounds = {"a": [{"v": 1.0}, {"v": 6.0}], "b": [{"v": 2.0}, {"v": 3.0}]}
 
     assert ratio("v", "a", "b")(rounds) == [0.5, 2.0]
+
+
+def test_of_a_measure_that_had_both_apps_the_ratio_is_within_a_round() -> None:
+    rounds = {"m": [{"v relink": 1.0, "v naive": 2.0}, {"v relink": 6.0, "v naive": 3.0}]}
+
+    assert against_naive("v", "m")(rounds) == [0.5, 2.0]
+
+
+def test_of_many_starts_the_least_processor_and_the_median_time_stand_for_all() -> None:
+    starts = [{"seconds": took, "cpu": cpu} for took, cpu in ((9.0, 3.0), (1.0, 4.0), (2.0, 8.0))]
+
+    assert of_starts({"a": starts, "b": starts[1:2]}) == {
+        "seconds a": 2.0,
+        "cpu a": 4.0,
+        "least cpu a": 3.0,
+        "seconds b": 1.0,
+        "cpu b": 4.0,
+        "least cpu b": 4.0,
+    }
 
 
 def test_a_goal_whose_figures_were_not_measured_is_left_out() -> None:
