@@ -75,3 +75,7 @@ def test_whatever_is_interleaved_no_promise_is_broken() -> None:
 
 def test_a_seed_lives_the_same_life_again() -> None:
     assert asyncio.run(simulate(7)) == asyncio.run(simulate(7))
+
+
+def test_a_life_in_which_all_wait_for_a_person_until_they_expire_comes_to_its_end() -> None:
+    assert asyncio.run(simulate(1127))[State.EXPIRED] == 7

@@ -37,8 +37,12 @@ class NeverQuiet(AssertionError):
 class Host:
     world: World
 
-    async def until_quiet(self, *, rounds: int = 400) -> None:
-        """Until all resets have ended, or wait for a person, and nothing lies on a queue."""
+    async def until_quiet(self, *, rounds: int = 1_000) -> None:
+        """
+        Until all resets have ended, or wait for a person, and nothing lies on a queue.
+
+        Seven that expire behind one another, each looked at once an hour, take 416 rounds.
+        """
         for _ in range(rounds):
             await self.deliver()
             await self.sweep()
