@@ -100,7 +100,7 @@ async def reading(few: int, many: int) -> Figures:
     One reset and the open ones, when there are few and when there are many resets.
 
     Beside storage the app's own processor time also tells how long storage takes: Azurite looks
-    through all rows on the same cores, and who waits longer finds colder caches. So *flat* is of
+    through all rows on the same cores, and what follows a longer wait costs more. So *flat* is of
     the same answers given again at once, in turns; both are told.
     """
     found: Figures = {}

@@ -134,7 +134,7 @@ async def test_importing_the_app_waits_for_no_collection() -> None:
 
 @pytest.mark.parametrize(
     ("env", "builds_with"),
-    [(SETTINGS, ()), (IN_AZURE, ("azure.identity", "msal"))],
+    [(SETTINGS, ()), (IN_AZURE, ("azure.identity", "msal", "requests", "urllib3"))],
     ids=["by key", "by identity"],
 )
 async def test_indexing_imports_neither_the_graph_sdk_nor_the_queue_client(
@@ -146,7 +146,8 @@ async def test_indexing_imports_neither_the_graph_sdk_nor_the_queue_client(
     modules = json.loads(out)["modules"]
     assert "shared.bootstrap" in modules
     # The queue client comes with the first message: most invocations send none.
-    heavy = {*HEAVY, "azure.storage", "shared.adapters.queues"}.difference(builds_with)
+    queues = ("azure.storage", "shared.adapters.queues", "requests", "urllib3")
+    heavy = {*HEAVY, *queues}.difference(builds_with)
     assert [name for name in modules if name.startswith(tuple(heavy))] == []
     assert all(name in modules for name in builds_with)
 
